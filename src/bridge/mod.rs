@@ -1,0 +1,1 @@
+//! One stdio host around a relay session.

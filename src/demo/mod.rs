@@ -1,0 +1,1 @@
+//! A loopback MCP endpoint to try all without an account.

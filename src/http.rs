@@ -1,0 +1,1 @@
+//! The one configured HTTP client.

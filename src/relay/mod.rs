@@ -1,0 +1,1 @@
+//! One host session on one service.

@@ -1,0 +1,162 @@
+//! The canonical address of an MCP endpoint, and the key under which its login is kept.
+//!
+//! Canonical form follows the MCP specification's "Canonical Server URI" (RFC 8707 §2 for what a
+//! resource indicator may be): scheme and host in lower case, no default port, no fragment, no
+//! user information. The key is known from the address alone, without any discovery.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use url::{Host, Url};
+
+/// The canonical URL of an MCP endpoint: `https`, or `http` on loopback (elsewhere only where the
+/// user allowed it); without user information and fragment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServerUri(Url);
+
+/// Why a text is no usable endpoint URL.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ServerUriError {
+    /// It does not parse as an absolute URL.
+    #[error("`{0}` is not a URL")]
+    Malformed(String),
+    /// Its scheme is neither `https` nor `http`.
+    #[error("the scheme `{0}` is not supported: an MCP endpoint is https")]
+    Scheme(String),
+    /// It is plain `http` to a host that is not loopback.
+    #[error("`{0}` is plain http: tokens would travel unencrypted")]
+    PlainHttp(String),
+    /// It carries a user name or password.
+    #[error("the URL carries a user name or password: leave them out")]
+    UserInfo,
+}
+
+impl ServerUri {
+    /// Parses and canonicalises `text`. `allow_http` permits plain `http` beyond loopback.
+    pub fn parse(text: &str, allow_http: bool) -> Result<Self, ServerUriError> {
+        let text = text.trim();
+        let malformed = || ServerUriError::Malformed(crate::redact::printable(text));
+        let mut url = Url::parse(text).map_err(|_| malformed())?;
+        if !matches!(url.scheme(), "https" | "http") {
+            return Err(ServerUriError::Scheme(url.scheme().to_owned()));
+        }
+        if url.host().is_none() {
+            return Err(malformed());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(ServerUriError::UserInfo);
+        }
+        if url.scheme() == "http" && !allow_http && !is_loopback(&url) {
+            return Err(ServerUriError::PlainHttp(url.origin().ascii_serialization()));
+        }
+        url.set_fragment(None);
+        Ok(Self(url))
+    }
+
+    /// The URL itself.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// The canonical text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether the endpoint is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+}
+
+impl fmt::Display for ServerUri {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.as_str())
+    }
+}
+
+/// Whether a URL's host is `localhost`, a name below it, or a loopback IP literal.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The name under which a login is kept: SHA-256 over profile and canonical endpoint URL, in
+/// lower-case hex. It names lock files, index entries and keychain items, and reveals neither.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServiceKey(String);
+
+impl ServiceKey {
+    /// The key of `server` under `profile`.
+    pub fn new(profile: &str, server: &ServerUri) -> Self {
+        let mut hash = Sha256::new();
+        // The length keeps (profile, URL) pairs apart that would concatenate to the same text.
+        hash.update((profile.len() as u64).to_be_bytes());
+        hash.update(profile.as_bytes());
+        hash.update(server.as_str().as_bytes());
+        let digest = hash.finalize();
+        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// 64 lower-case hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key whose [`as_str`](Self::as_str) is `text`, or `None` where it is no key.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 64 && text.bytes().all(is_hex)).then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_become_canonical_or_are_refused() {
+        let parse = |text| ServerUri::parse(text, false).map(|uri| uri.to_string());
+        for (given, canonical) in [
+            ("HTTPS://MCP.Example.com:443/mcp#x", "https://mcp.example.com/mcp"),
+            (" https://mcp.example.com ", "https://mcp.example.com/"),
+            ("http://127.0.0.1:3000/mcp", "http://127.0.0.1:3000/mcp"),
+            ("http://[::1]:3000/mcp?a=b", "http://[::1]:3000/mcp?a=b"),
+            ("http://localhost/mcp", "http://localhost/mcp"),
+        ] {
+            assert_eq!(parse(given).as_deref(), Ok(canonical), "{given}");
+        }
+        for given in [
+            "",
+            "front",
+            "ftp://example.com",
+            "http://example.com/",
+            "https://u:p@example.com/",
+            "http://127.0.0.1.evil.com/",
+        ] {
+            assert!(parse(given).is_err(), "{given}");
+        }
+        assert!(ServerUri::parse("http://example.com/mcp", true).is_ok());
+    }
+
+    #[test]
+    fn keys_tell_profiles_and_servers_apart() {
+        let server = |text| ServerUri::parse(text, false).unwrap();
+        let one = ServiceKey::new("default", &server("https://a.example/mcp"));
+        assert_eq!(one, ServiceKey::new("default", &server("https://A.example:443/mcp")));
+        assert_ne!(one, ServiceKey::new("other", &server("https://a.example/mcp")));
+        assert_ne!(one, ServiceKey::new("default", &server("https://a.example/mcp/")));
+        assert_eq!(ServiceKey::from_hex(one.as_str()), Some(one));
+        assert_eq!(ServiceKey::from_hex("../../etc/passwd"), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! Newline-delimited messages on stdin and stdout.
