@@ -209,7 +209,9 @@ mod optional_secret {
         value.as_ref().map(ExposeSecret::expose_secret).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Secret>, D::Error> {
         Option::<String>::deserialize(deserializer).map(|value| value.map(Secret::from))
     }
 }

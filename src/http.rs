@@ -1,1 +1,0 @@
-//! The one configured HTTP client.

@@ -1,0 +1,227 @@
+//! Which addresses metadata may name (MCP security best practices, "Server-Side Request Forgery").
+//!
+//! Metadata is foreign text: whoever writes it could make this machine connect to its own network.
+//! A public endpoint may therefore name public addresses only; a private or loopback endpoint may
+//! name its neighbours. Link-local and otherwise reserved addresses are always refused. Names are
+//! judged by what they resolve to, at the moment of connecting.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Host;
+
+use super::HttpError;
+use crate::server_uri::ServerUri;
+
+/// How far from the public network an address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Public,
+    /// Private ranges and loopback.
+    Private,
+    /// Link-local, unspecified, multicast, documentation and other reserved ranges.
+    Reserved,
+}
+
+/// Decides which addresses an exchange may connect to, and over which scheme.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressPolicy {
+    private_allowed: bool,
+}
+
+impl AddressPolicy {
+    /// The policy for what `server`'s metadata names. `server`'s own host is resolved, so that an
+    /// endpoint in a private network may name an authorization server beside it.
+    pub async fn for_endpoint(server: &ServerUri) -> Self {
+        let private = match server.as_url().host() {
+            Some(Host::Ipv4(address)) => reach(address.into()) == Reach::Private,
+            Some(Host::Ipv6(address)) => reach(address.into()) == Reach::Private,
+            Some(Host::Domain(_)) if server.is_loopback() => true,
+            Some(Host::Domain(name)) => match tokio::net::lookup_host((name, 443)).await {
+                Ok(mut addresses) => addresses.all(|address| reach(address.ip()) == Reach::Private),
+                Err(_) => false,
+            },
+            None => false,
+        };
+        Self { private_allowed: private }
+    }
+
+    /// The policy for an address that was bound at login, when it was checked: anything but
+    /// reserved ranges.
+    pub fn bound() -> Self {
+        Self { private_allowed: true }
+    }
+
+    /// Checks scheme and literal addresses of a URL; names are checked when they are resolved.
+    ///
+    /// # Errors
+    /// [`HttpError::Address`] that names the URL without its query.
+    pub fn check(&self, uri: &http::Uri) -> Result<(), HttpError> {
+        let refuse = |reason| {
+            let shown = uri.to_string();
+            let shown = shown.split(['?', '#']).next().unwrap_or_default();
+            Err(HttpError::Address { url: crate::redact::printable(shown), reason })
+        };
+        let Ok(url) = url::Url::parse(&uri.to_string()) else { return refuse("it is not a URL") };
+        if !url.username().is_empty() || url.password().is_some() {
+            return refuse("it carries a user name");
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if crate::server_uri::is_loopback(&url) => {}
+            "http" => return refuse("it is not https"),
+            _ => return refuse("its scheme is not https"),
+        }
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::from(address),
+            Some(Host::Ipv6(address)) => IpAddr::from(address),
+            Some(Host::Domain(_)) if crate::server_uri::is_loopback(&url) => Ipv4Addr::LOCALHOST.into(),
+            Some(Host::Domain(_)) => return Ok(()),
+            None => return refuse("it has no host"),
+        };
+        if self.allows(address) { Ok(()) } else { refuse("a public endpoint may not name a private address") }
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        match reach(address) {
+            Reach::Public => true,
+            Reach::Private => self.private_allowed,
+            Reach::Reserved => false,
+        }
+    }
+
+    /// The resolver that drops addresses which the policy refuses. Names in `exempt` (proxies that
+    /// the user configured) pass.
+    pub(super) fn resolver(&self, exempt: &[String]) -> Arc<dyn Resolve> {
+        Arc::new(PolicyResolver { policy: self.clone(), exempt: exempt.to_vec() })
+    }
+}
+
+struct PolicyResolver {
+    policy: AddressPolicy,
+    exempt: Vec<String>,
+}
+
+impl Resolve for PolicyResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = self.policy.clone();
+        let exempt = self.exempt.iter().any(|host| host.eq_ignore_ascii_case(name.as_str()));
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed: Vec<SocketAddr> =
+                found.into_iter().filter(|address| exempt || policy.allows(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err(format!("{} resolves to no address that may be used", name.as_str()).into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn reach(address: IpAddr) -> Reach {
+    match address {
+        IpAddr::V4(address) => reach_v4(address),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(mapped) => reach_v4(mapped),
+            None => reach_v6(address),
+        },
+    }
+}
+
+/// Special-purpose ranges of RFC 6890.
+fn reach_v4(address: Ipv4Addr) -> Reach {
+    let [a, b, c, _] = address.octets();
+    let shared = a == 100 && (64..128).contains(&b);
+    let benchmark = a == 198 && (b == 18 || b == 19);
+    let protocol = (a, b, c) == (192, 0, 0);
+    if address.is_private() || address.is_loopback() || shared {
+        Reach::Private
+    } else if a == 0
+        || a >= 224
+        || address.is_link_local()
+        || benchmark
+        || protocol
+        || address.is_documentation()
+    {
+        Reach::Reserved
+    } else {
+        Reach::Public
+    }
+}
+
+/// Special-purpose ranges of RFC 6890, and the transition prefixes that embed an IPv4 address.
+fn reach_v6(address: Ipv6Addr) -> Reach {
+    let [first, second, .., sixth, seventh] = address.segments();
+    let embedded = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        reach_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    let translated = address.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
+    if address.is_loopback() || address.is_unique_local() {
+        Reach::Private
+    } else if translated {
+        embedded(sixth, seventh)
+    } else if first == 0x2002 {
+        embedded(second, address.segments()[2])
+    } else if address.is_unspecified()
+        || address.is_multicast()
+        || address.is_unicast_link_local()
+        || (first, second) == (0x2001, 0x0db8)
+        || first == 0
+    {
+        Reach::Reserved
+    } else {
+        Reach::Public
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_endpoint_names_public_addresses_only() {
+        let public = AddressPolicy { private_allowed: false };
+        for (url, allowed) in [
+            ("https://auth.example.com/token", true),
+            ("https://93.184.216.34/token", true),
+            ("http://auth.example.com/token", false),
+            ("ftp://auth.example.com/token", false),
+            ("https://user@auth.example.com/token", false),
+            ("http://169.254.169.254/latest", false),
+            ("https://169.254.169.254/latest", false),
+            ("https://127.0.0.1:6379/", false),
+            ("https://localhost/", false),
+            ("https://0x7f.1/", false),
+            ("https://2130706433/", false),
+            ("https://[::ffff:10.0.0.1]/", false),
+            ("https://[::1]/", false),
+            ("https://[64:ff9b::a00:1]/", false),
+            ("https://[2002:a00:1::]/", false),
+            ("https://10.1.2.3/", false),
+            ("https://100.64.0.1/", false),
+            ("https://0.0.0.0/", false),
+        ] {
+            let uri: http::Uri = url.parse().unwrap();
+            assert_eq!(public.check(&uri).is_ok(), allowed, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_loopback_endpoint_may_name_its_neighbours_but_no_reserved_range() {
+        let server = ServerUri::parse("http://127.0.0.1:1/mcp", false).unwrap();
+        let policy = AddressPolicy::for_endpoint(&server).await;
+        for (url, allowed) in [
+            ("http://127.0.0.1:2/token", true),
+            ("http://localhost:2/token", true),
+            ("https://10.0.0.1/token", true),
+            ("https://auth.example.com/token", true),
+            ("http://169.254.169.254/latest", false),
+            ("http://10.0.0.1/token", false),
+        ] {
+            let uri: http::Uri = url.parse().unwrap();
+            assert_eq!(policy.check(&uri).is_ok(), allowed, "{url}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The one configured HTTP client, for the endpoint and for every OAuth exchange.
+//!
+//! Two uses with two policies. [`Client::endpoint`] reaches the MCP endpoint that the user named:
+//! no redirect is followed (RFC 9110 §15.4 would resend the token elsewhere), nothing but
+//! connecting has a time limit, for an event stream may idle for ever. [`Client::exchange`]
+//! carries a small OAuth exchange to an address that metadata may have named: bounded in size and
+//! time, and held to an [`AddressPolicy`]. No `Origin`, `Referer` or cookie is ever sent.
+
+mod address;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap};
+
+pub use address::AddressPolicy;
+
+/// How long connecting may take, TLS and proxy included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// An idle HTTP/1.1 connection is not reused for longer than this until the server says more: a
+/// POST that dies on a stale one cannot be repeated safely.
+const IDLE_LIMIT_UNKNOWN: Duration = Duration::from_secs(4);
+/// As [`IDLE_LIMIT_UNKNOWN`], for HTTP/2, whose pings tell a dead connection.
+const IDLE_LIMIT_HTTP2: Duration = Duration::from_secs(90);
+/// The longest `Keep-Alive: timeout` that is believed.
+const IDLE_LIMIT_MOST: Duration = Duration::from_secs(300);
+/// The largest body that an OAuth exchange may have, in bytes.
+pub const EXCHANGE_LIMIT: usize = 1024 * 1024;
+
+/// Why an exchange brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The request never reached the server: it may be sent again.
+    #[error("cannot connect to {host}")]
+    NotSent {
+        /// The host that was meant.
+        host: String,
+        /// The first cause.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The request may have reached the server, and the answer is lost.
+    #[error("the connection to {host} broke")]
+    Broken {
+        /// The host that was meant.
+        host: String,
+        /// The first cause.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// No whole answer in time; the server may have acted on the request.
+    #[error("{host} did not answer in time")]
+    Timeout {
+        /// The host that was meant.
+        host: String,
+    },
+    /// The answer is larger than [`EXCHANGE_LIMIT`].
+    #[error("the answer of {host} is too large")]
+    TooLarge {
+        /// The host that was meant.
+        host: String,
+    },
+    /// The address is not one that metadata may name.
+    #[error("`{url}` is refused: {reason}")]
+    Address {
+        /// The URL, without its query.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The client could not be set up (certificates, proxy settings).
+    #[error("cannot set up the HTTP client")]
+    Setup(#[source] reqwest::Error),
+}
+
+impl HttpError {
+    /// Sorts a failed request by whether it may be sent again. The URL is dropped from the cause,
+    /// for its query may hold what must not be printed.
+    pub fn of(error: reqwest::Error) -> Self {
+        let host = error.url().and_then(|url| url.host_str()).unwrap_or("the server").to_owned();
+        let connecting = error.is_connect();
+        let source = error.without_url();
+        match () {
+            () if source.is_builder() => Self::Setup(source),
+            () if connecting => Self::NotSent { host, source },
+            () if source.is_timeout() => Self::Timeout { host },
+            () => Self::Broken { host, source },
+        }
+    }
+}
+
+/// Where and as whom the client goes out.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `User-Agent` of every request.
+    pub user_agent: String,
+    /// Hosts of configured proxies, which no address policy applies to.
+    pub proxy_hosts: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("mcp-front/", env!("CARGO_PKG_VERSION")).to_owned(),
+            proxy_hosts: Vec::new(),
+        }
+    }
+}
+
+/// The HTTP client of one process; clones share connections. It is built at first use, for the
+/// platform's certificate verifier takes milliseconds to set up.
+#[derive(Clone)]
+pub struct Client {
+    config: Arc<Config>,
+    endpoint: Arc<Mutex<Endpoint>>,
+}
+
+#[derive(Default)]
+struct Endpoint {
+    client: Option<reqwest::Client>,
+    /// Whether the idle limit follows what the server said.
+    fitted: bool,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Client").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Describes a client; nothing is set up yet.
+    pub fn new(config: Config) -> Self {
+        Self { config: Arc::new(config), endpoint: Arc::default() }
+    }
+
+    /// The client for the MCP endpoint.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] where certificates or proxy settings cannot be read.
+    pub fn endpoint(&self) -> Result<reqwest::Client, HttpError> {
+        let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &endpoint.client {
+            return Ok(client.clone());
+        }
+        let client = self.build(IDLE_LIMIT_UNKNOWN)?;
+        endpoint.client = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Learns from the endpoint's first answer how long an idle connection lasts, and fits the
+    /// client to it, once.
+    pub fn observe(&self, version: http::Version, headers: &HeaderMap) {
+        let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        if endpoint.fitted {
+            return;
+        }
+        endpoint.fitted = true;
+        let limit = match version {
+            http::Version::HTTP_2 => IDLE_LIMIT_HTTP2,
+            _ => match keep_alive_timeout(headers) {
+                Some(timeout) => timeout.saturating_sub(Duration::from_secs(1)).min(IDLE_LIMIT_MOST),
+                None => return,
+            },
+        };
+        if let Ok(client) = self.build(limit) {
+            endpoint.client = Some(client);
+        }
+    }
+
+    fn build(&self, idle_limit: Duration) -> Result<reqwest::Client, HttpError> {
+        self.builder().pool_idle_timeout(idle_limit).build().map_err(HttpError::Setup)
+    }
+
+    fn builder(&self) -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
+            .user_agent(&self.config.user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(Duration::from_secs(30))
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .http2_keep_alive_timeout(Duration::from_secs(10))
+            .http2_keep_alive_while_idle(true)
+            .http2_adaptive_window(true)
+    }
+
+    /// Sends one small request and reads the whole answer, within `limit` of time and
+    /// [`EXCHANGE_LIMIT`] bytes. No redirect is followed. Connections are not kept.
+    ///
+    /// # Errors
+    /// As [`HttpError`] tells; only [`HttpError::NotSent`] and [`HttpError::Address`] say that
+    /// the server cannot have seen the request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection; the server may have seen the request.
+    pub async fn exchange(
+        &self,
+        request: http::Request<Vec<u8>>,
+        policy: &AddressPolicy,
+        limit: Duration,
+    ) -> Result<http::Response<Vec<u8>>, HttpError> {
+        let host = request.uri().host().unwrap_or("the server").to_owned();
+        policy.check(request.uri())?;
+        let client = self
+            .builder()
+            .pool_max_idle_per_host(0)
+            .dns_resolver(policy.resolver(&self.config.proxy_hosts))
+            .build()
+            .map_err(HttpError::Setup)?;
+        let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
+        let whole = async {
+            let response = client.execute(request).await.map_err(HttpError::of)?;
+            let mut parts = http::Response::new(Vec::new());
+            *parts.status_mut() = response.status();
+            *parts.headers_mut() = response.headers().clone();
+            *parts.body_mut() = read_bounded(response, EXCHANGE_LIMIT).await?.into();
+            Ok(parts)
+        };
+        tokio::time::timeout(limit, whole).await.unwrap_or(Err(HttpError::Timeout { host }))
+    }
+}
+
+/// Reads a body of at most `limit` bytes.
+///
+/// # Errors
+/// [`HttpError::TooLarge`] as soon as it is longer; [`HttpError::Broken`] where it ends early.
+pub async fn read_bounded(mut response: reqwest::Response, limit: usize) -> Result<Bytes, HttpError> {
+    let too_large = |response: &reqwest::Response| HttpError::TooLarge {
+        host: response.url().host_str().unwrap_or("the server").to_owned(),
+    };
+    if response.content_length().is_some_and(|length| length > limit as u64) {
+        return Err(too_large(&response));
+    }
+    let Some(first) = response.chunk().await.map_err(HttpError::of)? else {
+        return Ok(Bytes::new());
+    };
+    let mut body: Option<BytesMut> = None;
+    while let Some(chunk) = response.chunk().await.map_err(HttpError::of)? {
+        let expected = response.content_length().unwrap_or(0) as usize;
+        let body = body.get_or_insert_with(|| {
+            let mut body = BytesMut::with_capacity(expected.max(first.len() + chunk.len()));
+            body.extend_from_slice(&first);
+            body
+        });
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(&response));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    match body {
+        Some(body) => Ok(body.freeze()),
+        None if first.len() > limit => Err(too_large(&response)),
+        None => Ok(first),
+    }
+}
+
+/// `timeout` of a `Keep-Alive` header (RFC 2068 §19.7.1.1), in seconds.
+fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::HeaderName::from_static("keep-alive"))?.to_str().ok()?;
+    value.split(',').find_map(|parameter| {
+        let (name, seconds) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("timeout");
+        named.then(|| seconds.trim().parse().ok().map(Duration::from_secs))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_idle_limit_is_read_from_keep_alive() {
+        for (value, seconds) in [
+            ("timeout=5", Some(5)),
+            ("max=100, Timeout = 72", Some(72)),
+            ("max=100", None),
+            ("timeout=soon", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("keep-alive", value.parse().unwrap());
+            assert_eq!(keep_alive_timeout(&headers), seconds.map(Duration::from_secs), "{value}");
+        }
+    }
+}
