@@ -1,1 +1,198 @@
-//! The JSON-RPC 2.0 message envelope: the routing head of a frame that is never rewritten.
+//! The JSON-RPC 2.0 envelope: frames as bytes, their routing head, and error responses of our own.
+//!
+//! A frame is never rewritten: only its head is read, so that numbers, key order, escapes and
+//! unknown members reach the other side as they were written. A frame that could be read in two
+//! ways (a repeated member that the head reads) is refused, for two readings of one frame are how
+//! filters are bypassed. JSON-RPC 2.0 §4–§5; MCP basic "Messages".
+
+mod error_response;
+mod head;
+mod id;
+
+use bytes::Bytes;
+
+pub use error_response::{ErrorResponse, code};
+pub use head::{Head, Parameters};
+pub use id::Id;
+
+/// One JSON-RPC message: its bytes, free of newlines, and its routing head.
+#[derive(Debug, Clone)]
+pub struct Message {
+    bytes: Bytes,
+    head: Head,
+}
+
+/// Why a text is no message that can be routed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMessage {
+    /// It is not UTF-8 or not JSON.
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    /// It is JSON, but no JSON-RPC 2.0 request, notification or response.
+    #[error("not a JSON-RPC 2.0 message: {reason}")]
+    NotJsonRpc {
+        /// The id of the request that it was meant to be, where one could be read.
+        id: Option<Id>,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A member that routing depends on stands there twice.
+    #[error("the member `{member}` is repeated")]
+    Repeated {
+        /// The id, unless it is the id that repeats.
+        id: Option<Id>,
+        /// The repeated member.
+        member: &'static str,
+    },
+}
+
+impl Message {
+    /// Reads one frame. Raw CR and LF between tokens become spaces: lossless, for valid JSON has
+    /// none inside strings (RFC 8259 §7).
+    ///
+    /// # Errors
+    /// [`InvalidMessage`], which [`InvalidMessage::to_response`] turns into an answer.
+    pub fn parse(frame: Bytes) -> Result<Self, InvalidMessage> {
+        let text = text_of(&frame)?;
+        let head = Head::parse(text)?;
+        Ok(Self { bytes: on_one_line(frame), head })
+    }
+
+    /// Splits a batch (2025-03-26 only) into its elements, each on one line; `None` where the
+    /// frame is no array.
+    ///
+    /// # Errors
+    /// [`InvalidMessage::NotJson`] where it starts like an array and is none, or is an empty one.
+    pub fn split_batch(frame: &Bytes) -> Result<Option<Vec<Bytes>>, InvalidMessage> {
+        let text = text_of(frame)?;
+        if !text.trim_start_matches(json_whitespace).starts_with('[') {
+            return Ok(None);
+        }
+        let elements: Vec<&serde_json::value::RawValue> =
+            serde_json::from_str(text).map_err(|error| InvalidMessage::NotJson(error.to_string()))?;
+        if elements.is_empty() {
+            return Err(InvalidMessage::NotJsonRpc { id: None, reason: "an empty batch" });
+        }
+        let frames = elements.iter().map(|element| frame.slice_ref(element.get().as_bytes()));
+        Ok(Some(frames.collect()))
+    }
+
+    /// The routing head.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The frame, without a newline anywhere.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The frame, without a newline anywhere.
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+}
+
+impl InvalidMessage {
+    /// The answer that JSON-RPC 2.0 §5.1 asks for: −32700 or −32600, with the id where it could
+    /// be read and null elsewhere.
+    pub fn to_response(&self) -> ErrorResponse {
+        let (id, code) = match self {
+            Self::NotJson(_) => (None, code::PARSE_ERROR),
+            Self::NotJsonRpc { id, .. } | Self::Repeated { id, .. } => (id.clone(), code::INVALID_REQUEST),
+        };
+        ErrorResponse::new(id.unwrap_or(Id::Null), code, self.to_string())
+    }
+}
+
+fn text_of(frame: &Bytes) -> Result<&str, InvalidMessage> {
+    std::str::from_utf8(frame).map_err(|error| InvalidMessage::NotJson(error.to_string()))
+}
+
+fn json_whitespace(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
+}
+
+fn on_one_line(frame: Bytes) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &frame).is_none() {
+        return frame;
+    }
+    let mut line = Vec::from(frame);
+    for byte in &mut line {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    line.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Message, InvalidMessage> {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn frames_keep_their_bytes() {
+        for frame in [
+            r#"{"jsonrpc":"2.0","id":12345678901234567890,"method":"x","params":{"n":1e400,"a":1,"a":2}}"#,
+            r#"{ "method" : "x", "jsonrpc" : "2.0" , "extra": [1.0, -0, "\ud800"] }"#,
+            r#"{"jsonrpc":"2.0","id":"\ud83d","result":{"deep":[[[[]]]]}}"#,
+        ] {
+            assert_eq!(parse(frame).unwrap().bytes(), frame.as_bytes());
+        }
+    }
+
+    #[test]
+    fn newlines_between_tokens_become_spaces() {
+        let message = parse("{\n\"jsonrpc\":\"2.0\",\r\n\"method\":\"a\\nb\"}").unwrap();
+        assert_eq!(&message.bytes()[..], b"{ \"jsonrpc\":\"2.0\",  \"method\":\"a\\nb\"}");
+    }
+
+    #[test]
+    fn deep_nesting_is_no_trouble() {
+        let deep = format!(
+            r#"{{"jsonrpc":"2.0","method":"x","params":{{"a":{}{}}}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert!(parse(&deep).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_message_is_answered_as_the_standard_says() {
+        for (frame, id, code) in [
+            ("nonsense", "null", -32700),
+            ("{\"jsonrpc\":\"2.0\"", "null", -32700),
+            ("{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"id\":1} trailing", "null", -32700),
+            ("[]", "null", -32600),
+            ("17", "null", -32600),
+            ("{}", "null", -32600),
+            (r#"{"jsonrpc":"1.0","id":4,"method":"x"}"#, "4", -32600),
+            (r#"{"id":"a","method":"x"}"#, "\"a\"", -32600),
+            (r#"{"jsonrpc":"2.0","id":[1],"method":"x"}"#, "null", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"method":5}"#, "1", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"result":1,"error":{}}"#, "null", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"x","method":"y"}"#, "1", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"x","\u006dethod":"y"}"#, "1", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#, "null", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"name":"a","name":"b"}}"#, "1", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{},"_meta":{}}}"#, "1", -32600),
+        ] {
+            let response = parse(frame).expect_err(frame).to_response().into_bytes();
+            let expected = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},");
+            assert!(response.starts_with(expected.as_bytes()), "{frame} gave {response:?}");
+        }
+    }
+
+    #[test]
+    fn batches_are_split_at_their_elements() {
+        let batch = Bytes::from_static(b"[ {\"a\":1e400} , 2 ]");
+        let elements = Message::split_batch(&batch).unwrap().unwrap();
+        assert_eq!(elements, ["{\"a\":1e400}", "2"]);
+        assert_eq!(Message::split_batch(&Bytes::from_static(b"{}")), Ok(None));
+        assert!(Message::split_batch(&Bytes::from_static(b"[1,")).is_err());
+    }
+}

@@ -1,0 +1,65 @@
+//! Error responses of our own.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::Id;
+
+/// Error codes that this program answers with.
+pub mod code {
+    /// The line is not JSON (JSON-RPC 2.0 §5.1).
+    pub const PARSE_ERROR: i64 = -32700;
+    /// The frame is no JSON-RPC message, or an ambiguous one.
+    pub const INVALID_REQUEST: i64 = -32600;
+    /// The method does not exist on this side.
+    pub const METHOD_NOT_FOUND: i64 = -32601;
+    /// The server, or the way to it, failed.
+    pub const INTERNAL_ERROR: i64 = -32603;
+}
+
+/// A JSON-RPC error response, in the making. Its texts never hold a secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorResponse {
+    id: Id,
+    code: i64,
+    message: String,
+    data: Option<Value>,
+}
+
+impl ErrorResponse {
+    /// An error for the request with this id.
+    pub fn new(id: Id, code: i64, message: impl Into<String>) -> Self {
+        Self { id, code, message: message.into(), data: None }
+    }
+
+    /// Adds `error.data`.
+    pub fn with_data(mut self, data: Value) -> Self {
+        self.data = Some(data);
+        self
+    }
+
+    /// The frame. The id stands in it as the request wrote it.
+    pub fn into_bytes(self) -> Bytes {
+        let mut error = json!({"code": self.code, "message": self.message});
+        if let (Some(data), Some(members)) = (self.data, error.as_object_mut()) {
+            members.insert("data".to_owned(), data);
+        }
+        format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.id.as_json()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_keeps_its_spelling() {
+        let id = Id::Number { written: "1.0".into(), value: "1e0".into() };
+        let frame =
+            ErrorResponse::new(id, code::INTERNAL_ERROR, "no").with_data(json!({"a": 1})).into_bytes();
+        assert_eq!(
+            frame,
+            r#"{"jsonrpc":"2.0","id":1.0,"error":{"code":-32603,"data":{"a":1},"message":"no"}}"#
+        );
+    }
+}
