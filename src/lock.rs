@@ -1,1 +1,184 @@
-//! The cross-process lock.
+//! Locks that hold between processes.
+//!
+//! A lock is an advisory lock on an empty file of its own (mode 0600, never deleted, so that two
+//! processes never lock two files of one name); the kernel frees it when its process dies, however
+//! it dies. Waiting polls to a deadline and says so once; nothing ever proceeds unlocked.
+//!
+//! Order: a service's login lock before its refresh lock; the short shared locks are innermost.
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::paths::{self, Paths};
+use crate::server_uri::ServiceKey;
+
+/// How long a waiter sleeps between two tries, at first and at most.
+const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(25));
+
+/// A shorter wait is not worth a line in the log.
+const WORTH_SAYING: Duration = Duration::from_millis(250);
+
+/// What a service's lock is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Reading, refreshing and saving the record.
+    Refresh,
+    /// A browser is open for this service.
+    Login,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Login => "login",
+        }
+    }
+}
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process held it until the deadline. Whoever asked may try again.
+    #[error("another process holds the {what} lock, waited {} s", waited.as_secs_f32().ceil())]
+    Busy {
+        /// The lock's purpose, for people.
+        what: &'static str,
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// The lock file cannot be opened or locked (permissions, read-only or unsuitable file system).
+    #[error("cannot lock {}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// One service's lock. Dropping it unlocks; so does the end of the process.
+///
+/// Whoever holds it for [`Purpose::Refresh`] is the only one on this machine that may send the
+/// service's refresh token or write its record.
+#[derive(Debug)]
+pub struct ServiceLock {
+    _file: File,
+    key: ServiceKey,
+    purpose: Purpose,
+}
+
+impl ServiceLock {
+    /// Waits for the lock until `deadline`. Cancel-safe: dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] at the deadline; [`LockError::Io`] at once.
+    pub async fn acquire(
+        paths: &Paths,
+        key: &ServiceKey,
+        purpose: Purpose,
+        deadline: tokio::time::Instant,
+    ) -> Result<Self, LockError> {
+        let asked = tokio::time::Instant::now();
+        let mut pause = POLL.0;
+        let mut said = false;
+        loop {
+            if let Some(lock) = Self::try_acquire(paths, key, purpose)? {
+                return Ok(lock);
+            }
+            let now = tokio::time::Instant::now();
+            if now >= deadline {
+                return Err(LockError::Busy { what: purpose.name(), waited: now - asked });
+            }
+            if !said && now - asked >= WORTH_SAYING {
+                tracing::info!(service = %key, lock = %purpose, "waiting for another process");
+                said = true;
+            }
+            tokio::time::sleep_until(deadline.min(now + pause)).await;
+            pause = POLL.1.min(pause * 2);
+        }
+    }
+
+    /// Takes the lock if it is free now; `None` where another process, or another task of this
+    /// one, holds it.
+    ///
+    /// # Errors
+    /// [`LockError::Io`].
+    pub fn try_acquire(paths: &Paths, key: &ServiceKey, purpose: Purpose) -> Result<Option<Self>, LockError> {
+        let path = paths.locks().join(format!("{key}.{}", purpose.name()));
+        let file = try_lock(&path)?;
+        Ok(file.map(|file| Self { _file: file, key: key.clone(), purpose }))
+    }
+
+    /// The service that it locks.
+    pub fn key(&self) -> &ServiceKey {
+        &self.key
+    }
+
+    /// What it was taken for.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+}
+
+/// The locks that all services share; each is held for a few file operations only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// Checking a name and writing the index.
+    Index,
+    /// Generating the file store's key.
+    KeyFile,
+}
+
+/// A lock that all services share. Dropping it unlocks.
+#[derive(Debug)]
+pub struct NamedLock {
+    _file: File,
+}
+
+impl NamedLock {
+    /// Waits, blocking the thread, until the lock is free or `limit` has passed.
+    ///
+    /// # Errors
+    /// [`LockError`], as for [`ServiceLock::acquire`].
+    pub fn acquire(paths: &Paths, shared: Shared, limit: Duration) -> Result<Self, LockError> {
+        let name = match shared {
+            Shared::Index => "index",
+            Shared::KeyFile => "key-file",
+        };
+        let path = paths.locks().join(name);
+        let asked = Instant::now();
+        let mut pause = POLL.0;
+        loop {
+            if let Some(file) = try_lock(&path)? {
+                return Ok(Self { _file: file });
+            }
+            let waited = asked.elapsed();
+            if waited >= limit {
+                return Err(LockError::Busy { what: name, waited });
+            }
+            std::thread::sleep(pause.min(limit - waited));
+            pause = POLL.1.min(pause * 2);
+        }
+    }
+}
+
+/// Opens the lock file, creating it where needed, and tries to lock it.
+fn try_lock(path: &Path) -> Result<Option<File>, LockError> {
+    let failed = |source| LockError::Io { path: path.to_owned(), source };
+    let file = paths::open_private(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

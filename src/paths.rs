@@ -1,1 +1,97 @@
-//! Where things live.
+//! Where things live, and how private files come to be.
+//!
+//! Everything resolves from the home directory alone: hosts start the bridge with little more than
+//! `HOME`, so a directory named by `XDG_STATE_HOME` or the like at login would not be found again.
+//! `MCP_FRONT_HOME` moves all of it. Nothing is created by resolving.
+
+use std::path::{Path, PathBuf};
+
+mod private;
+
+pub use private::{
+    create_private_dir, open_private, read_private, remove_private, write_new_private, write_private,
+};
+
+/// The product's directory name below a platform's own.
+const NAME: &str = "mcp-front";
+
+/// The places of one installation, all absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    state: PathBuf,
+    config: PathBuf,
+}
+
+/// Why the places are unknown.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PathsError {
+    /// Neither the environment nor the user database names a home directory.
+    #[error("no home directory is known: set HOME, or MCP_FRONT_HOME")]
+    NoHome,
+    /// A relative path would mean another place in each working directory.
+    #[error("MCP_FRONT_HOME must be an absolute path, and `{}` is not", .0.display())]
+    Relative(PathBuf),
+}
+
+impl Paths {
+    /// Resolves the places below `home` (`MCP_FRONT_HOME`), or else below the user's home
+    /// directory. Touches no file.
+    ///
+    /// # Errors
+    /// [`PathsError`], where no absolute home is known.
+    pub fn resolve(home: Option<&Path>) -> Result<Self, PathsError> {
+        if let Some(home) = home {
+            if !home.is_absolute() {
+                return Err(PathsError::Relative(home.to_owned()));
+            }
+            return Ok(Self { state: home.join("state"), config: home.join("config") });
+        }
+        let directories = directories::BaseDirs::new().ok_or(PathsError::NoHome)?;
+        if !directories.home_dir().is_absolute() {
+            return Err(PathsError::NoHome);
+        }
+        Ok(Self::of_platform(&directories))
+    }
+
+    #[cfg(all(unix, not(target_os = "macos")))]
+    fn of_platform(directories: &directories::BaseDirs) -> Self {
+        let home = directories.home_dir();
+        Self { state: home.join(".local/state").join(NAME), config: home.join(".config").join(NAME) }
+    }
+
+    #[cfg(not(all(unix, not(target_os = "macos"))))]
+    fn of_platform(directories: &directories::BaseDirs) -> Self {
+        let base = directories.data_local_dir().join(NAME);
+        Self { state: base.join("state"), config: base.join("config") }
+    }
+
+    /// What the product keeps for itself.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The index: one non-secret file a service.
+    pub fn services(&self) -> PathBuf {
+        self.state.join("services")
+    }
+
+    /// Lock files, empty and never deleted.
+    pub fn locks(&self) -> PathBuf {
+        self.state.join("locks")
+    }
+
+    /// The encrypted file store.
+    pub fn credentials(&self) -> PathBuf {
+        self.state.join("credentials")
+    }
+
+    /// The file store's key, where it was generated here.
+    pub fn key_file(&self) -> PathBuf {
+        self.state.join("encryption.key")
+    }
+
+    /// What the user writes.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+}
