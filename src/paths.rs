@@ -95,3 +95,30 @@ impl Paths {
         &self.config
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_variable_moves_everything() {
+        let paths = Paths::resolve(Some(Path::new("/elsewhere"))).unwrap();
+        for path in
+            [&paths.services(), &paths.locks(), &paths.credentials(), &paths.key_file(), paths.config()]
+        {
+            assert!(path.starts_with("/elsewhere"), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_relative_home_is_refused() {
+        let relative = Path::new("here");
+        assert_eq!(Paths::resolve(Some(relative)), Err(PathsError::Relative(relative.to_owned())));
+    }
+
+    #[test]
+    fn the_home_directory_alone_is_enough() {
+        let paths = Paths::resolve(None).unwrap();
+        assert!(paths.state().is_absolute() && paths.state() != paths.config());
+    }
+}

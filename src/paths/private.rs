@@ -1,35 +1,202 @@
-//! Private files and directories.
-use std::fs::File;
-use std::io;
+//! Private files and directories: this user's alone, from the first byte on.
+//!
+//! Files appear whole or not at all (a random, private temporary file in the same directory,
+//! synced, renamed, the directory synced). Symbolic links, other kinds of file and other users'
+//! files are refused; a mode that lets others in is narrowed with a warning before anything is
+//! read or written. Elsewhere than on Unix the directory's inherited access rules stand in.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// Creates `path`, mode 0700.
+use tempfile::NamedTempFile;
+
+#[cfg_attr(not(unix), path = "other.rs")]
+#[cfg_attr(unix, path = "unix.rs")]
+mod platform;
+
+/// No file of ours is longer; a longer one is not read.
+const LIMIT_BYTES: u64 = 1 << 20;
+
+/// Creates the directory and its parents, for this user alone (mode 0700).
+///
+/// # Errors
+/// Where the directory is a symbolic link, where it or its parent belongs to somebody else, and
+/// what the system refuses.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
-    let _ = path;
-    todo!()
+    if !path.is_dir() {
+        platform::dir_builder().recursive(true).create(path)?;
+    }
+    platform::check_dir(path)
 }
-/// Replaces `path` atomically.
+
+/// Replaces the file atomically and durably: after a crash it holds the old or the new content.
+///
+/// # Errors
+/// As [`create_private_dir`]; where the file is not a regular file of this user's; and what the
+/// system refuses. The old content is then still there.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let _ = (path, bytes);
-    todo!()
+    let (file, parent) = temporary(path, bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    platform::sync_dir(parent)
 }
-/// Creates `path` whole, or fails where it exists.
+
+/// Creates the file with this content, whole and durable.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] where there is one; otherwise as [`write_private`].
 pub fn write_new_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let _ = (path, bytes);
-    todo!()
+    let (file, parent) = temporary(path, bytes)?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    platform::sync_dir(parent)
 }
-/// Reads `path`; `None` where there is none.
+
+/// Reads the file; `None` where there is none.
+///
+/// # Errors
+/// Where it is not a regular file of this user's, or longer than 1 MiB; what the system refuses.
 pub fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let _ = path;
-    todo!()
+    let file = match platform::open_options(OpenOptions::new().read(true)).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(platform::refused_link(error)),
+    };
+    platform::check_file(path, &file)?;
+    let mut bytes = Vec::new();
+    file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LIMIT_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
+    }
+    Ok(Some(bytes))
 }
-/// Removes `path`; whether there was one.
-pub fn remove_private(path: &Path) -> io::Result<bool> {
-    let _ = path;
-    todo!()
-}
-/// Opens an empty file, creating it.
+
+/// Opens the file for locking, creating it empty where there is none. Its content stays.
+///
+/// # Errors
+/// As [`write_private`].
 pub fn open_private(path: &Path) -> io::Result<File> {
-    let _ = path;
-    todo!()
+    let mut options = OpenOptions::new();
+    let options = platform::open_options(options.read(true).write(true).create(true).truncate(false));
+    let file = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_private_dir(parent(path)?)?;
+            options.open(path)
+        }
+        opened => opened,
+    };
+    let file = file.map_err(platform::refused_link)?;
+    platform::check_file(path, &file)?;
+    Ok(file)
+}
+
+/// Removes the file, durably, and says whether there was one. A symbolic link is removed itself,
+/// never what it points at.
+///
+/// # Errors
+/// What the system refuses.
+pub fn remove_private(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => platform::sync_dir(parent(path)?).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a synced temporary file beside `path`; dropping it removes it.
+fn temporary<'a>(path: &'a Path, bytes: &[u8]) -> io::Result<(NamedTempFile, &'a Path)> {
+    let parent = parent(path)?;
+    create_private_dir(parent)?;
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => platform::check_replaceable(&metadata)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok((file, parent))
+}
+
+fn parent(path: &Path) -> io::Result<&Path> {
+    path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no directory"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn directories_and_files_are_private_and_nothing_is_left_over() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b/file");
+        assert_eq!(read_private(&path).unwrap(), None);
+        write_private(&path, b"one").unwrap();
+        write_private(&path, b"two").unwrap();
+        assert_eq!(read_private(&path).unwrap().unwrap(), b"two");
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert!(remove_private(&path).unwrap());
+        assert!(!remove_private(&path).unwrap());
+    }
+
+    #[test]
+    fn a_new_file_never_replaces_one() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("key");
+        write_new_private(&path, b"first").unwrap();
+        let error = write_new_private(&path, b"second").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read_private(&path).unwrap().unwrap(), b"first");
+    }
+
+    #[test]
+    fn modes_that_let_others_in_are_narrowed() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("dir");
+        let path = dir.join("file");
+        write_private(&path, b"x").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        read_private(&path).unwrap();
+        create_private_dir(&dir).unwrap();
+        assert_eq!((mode(&path), mode(&dir)), (0o600, 0o700));
+    }
+
+    #[test]
+    fn links_and_other_kinds_of_file_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("target");
+        fs::write(&target, "theirs").unwrap();
+        let link = root.path().join("link");
+        symlink(&target, &link).unwrap();
+        assert!(read_private(&link).unwrap_err().to_string().contains("symbolic link"));
+        assert!(open_private(&link).is_err());
+        assert!(write_private(&link, b"x").is_err());
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+
+        let linked_dir = root.path().join("linked-dir");
+        symlink(root.path(), &linked_dir).unwrap();
+        assert!(create_private_dir(&linked_dir).is_err());
+        assert!(write_private(&linked_dir.join("file"), b"x").is_err());
+
+        let fifo = root.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(read_private(&fifo).is_err());
+        assert!(write_private(&fifo, b"x").is_err());
+        assert!(read_private(root.path()).is_err());
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        write_private(&path, &vec![b'x'; LIMIT_BYTES as usize + 1]).unwrap();
+        assert_eq!(read_private(&path).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
 }
