@@ -182,3 +182,100 @@ fn try_lock(path: &Path) -> Result<Option<File>, LockError> {
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server_uri::ServerUri;
+
+    fn place() -> (tempfile::TempDir, Paths) {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::resolve(Some(root.path())).unwrap();
+        (root, paths)
+    }
+
+    fn key(url: &str) -> ServiceKey {
+        ServiceKey::new("default", &ServerUri::parse(url, false).unwrap())
+    }
+
+    #[test]
+    fn a_lock_excludes_only_its_own_service_and_purpose() {
+        let (_root, paths) = place();
+        let (one, two) = (key("https://one.example/"), key("https://two.example/"));
+        let held = ServiceLock::try_acquire(&paths, &one, Purpose::Refresh).unwrap().unwrap();
+        assert_eq!((held.key(), held.purpose()), (&one, Purpose::Refresh));
+        assert!(ServiceLock::try_acquire(&paths, &one, Purpose::Refresh).unwrap().is_none());
+        assert!(ServiceLock::try_acquire(&paths, &one, Purpose::Login).unwrap().is_some());
+        assert!(ServiceLock::try_acquire(&paths, &two, Purpose::Refresh).unwrap().is_some());
+        drop(held);
+        assert!(ServiceLock::try_acquire(&paths, &one, Purpose::Refresh).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_waiter_gets_the_lock_as_soon_as_it_is_free() {
+        let (_root, paths) = place();
+        let key = key("https://one.example/");
+        let held = ServiceLock::try_acquire(&paths, &key, Purpose::Refresh).unwrap().unwrap();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let wait = ServiceLock::acquire(&paths, &key, Purpose::Refresh, deadline);
+        let free = async {
+            tokio::task::yield_now().await;
+            drop(held);
+        };
+        let (waited, ()) = tokio::join!(wait, free);
+        assert_eq!(waited.unwrap().key(), &key);
+    }
+
+    #[tokio::test]
+    async fn a_waiter_gives_up_at_its_deadline() {
+        let (_root, paths) = place();
+        let key = key("https://one.example/");
+        let _held = ServiceLock::try_acquire(&paths, &key, Purpose::Refresh).unwrap().unwrap();
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(30);
+        let error = ServiceLock::acquire(&paths, &key, Purpose::Refresh, deadline).await.unwrap_err();
+        assert!(matches!(error, LockError::Busy { what: "refresh", waited } if waited.as_millis() >= 30));
+    }
+
+    #[test]
+    fn shared_locks_wait_and_give_up() {
+        let (_root, paths) = place();
+        let held = NamedLock::acquire(&paths, Shared::Index, Duration::ZERO).unwrap();
+        let error = NamedLock::acquire(&paths, Shared::Index, Duration::from_millis(5)).unwrap_err();
+        assert!(matches!(error, LockError::Busy { what: "index", .. }));
+        NamedLock::acquire(&paths, Shared::KeyFile, Duration::ZERO).unwrap();
+        drop(held);
+        NamedLock::acquire(&paths, Shared::Index, Duration::ZERO).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_place_that_cannot_be_locked_is_an_error() {
+        let (root, paths) = place();
+        std::fs::write(root.path().join("state"), "not a directory").unwrap();
+        let error =
+            ServiceLock::try_acquire(&paths, &key("https://one.example/"), Purpose::Refresh).unwrap_err();
+        assert!(matches!(error, LockError::Io { .. }));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_lock_of_a_killed_process_is_free_at_once() {
+        let (_root, paths) = place();
+        let key = key("https://one.example/");
+        drop(ServiceLock::try_acquire(&paths, &key, Purpose::Refresh).unwrap());
+        let file = paths.locks().join(format!("{key}.refresh"));
+        let mut holder = std::process::Command::new("flock")
+            .arg("--no-fork")
+            .arg(&file)
+            .args(["sh", "-c", "echo held; exec sleep 60"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut word = [0; 5];
+        std::io::Read::read_exact(&mut holder.stdout.take().unwrap(), &mut word).unwrap();
+        assert!(ServiceLock::try_acquire(&paths, &key, Purpose::Refresh).unwrap().is_none());
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert!(ServiceLock::try_acquire(&paths, &key, Purpose::Refresh).unwrap().is_some());
+    }
+}
