@@ -1,5 +1,13 @@
 //! A loopback MCP endpoint with its own authorization server, to try all without an account.
 
+mod consent;
+mod endpoints;
+mod grants;
+mod person;
+mod protocol;
+mod server;
+mod tools;
+
 use std::io;
 use std::path::PathBuf;
 
