@@ -1,1 +1,3 @@
 //! Keeps a service's login.
+
+pub mod login;

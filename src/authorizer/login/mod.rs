@@ -1,0 +1,228 @@
+//! The login journey, from the first request to the stored credential.
+
+mod child;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use url::Url;
+
+use crate::browser::BrowserError;
+use crate::http;
+use crate::lock::LockError;
+use crate::oauth::{CallbackError, GrantError, OauthError, Pinned, PreRegistered};
+use crate::redact::Secret;
+use crate::server_uri::ServerUri;
+use crate::store::index::IndexError;
+use crate::store::{StoreConfig, StoreError};
+use crate::web::WebError;
+
+pub use child::{ChildError, run_child, start_child};
+
+/// How long a person may take in the browser, unless told otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(300);
+
+/// What one login is for and how it is made.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The MCP endpoint.
+    pub server: ServerUri,
+    /// The profile that it is kept under.
+    pub profile: String,
+    /// The name that it is kept under.
+    pub name: String,
+    /// Where the credential goes. Its paths are the locks' and the index's as well.
+    pub store: StoreConfig,
+    /// Where and as whom requests go out.
+    pub http: http::Config,
+    /// What the user chose.
+    pub options: Options,
+}
+
+/// What the user chose about a login.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A client created by hand at the provider.
+    pub client: Option<PreRegistered>,
+    /// The service takes no client but one created by hand, with a secret: without one, and
+    /// without a stored one, the login ends in [`OauthError::ClientRequired`] before anything
+    /// opens.
+    pub client_demanded: bool,
+    /// A client ID metadata document.
+    pub client_metadata_url: Option<Url>,
+    /// Endpoints to fall back on.
+    pub pinned: Option<Pinned>,
+    /// Which scopes to ask for.
+    pub scope: Scope,
+    /// Where the browser comes back to.
+    pub redirect: Redirect,
+    /// Who opens the browser: this program's own executable; `None` only prints the address.
+    pub browser: Option<PathBuf>,
+    /// Log in even where the login is still good.
+    pub force: bool,
+    /// How long to wait for the person.
+    pub deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            client: None,
+            client_demanded: false,
+            client_metadata_url: None,
+            pinned: None,
+            scope: Scope::Automatic,
+            redirect: Redirect::Ephemeral,
+            browser: None,
+            force: false,
+            deadline: DEADLINE,
+        }
+    }
+}
+
+/// Which scopes a login asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// The challenge's, else the protected resource's, else none.
+    Automatic,
+    /// No `scope` parameter at all.
+    None,
+    /// Exactly these.
+    Exactly(Vec<String>),
+}
+
+/// Where the browser comes back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redirect {
+    /// `http://127.0.0.1:PORT/callback` on a free port.
+    Ephemeral,
+    /// `http://127.0.0.1:PORT/callback` on this port.
+    Port(u16),
+    /// This URI. Where it is not plain http on loopback, only a paste can bring the answer.
+    Uri(Url),
+}
+
+/// The other end of a login: who watches, and who pastes.
+#[derive(Debug)]
+pub struct Interaction {
+    /// Where events go; a closed receiver does not disturb the login.
+    pub events: mpsc::UnboundedSender<Event>,
+    /// Redirect URLs that the person pasted.
+    pub pasted: mpsc::Receiver<Secret>,
+}
+
+/// What happens during a login, in order.
+#[derive(Debug)]
+pub enum Event {
+    /// Another process logs in to the same service; this one waits for its result.
+    WaitingForOtherLogin,
+    /// The service was asked and its authorization server found.
+    Discovered {
+        /// The host whose page the person will see.
+        authorization_host: String,
+        /// The issuer, where published; safe to print.
+        issuer: Option<String>,
+        /// The scopes that will be asked for; safe to print.
+        scopes: Vec<String>,
+    },
+    /// The person has to act.
+    Authorize {
+        /// The address to open; it holds no secret.
+        url: Url,
+        /// Whether a browser was opened; `None` where none was asked for.
+        browser: Option<Result<(), BrowserError>>,
+        /// Where the browser comes back to.
+        redirect_uri: Url,
+        /// Whether a callback can arrive; otherwise only a paste brings the answer.
+        listening: bool,
+        /// When the login gives up.
+        until: Timestamp,
+    },
+    /// A callback or a paste did not belong to this login; it goes on waiting.
+    Refused(CallbackError),
+    /// The right answer came; its code is exchanged.
+    Exchanging,
+    /// The credential is stored; a keychain may ask the person to unlock it.
+    Saving {
+        /// The store, for people.
+        place: String,
+    },
+}
+
+/// How a login ended well.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The person logged in, and the login is stored.
+    LoggedIn(Summary),
+    /// The stored login is still good.
+    StillGood(Summary),
+    /// Another process logged in meanwhile; its login is taken over.
+    Adopted(Summary),
+    /// The service answers without any login.
+    NotNeeded,
+}
+
+/// What a login brought, for people.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The name that the service is kept under.
+    pub name: String,
+    /// The issuer, where published.
+    pub issuer: Option<String>,
+    /// The scopes granted.
+    pub scopes: Vec<String>,
+    /// When the access token expires, where known.
+    pub access_expires_at: Option<Timestamp>,
+    /// Whether it renews by itself.
+    pub renews: bool,
+    /// When the refresh token ends, where the server said so.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// Where the credential lies.
+    pub place: String,
+}
+
+/// Why a login did not come about. What was stored before is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The service could not be reached, or discovery or registration failed.
+    #[error(transparent)]
+    Oauth(#[from] OauthError),
+    /// No callback can be listened for.
+    #[error(transparent)]
+    Listener(#[from] WebError),
+    /// The authorization server, or the person, declined.
+    #[error(transparent)]
+    Denied(CallbackError),
+    /// Nobody finished the login in the browser in time.
+    #[error("nobody finished the login within {} s", after.as_secs())]
+    Deadline {
+        /// How long it waited.
+        after: Duration,
+    },
+    /// The code was not exchanged for tokens.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// The credential could not be read or stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index could not be read or written.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Another process held the service's lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+/// Logs in to a service, or finds that it need not.
+///
+/// # Errors
+/// [`LoginError`]; what was stored before is then as it was.
+///
+/// # Cancel safety
+/// Dropping the future closes the listener at once and stores nothing, save where the credential
+/// is being written: that write is finished by its own thread.
+pub async fn login(_config: &Config, _interaction: Interaction) -> Result<Outcome, LoginError> {
+    todo!()
+}

@@ -1,0 +1,1 @@
+//! The HTTP client in the terms of rmcp and oauth2.
