@@ -1,0 +1,89 @@
+//! What one request carries to prove that it may (RFC 6750 §2.1).
+//!
+//! It is applied to the request instead of being handed out as text, so that a scheme with a proof
+//! per request fits later. It knows its token's digest, by which a refusal finds its token again.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, header};
+use sha2::{Digest, Sha256};
+
+use crate::credential::Generation;
+use crate::redact::{ExposeSecret, Secret};
+
+/// SHA-256 of an access token's value: tells tokens apart without holding one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    pub(super) fn of(token: &Secret) -> Self {
+        Self(Sha256::digest(token.expose_secret().as_bytes()).into())
+    }
+
+    /// The digest as 64 hex digits.
+    pub(super) fn to_hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The digest whose [`to_hex`](Self::to_hex) is `text`.
+    pub(super) fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TokenDigest(..)")
+    }
+}
+
+/// What a request carries: a bearer token, or nothing where no login is stored and none was asked
+/// for. Clones are cheap.
+#[derive(Clone)]
+pub struct Authorization(Option<Bearer>);
+
+#[derive(Clone)]
+struct Bearer {
+    header: HeaderValue,
+    digest: TokenDigest,
+    generation: Generation,
+    renewed_after_refusal: bool,
+}
+
+impl Authorization {
+    /// Nothing: the request goes out bare.
+    pub(super) fn bare() -> Self {
+        Self(None)
+    }
+
+    /// `Authorization: Bearer` with `token`, or `None` where the token cannot stand in a header.
+    pub(super) fn bearer(token: &Secret, generation: Generation) -> Option<Self> {
+        let mut header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
+        header.set_sensitive(true);
+        let digest = TokenDigest::of(token);
+        Some(Self(Some(Bearer { header, digest, generation, renewed_after_refusal: false })))
+    }
+
+    /// Sets the request's `Authorization` header; a bare authorization leaves `headers` alone.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        if let Some(bearer) = &self.0 {
+            headers.insert(header::AUTHORIZATION, bearer.header.clone());
+        }
+    }
+
+    /// Whether the request carries nothing.
+    pub fn is_bare(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn digest(&self) -> Option<TokenDigest> {
+        self.0.as_ref().map(|bearer| bearer.digest)
+    }
+}
