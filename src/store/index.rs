@@ -5,109 +5,26 @@
 //! changes the entry's generation. The record in the credential store wins; whoever holds the
 //! service's lock repairs the entry from it.
 
+use std::collections::HashMap;
+use std::fs;
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use url::Url;
+use serde::Deserialize;
 
-use crate::credential::{Binding, Credential, Generation};
-use crate::lock::{LockError, ServiceLock};
-use crate::paths::Paths;
+use crate::credential::{Credential, Generation};
+use crate::lock::{LockError, NamedLock, ServiceLock, Shared};
+use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
-use crate::store::StoreKind;
 
-/// The newest schema that this version reads and writes.
-pub const SCHEMA: u32 = 1;
+mod entry;
 
-/// Who a service is: what the user typed, and no more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The name that commands take; unique within the profile.
-    pub name: String,
-    /// The profile.
-    pub profile: String,
-    /// The endpoint, canonical.
-    pub url: Url,
-    /// The store that was chosen at login.
-    pub store: StoreKind,
-}
+pub use entry::{Entry, EntryKind, Identity, LastError, SCHEMA, State};
 
-/// One service, as `tokens list` shows it. Nothing in it is secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// [`SCHEMA`] of the version that wrote it.
-    pub schema: u32,
-    /// The service's key, which also names the file.
-    #[serde(with = "key_text")]
-    pub key: ServiceKey,
-    /// Who it is.
-    #[serde(flatten)]
-    pub identity: Identity,
-    /// What its record keeps.
-    pub kind: EntryKind,
-    /// The record's generation, or the stamp of the deletion.
-    pub generation: Generation,
-    /// A delete has begun; a repeated one finishes it.
-    #[serde(default)]
-    pub deleted: bool,
-    /// Whether the login renews by itself: there is a refresh token.
-    pub renews: bool,
-    /// When the access token expires, where known.
-    pub access_expires_at: Option<Timestamp>,
-    /// When the refresh token ends, where the server said so.
-    pub refresh_expires_at: Option<Timestamp>,
-    /// When the person logged in, or set the token.
-    pub logged_in_at: Timestamp,
-    /// When a refresh last succeeded.
-    pub last_refresh_at: Option<Timestamp>,
-    /// What went wrong last.
-    pub last_error: Option<LastError>,
-    /// Whether it can be used.
-    pub state: State,
-    /// What the login is bound to; `None` for a static token.
-    pub binding: Option<Binding>,
-    /// Scopes granted.
-    #[serde(default)]
-    pub scopes: Vec<String>,
-}
-
-/// What a service's record keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntryKind {
-    /// An OAuth login.
-    Oauth,
-    /// A static API token.
-    Token,
-}
-
-/// Whether a login can be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It can, as far as is known.
-    Valid,
-    /// The server ended it.
-    LoginRequired {
-        /// A sentence for people.
-        reason: String,
-        /// Since when.
-        since: Timestamp,
-    },
-}
-
-/// The last thing that went wrong with a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastError {
-    /// When.
-    pub at: Timestamp,
-    /// A short code, for instance `invalid_grant` or `timeout`.
-    pub code: String,
-    /// A sentence for people, without any secret.
-    pub text: String,
-}
+/// How long a write waits for the index lock, which is only ever held for a few file operations.
+const GUARD_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why the index did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -149,74 +66,250 @@ pub enum IndexError {
     },
 }
 
-/// The index of all services.
-#[derive(Debug)]
-pub struct Index;
+/// The index of all services. Clones share what they have seen.
+#[derive(Debug, Clone)]
+pub struct Index {
+    paths: Paths,
+    seen: Arc<Mutex<HashMap<ServiceKey, (Stamp, Option<Generation>)>>>,
+}
 
-#[allow(missing_docs, clippy::todo)]
 impl Index {
+    /// The index below `paths`. Touches no file.
     pub fn open(paths: Paths) -> Self {
-        let _ = paths;
-        todo!()
+        Self { paths, seen: Arc::default() }
     }
+
+    /// All entries, by profile and name, those whose deletion is unfinished included. An entry
+    /// that cannot be read is left out with a warning, so that one does not hide the others.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read.
     pub fn list(&self) -> Result<Vec<Entry>, IndexError> {
-        todo!()
+        let directory = self.paths.services();
+        let files = match fs::read_dir(&directory) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(IndexError::io(directory)(error)),
+        };
+        let mut entries = Vec::new();
+        for file in files {
+            let name = file.map_err(IndexError::io(&directory))?.file_name();
+            let Some(key) =
+                name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(ServiceKey::from_hex)
+            else {
+                continue;
+            };
+            match self.get(&key) {
+                Ok(entry) => entries.extend(entry),
+                Err(error) => tracing::warn!(%error, "left out of the list"),
+            }
+        }
+        let order = |entry: &Entry| (entry.identity.profile.clone(), entry.identity.name.clone());
+        entries.sort_by_cached_key(order);
+        Ok(entries)
     }
+
+    /// The entry of `key`, if there is one.
+    ///
+    /// # Errors
+    /// Where it is damaged, newer than this version, or unreadable.
     pub fn get(&self, key: &ServiceKey) -> Result<Option<Entry>, IndexError> {
-        let _ = key;
-        todo!()
+        let path = self.path(key);
+        let Some(bytes) = paths::read_private(&path).map_err(IndexError::io(&path))? else {
+            return Ok(None);
+        };
+        let corrupt = |reason: String| IndexError::Corrupt { path: path.clone(), reason };
+        let head: Head = serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        if head.schema > SCHEMA {
+            return Err(IndexError::NewerSchema { path, found: head.schema });
+        }
+        let entry: Entry = serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        if entry.key != *key {
+            return Err(corrupt("it is another service's entry".to_owned()));
+        }
+        Ok(Some(entry))
     }
+
+    /// The entry that has `name` in `profile`; one whose deletion is unfinished only where no
+    /// other has the name.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
     pub fn find(&self, profile: &str, name: &str) -> Result<Option<Entry>, IndexError> {
-        let _ = (profile, name);
-        todo!()
+        let is_it = |entry: &Entry| entry.identity.profile == profile && entry.identity.name == name;
+        Ok(self.list()?.into_iter().filter(is_it).min_by_key(|entry| entry.deleted))
     }
+
+    /// The generation of `key`'s entry; `None` where there is no readable one, which counts as a
+    /// change. Costs one `stat` while nothing changed, so that a bridge can ask at every request.
     pub fn generation(&self, key: &ServiceKey) -> Option<Generation> {
-        let _ = key;
-        todo!()
+        let path = self.path(key);
+        let stamp = Stamp::of(&fs::symlink_metadata(&path).ok()?);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, generation)) = seen.get(key)
+            && *known == stamp
+        {
+            return generation.clone();
+        }
+        let bytes = paths::read_private(&path).ok().flatten()?;
+        let generation = serde_json::from_slice::<Head>(&bytes).ok().map(|head| head.generation);
+        seen.insert(key.clone(), (stamp, generation.clone()));
+        generation
     }
-    /// Replaces the entry of the lock's service.
-    pub fn put(&self, lock: &ServiceLock, entry: Entry) -> Result<(), IndexError> {
-        let _ = (lock, entry);
-        todo!()
-    }
-    /// Brings the entry in line with the record: called after each save, and by whoever finds the
-    /// two to differ. Keeps what the record does not know (last refresh, last error).
+
+    /// Brings the entry in line with the record that was just saved or found. The record wins;
+    /// what it does not know (the last error) stays while the generation is the same.
+    ///
+    /// # Errors
+    /// [`IndexError::NameTaken`], and whatever keeps the entry from being written.
     pub fn repair(
         &self,
         lock: &ServiceLock,
         identity: Identity,
         credential: &Credential,
     ) -> Result<(), IndexError> {
-        let _ = (lock, identity, credential);
-        todo!()
+        let mut entry = Entry::of(lock.key(), identity, credential);
+        let _guard = self.guard()?;
+        if let Some(old) = self.replaceable(lock.key())? {
+            if old.generation == entry.generation {
+                entry.last_error = old.last_error.clone().or(entry.last_error);
+            }
+            if old == entry {
+                return Ok(());
+            }
+        }
+        self.write(&entry)
     }
-    /// Notes the last refresh or error without changing the generation.
+
+    /// Replaces the entry of the lock's service.
+    ///
+    /// # Errors
+    /// As [`repair`](Self::repair).
+    pub fn put(&self, lock: &ServiceLock, entry: Entry) -> Result<(), IndexError> {
+        let _guard = self.guard()?;
+        self.replaceable(lock.key())?;
+        // The lock names the service; an entry of another one would be written unlocked.
+        self.write(&Entry { key: lock.key().clone(), ..entry })
+    }
+
+    /// Notes something in the entry that changes no generation, for instance the last error. Does
+    /// nothing where there is no entry.
+    ///
+    /// # Errors
+    /// Whatever keeps the entry from being written.
     pub fn note(&self, lock: &ServiceLock, change: impl FnOnce(&mut Entry)) -> Result<(), IndexError> {
-        let _ = (lock, change);
-        todo!()
+        let _guard = self.guard()?;
+        let Some(mut entry) = self.get(lock.key())? else {
+            return Ok(());
+        };
+        change(&mut entry);
+        self.write(&entry)
     }
+
+    /// Begins a deletion: gives the entry a new stamp and marks it, so that running bridges notice
+    /// before the record goes. Returns whether there was an entry.
+    ///
+    /// # Errors
+    /// Whatever keeps the entry from being written.
     pub fn mark_deleted(&self, lock: &ServiceLock) -> Result<bool, IndexError> {
-        let _ = lock;
-        todo!()
+        let _guard = self.guard()?;
+        let Some(mut entry) = self.replaceable(lock.key())? else {
+            return Ok(false);
+        };
+        let path = self.path(lock.key());
+        let stamp = Generation::draw().map_err(|error| IndexError::io(&path)(io::Error::other(error)))?;
+        entry.generation = stamp;
+        entry.deleted = true;
+        self.write(&entry)?;
+        Ok(true)
     }
+
+    /// Ends a deletion: removes the entry, and says whether there was one.
+    ///
+    /// # Errors
+    /// Where a newer version wrote it, and what the system refuses.
     pub fn remove(&self, lock: &ServiceLock) -> Result<bool, IndexError> {
-        let _ = lock;
-        todo!()
+        let _guard = self.guard()?;
+        self.replaceable(lock.key())?;
+        let path = self.path(lock.key());
+        paths::remove_private(&path).map_err(IndexError::io(&path))
+    }
+
+    fn path(&self, key: &ServiceKey) -> PathBuf {
+        self.paths.services().join(format!("{key}.json"))
+    }
+
+    fn guard(&self) -> Result<NamedLock, IndexError> {
+        NamedLock::acquire(&self.paths, Shared::Index, GUARD_LIMIT)
+            .map_err(|error| IndexError::Lock(Arc::new(error)))
+    }
+
+    /// The entry that may be replaced; a damaged one counts as none, since the record can repair
+    /// it, and a newer one is refused.
+    fn replaceable(&self, key: &ServiceKey) -> Result<Option<Entry>, IndexError> {
+        match self.get(key) {
+            Err(error @ IndexError::Corrupt { .. }) => {
+                tracing::warn!(%error, "replacing the entry");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    /// Checks the name and writes; the caller holds the index lock.
+    fn write(&self, entry: &Entry) -> Result<(), IndexError> {
+        if !entry.deleted
+            && let Some(other) = self.find(&entry.identity.profile, &entry.identity.name)?
+            && other.key != entry.key
+            && !other.deleted
+        {
+            return Err(IndexError::NameTaken {
+                name: other.identity.name,
+                url: other.identity.url.to_string(),
+            });
+        }
+        let path = self.path(&entry.key);
+        let bytes = serde_json::to_vec_pretty(entry).map_err(|error| IndexError::io(&path)(error.into()))?;
+        paths::write_private(&path, &bytes).map_err(IndexError::io(&path))
     }
 }
 
-/// A service's key as text.
-mod key_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::server_uri::ServiceKey;
-
-    pub(super) fn serialize<S: Serializer>(key: &ServiceKey, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(key.as_str())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ServiceKey, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        ServiceKey::from_hex(&text).ok_or_else(|| D::Error::custom("no service key"))
+impl IndexError {
+    fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        |source| Self::Io { path, source: Arc::new(source) }
     }
 }
+
+/// What every version's entry has.
+#[derive(Deserialize)]
+struct Head {
+    schema: u32,
+    generation: Generation,
+}
+
+/// What changes when a file is replaced.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    #[cfg(unix)]
+    inode: (u64, i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            modified: metadata.modified().ok(),
+            bytes: metadata.len(),
+            #[cfg(unix)]
+            inode: {
+                use std::os::unix::fs::MetadataExt;
+                (metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

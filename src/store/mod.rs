@@ -18,6 +18,8 @@ use crate::server_uri::ServiceKey;
 
 mod error;
 pub mod index;
+#[cfg(test)]
+pub(crate) mod samples;
 
 pub use error::{KeyError, StoreError};
 

@@ -1,0 +1,161 @@
+//! What the index says of one service.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::credential::{Binding, Credential, Generation, Kind, OauthCredential};
+use crate::server_uri::ServiceKey;
+use crate::store::StoreKind;
+
+/// The newest schema that this version reads and writes.
+pub const SCHEMA: u32 = 1;
+
+/// Who a service is: what the user typed, and no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The name that commands take; unique within the profile.
+    pub name: String,
+    /// The profile.
+    pub profile: String,
+    /// The endpoint, canonical.
+    pub url: Url,
+    /// The store that was chosen at login.
+    pub store: StoreKind,
+}
+
+/// One service, as `tokens list` shows it. Nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// [`SCHEMA`] of the version that wrote it.
+    pub schema: u32,
+    /// The service's key, which also names the file.
+    #[serde(with = "key_text")]
+    pub key: ServiceKey,
+    /// Who it is.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// What its record keeps.
+    pub kind: EntryKind,
+    /// The record's generation, or the stamp of the deletion.
+    pub generation: Generation,
+    /// A delete has begun; a repeated one finishes it.
+    #[serde(default)]
+    pub deleted: bool,
+    /// Whether the login renews by itself: there is a refresh token.
+    pub renews: bool,
+    /// When the access token expires, where known.
+    pub access_expires_at: Option<Timestamp>,
+    /// When the refresh token ends, where the server said so.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// When the person logged in, or set the token.
+    pub logged_in_at: Timestamp,
+    /// When a refresh last succeeded.
+    pub last_refresh_at: Option<Timestamp>,
+    /// What went wrong last.
+    pub last_error: Option<LastError>,
+    /// Whether it can be used.
+    pub state: State,
+    /// What the login is bound to; `None` for a static token.
+    pub binding: Option<Binding>,
+    /// Scopes granted.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// What a service's record keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// An OAuth login.
+    Oauth,
+    /// A static API token.
+    Token,
+}
+
+/// Whether a login can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It can, as far as is known.
+    Valid,
+    /// The server ended it.
+    LoginRequired {
+        /// A sentence for people.
+        reason: String,
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// The last thing that went wrong with a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// A short code, for instance `invalid_grant` or `timeout`.
+    pub code: String,
+    /// A sentence for people, without any secret.
+    pub text: String,
+}
+
+impl Entry {
+    /// The entry that `credential` calls for.
+    pub(super) fn of(key: &ServiceKey, identity: Identity, credential: &Credential) -> Self {
+        let mut entry = Self {
+            schema: SCHEMA,
+            key: key.clone(),
+            identity,
+            kind: EntryKind::Token,
+            generation: credential.generation.clone(),
+            deleted: false,
+            renews: false,
+            access_expires_at: None,
+            refresh_expires_at: None,
+            logged_in_at: Timestamp::UNIX_EPOCH,
+            last_refresh_at: None,
+            last_error: None,
+            state: State::Valid,
+            binding: None,
+            scopes: Vec::new(),
+        };
+        match &credential.kind {
+            Kind::Token(token) => entry.logged_in_at = token.set_at,
+            Kind::Oauth(oauth) => entry.describe(oauth),
+        }
+        entry
+    }
+
+    fn describe(&mut self, oauth: &OauthCredential) {
+        let access = &oauth.access_token;
+        self.kind = EntryKind::Oauth;
+        self.renews = oauth.refresh_token.is_some();
+        self.access_expires_at = access.expires_at;
+        self.refresh_expires_at = oauth.refresh_token_expires_at;
+        self.logged_in_at = oauth.logged_in_at;
+        self.last_refresh_at = (access.obtained_at > oauth.logged_in_at).then_some(access.obtained_at);
+        self.binding = Some(oauth.binding.clone());
+        self.scopes.clone_from(&oauth.scopes);
+        if let Some(ended) = &oauth.ended {
+            self.state = State::LoginRequired { reason: ended.reason.clone(), since: ended.at };
+            self.last_error =
+                Some(LastError { at: ended.at, code: ended.error.clone(), text: ended.reason.clone() });
+        }
+    }
+}
+
+/// A service's key as text.
+mod key_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::server_uri::ServiceKey;
+
+    pub(super) fn serialize<S: Serializer>(key: &ServiceKey, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(key.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ServiceKey, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        ServiceKey::from_hex(&text).ok_or_else(|| D::Error::custom("no service key"))
+    }
+}

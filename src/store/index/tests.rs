@@ -1,0 +1,173 @@
+//! The index against its promises: nothing secret, one name a service, every change seen.
+
+use super::*;
+use crate::lock::Purpose;
+use crate::server_uri::ServerUri;
+use crate::store::{StoreKind, samples};
+
+struct Place {
+    _root: tempfile::TempDir,
+    paths: Paths,
+    index: Index,
+}
+
+fn place() -> Place {
+    let root = tempfile::tempdir().unwrap();
+    let paths = Paths::resolve(Some(root.path())).unwrap();
+    let index = Index::open(paths.clone());
+    Place { _root: root, paths, index }
+}
+
+impl Place {
+    fn lock(&self, url: &str) -> ServiceLock {
+        let key = ServiceKey::new("default", &ServerUri::parse(url, false).unwrap());
+        ServiceLock::try_acquire(&self.paths, &key, Purpose::Refresh).unwrap().unwrap()
+    }
+}
+
+fn identity(name: &str, url: &str) -> Identity {
+    Identity {
+        name: name.to_owned(),
+        profile: "default".to_owned(),
+        url: url.parse().unwrap(),
+        store: StoreKind::File,
+    }
+}
+
+const ONE: &str = "https://one.example/mcp";
+const TWO: &str = "https://two.example/mcp";
+
+#[test]
+fn an_entry_follows_its_record_and_holds_no_secret() {
+    let place = place();
+    let lock = place.lock(ONE);
+    assert_eq!(place.index.generation(lock.key()), None);
+    let credential = samples::oauth("access-canary", "refresh-canary");
+    place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
+
+    let entry = place.index.find("default", "one").unwrap().unwrap();
+    assert_eq!(place.index.list().unwrap(), [entry.clone()]);
+    assert_eq!(place.index.get(lock.key()).unwrap().as_ref(), Some(&entry));
+    assert_eq!((entry.kind, entry.renews, &entry.state), (EntryKind::Oauth, true, &State::Valid));
+    assert_eq!(place.index.generation(lock.key()), Some(credential.generation));
+    let text = fs::read_to_string(place.index.path(lock.key())).unwrap();
+    assert!(!text.contains("canary") && text.contains("one.example"), "{text}");
+}
+
+#[test]
+fn another_process_save_changes_the_generation() {
+    let place = place();
+    let lock = place.lock(ONE);
+    for _ in 0..50 {
+        let credential = samples::oauth("a", "r");
+        // Another process's index, whose writes this one has not seen.
+        let theirs = Index::open(place.paths.clone());
+        theirs.repair(&lock, identity("one", ONE), &credential).unwrap();
+        assert_eq!(place.index.generation(lock.key()), Some(credential.generation));
+    }
+}
+
+#[test]
+fn the_last_error_stays_for_its_generation_only() {
+    let place = place();
+    let lock = place.lock(ONE);
+    let credential = samples::oauth("a", "r");
+    place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
+    let error = LastError { at: credential_time(), code: "timeout".to_owned(), text: "no answer".to_owned() };
+    place.index.note(&lock, |entry| entry.last_error = Some(error.clone())).unwrap();
+    place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
+    assert_eq!(place.index.get(lock.key()).unwrap().unwrap().last_error, Some(error));
+    place.index.repair(&lock, identity("one", ONE), &samples::oauth("b", "r")).unwrap();
+    assert_eq!(place.index.get(lock.key()).unwrap().unwrap().last_error, None);
+}
+
+fn credential_time() -> jiff::Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn an_ended_login_says_so() {
+    let place = place();
+    let lock = place.lock(ONE);
+    let credential = samples::ended(samples::oauth("a", "r"), "invalid_grant");
+    place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
+    let entry = place.index.get(lock.key()).unwrap().unwrap();
+    assert!(matches!(entry.state, State::LoginRequired { .. }));
+    assert_eq!(entry.last_error.unwrap().code, "invalid_grant");
+}
+
+#[test]
+fn names_are_unique_within_a_profile() {
+    let place = place();
+    let (one, two) = (place.lock(ONE), place.lock(TWO));
+    let credential = samples::oauth("a", "r");
+    place.index.repair(&one, identity("name", ONE), &credential).unwrap();
+    let error = place.index.repair(&two, identity("name", TWO), &credential).unwrap_err();
+    assert!(matches!(error, IndexError::NameTaken { url, .. } if url == ONE));
+    let elsewhere = Identity { profile: "work".to_owned(), ..identity("name", TWO) };
+    place.index.repair(&two, elsewhere, &credential).unwrap();
+    // Once its deletion has begun, the name is free.
+    assert!(place.index.mark_deleted(&one).unwrap());
+    place.index.repair(&two, identity("name", TWO), &credential).unwrap();
+    assert_eq!(place.index.find("default", "name").unwrap().unwrap().key, *two.key());
+}
+
+#[test]
+fn a_deletion_changes_the_generation_and_can_be_finished_later() {
+    let place = place();
+    let lock = place.lock(ONE);
+    assert!(!place.index.mark_deleted(&lock).unwrap());
+    let credential = samples::oauth("a", "r");
+    place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
+    assert!(place.index.mark_deleted(&lock).unwrap());
+    let stamp = place.index.generation(lock.key()).unwrap();
+    assert_ne!(stamp, credential.generation);
+    assert!(place.index.find("default", "one").unwrap().unwrap().deleted);
+    assert!(place.index.remove(&lock).unwrap());
+    assert!(!place.index.remove(&lock).unwrap());
+    assert_eq!(place.index.generation(lock.key()), None);
+    assert!(place.index.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_newer_entry_is_not_overwritten_and_hides_no_other() {
+    let place = place();
+    let (one, two) = (place.lock(ONE), place.lock(TWO));
+    let credential = samples::oauth("a", "r");
+    place.index.repair(&one, identity("one", ONE), &credential).unwrap();
+    place.index.repair(&two, identity("two", TWO), &credential).unwrap();
+    let path = place.index.path(one.key());
+    let newer = fs::read_to_string(&path).unwrap().replacen("\"schema\": 1", "\"schema\": 2", 1);
+    fs::write(&path, &newer).unwrap();
+    assert!(matches!(place.index.get(one.key()), Err(IndexError::NewerSchema { found: 2, .. })));
+    assert!(place.index.repair(&one, identity("one", ONE), &credential).is_err());
+    assert!(place.index.mark_deleted(&one).is_err());
+    assert!(place.index.remove(&one).is_err());
+    assert_eq!(fs::read_to_string(&path).unwrap(), newer);
+    assert_eq!(place.index.list().unwrap().len(), 1);
+    assert_eq!(place.index.generation(one.key()), Some(credential.generation));
+}
+
+#[test]
+fn a_damaged_entry_is_named_and_repaired_from_the_record() {
+    let place = place();
+    let lock = place.lock(ONE);
+    let path = place.index.path(lock.key());
+    for damaged in ["", "{", "{}", "[1]", "\u{0}"] {
+        paths::write_private(&path, damaged.as_bytes()).unwrap();
+        let error = place.index.get(lock.key()).unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert_eq!(place.index.generation(lock.key()), None);
+        place.index.repair(&lock, identity("one", ONE), &samples::oauth("a", "r")).unwrap();
+        assert!(place.index.get(lock.key()).unwrap().is_some());
+    }
+}
+
+#[test]
+fn an_entry_belongs_to_its_file() {
+    let place = place();
+    let (one, two) = (place.lock(ONE), place.lock(TWO));
+    place.index.repair(&one, identity("one", ONE), &samples::oauth("a", "r")).unwrap();
+    fs::copy(place.index.path(one.key()), place.index.path(two.key())).unwrap();
+    assert!(matches!(place.index.get(two.key()), Err(IndexError::Corrupt { .. })));
+}
