@@ -1,8 +1,143 @@
-//! What the user typed and sees.
+//! What the user typed and sees: one file a command, and how each outcome is told.
+//!
+//! stdout carries what a command is asked for and nothing else; talk, questions and logs go to
+//! stderr. No command here decides anything about OAuth, stores or the wire.
 
+mod arguments;
+mod bridge;
+mod demo;
+mod failure;
+mod logging;
+mod login;
+mod login_child;
+mod moment;
+mod refresh_child;
+mod terminal;
+mod tokens;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
+
+use clap::{ColorChoice as ClapColor, CommandFactory, FromArgMatches};
+
+use crate::config::{self, ColorChoice, Environment, Settings};
+use arguments::{Arguments, Command};
+use failure::Failure;
+use terminal::{InputError, Terminal};
+
+/// What every command is given.
+struct Context {
+    settings: Settings,
+    environment: Environment,
+    terminal: Terminal,
+}
 
 /// Runs the command line and returns the process's exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    // Without a provider of its own choice the HTTP client would panic at first use.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let environment = Environment::of_process();
+    let arguments = match parse(&environment) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors, nor is a reader that left early.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(arguments, environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = write!(io::stderr(), "{}", failure.text());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn parse(environment: &Environment) -> Result<Arguments, clap::Error> {
+    let words: Vec<OsString> = config::environment::arguments();
+    let color = match config::color(color_flag(&words), environment) {
+        ColorChoice::Auto => ClapColor::Auto,
+        ColorChoice::Always => ClapColor::Always,
+        ColorChoice::Never => ClapColor::Never,
+    };
+    Arguments::from_arg_matches(&Arguments::command().color(color).try_get_matches_from(words)?)
+}
+
+/// `--color`, looked for before anything is parsed, for help and usage errors are coloured too.
+fn color_flag(words: &[OsString]) -> Option<ColorChoice> {
+    let mut words = words.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
+    let value = words.find_map(|word| word.strip_prefix("--color"))?;
+    match value.strip_prefix('=').or_else(|| words.next())? {
+        "always" => Some(ColorChoice::Always),
+        "never" => Some(ColorChoice::Never),
+        _ => None,
+    }
+}
+
+fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
+    let settings = Settings::resolve(&arguments.global.flags(), &environment)?;
+    let terminal = Terminal::new(&settings);
+    logging::start(&settings.log_filter, settings.log_format, terminal.colored_stderr)?;
+    let context = Context { settings, environment, terminal };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::Io { doing: "start the runtime", source })?;
+    let outcome = runtime.block_on(dispatch(arguments.command, &context));
+    // A keychain that prompts for ever has a thread of its own, which must not hold the exit.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Writes data to stdout. A reader that left early is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::write(error)),
+        _ => Ok(()),
+    }
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        // These mind their signals themselves: they have something to finish first.
+        Command::Bridge(arguments) => bridge::run(arguments, context).await,
+        Command::Demo(arguments) => demo::run(arguments, context).await,
+        Command::RefreshChild(arguments) => refresh_child::run(arguments, context).await,
+        Command::LoginChild(arguments) => login_child::run(arguments, context).await,
+        Command::Login(arguments) => until_interrupted(login::run(arguments, context)).await,
+        Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, context)).await,
+    }
+}
+
+/// Runs a command until it ends or a signal does; dropping it gives the terminal back as it was.
+async fn until_interrupted<F: Future<Output = Result<(), Failure>>>(command: F) -> Result<(), Failure> {
+    tokio::select! {
+        outcome = command => outcome,
+        signal = interruption() => {
+            signal.map_err(|source| Failure::Io { doing: "watch for signals", source })?;
+            Err(InputError::Interrupted.into())
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn interruption() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn interruption() -> io::Result<()> {
+    tokio::signal::ctrl_c().await
 }

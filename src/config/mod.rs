@@ -1,1 +1,413 @@
-//! Settings, environment and flags, resolved once.
+//! Flags, environment and defaults, resolved once into what the rooms take.
+//!
+//! Precedence is flag, then environment, then default, decided by one pure function
+//! ([`Settings::resolve`]). The process's environment is read in [`environment`] and nowhere else.
+//! A secret never comes from argv: it is read from a file, from stdin or from a prompt.
+
+pub mod environment;
+pub mod headers;
+pub mod preset;
+pub mod service;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::paths::{Paths, PathsError};
+use secrecy::SecretSlice;
+
+use crate::redact::printable;
+use crate::server_uri::ServerUriError;
+use crate::store::index::IndexError;
+use crate::store::{KeySource, StoreConfig, StoreKind};
+
+pub use environment::Environment;
+
+/// The profile of those who name none.
+pub const DEFAULT_PROFILE: &str = "default";
+
+/// The flags that every command takes, as they were typed.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--profile`.
+    pub profile: Option<String>,
+    /// `--store`.
+    pub store: Option<StoreKind>,
+    /// How often `-v` was given.
+    pub verbosity: u8,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
+    /// `--color`.
+    pub color: Option<ColorChoice>,
+    /// `--no-input`.
+    pub no_input: bool,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ColorChoice {
+    /// On a terminal that can.
+    #[default]
+    Auto,
+    /// Wherever it goes.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogFilter {
+    /// So many times `-v`.
+    Verbosity(u8),
+    /// The directive of `MCP_FRONT_LOG`.
+    Directive(String),
+}
+
+/// Where a setting's value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A flag of this name.
+    Flag(&'static str),
+    /// An environment variable of this name.
+    Variable(&'static str),
+    /// Nobody said anything.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Source::Flag(name) | Source::Variable(name) => name,
+            Source::Default => "the default",
+        })
+    }
+}
+
+/// What holds for every command of this run.
+pub struct Settings {
+    /// The profile under which logins are kept and found.
+    pub profile: String,
+    /// Who chose it.
+    pub profile_source: Source,
+    /// The credential store for services that have none pinned.
+    pub store: StoreKind,
+    /// Who chose it.
+    pub store_source: Source,
+    /// What is logged.
+    pub log_filter: LogFilter,
+    /// How.
+    pub log_format: LogFormat,
+    /// When output is coloured.
+    pub color: ColorChoice,
+    /// Whether the terminal knows escape sequences (`TERM` is neither missing nor `dumb`).
+    pub capable_terminal: bool,
+    /// Whether the terminal is known to show hyperlinks (OSC 8).
+    pub hyperlinks: bool,
+    /// Whether questions may be asked.
+    pub input: bool,
+    home: Option<PathBuf>,
+    encryption_key: Option<KeySource>,
+}
+
+/// Why flags, environment and arguments make no sense together.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value that its setting does not take.
+    #[error("{origin}: `{value}` is not {expected}")]
+    Invalid {
+        /// The flag or variable.
+        origin: String,
+        /// The value, made printable; empty where it may be secret.
+        value: String,
+        /// What it should have been.
+        expected: String,
+    },
+    /// Two arguments that exclude each other, or one that needs another.
+    #[error("{0}")]
+    Combination(String),
+    /// A header that cannot be sent.
+    #[error("header {header}: {problem}")]
+    Header {
+        /// Its name, or where it stands.
+        header: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Neither a stored service, nor a preset, nor a URL.
+    #[error("no service is named `{name}` in profile `{profile}`")]
+    UnknownService {
+        /// What was typed, made printable.
+        name: String,
+        /// The profile that was searched.
+        profile: String,
+        /// Known names that look like it.
+        near: Vec<String>,
+    },
+    /// A URL that is no MCP endpoint.
+    #[error(transparent)]
+    Url(#[from] ServerUriError),
+    /// The service's login lies in another store than the one asked for.
+    #[error("`{name}` keeps its login in the store `{pinned}`, but {asked_by} says `{asked}`")]
+    StorePinned {
+        /// The service.
+        name: String,
+        /// Where its login lies.
+        pinned: StoreKind,
+        /// What was asked for.
+        asked: StoreKind,
+        /// By whom.
+        asked_by: Source,
+    },
+    /// A file that was named could not be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is known on this machine could not be read.
+    #[error("cannot read what is stored on this machine")]
+    Place(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<PathsError> for ConfigError {
+    fn from(error: PathsError) -> Self {
+        Self::Place(Box::new(error))
+    }
+}
+
+impl From<IndexError> for ConfigError {
+    fn from(error: IndexError) -> Self {
+        Self::Place(Box::new(error))
+    }
+}
+
+impl Settings {
+    /// Decides each setting: flag, then environment, then default. Touches nothing.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`], naming the flag or variable.
+    pub fn resolve(flags: &Flags, environment: &Environment) -> Result<Self, ConfigError> {
+        let (store, store_source) = store(flags, environment)?;
+        let (profile, profile_source) = profile(flags, environment)?;
+        let directive = text(environment, "MCP_FRONT_LOG")?.filter(|_| flags.verbosity == 0);
+        Ok(Self {
+            profile,
+            profile_source,
+            store,
+            store_source,
+            log_filter: match directive {
+                Some(directive) => LogFilter::Directive(directive.to_owned()),
+                None => LogFilter::Verbosity(flags.verbosity),
+            },
+            log_format: flags.log_format.unwrap_or_default(),
+            color: color(flags.color, environment),
+            capable_terminal: environment.get("TERM").is_some_and(|term| term != "dumb"),
+            hyperlinks: hyperlinks(environment),
+            input: !flags.no_input,
+            home: environment.get("MCP_FRONT_HOME").map(PathBuf::from),
+            encryption_key: encryption_key(environment),
+        })
+    }
+
+    /// Where things live for this run.
+    ///
+    /// # Errors
+    /// [`ConfigError::Place`] where there is no home directory.
+    pub fn paths(&self) -> Result<Paths, ConfigError> {
+        Ok(Paths::resolve(self.home.as_deref())?)
+    }
+
+    /// The credential store of `kind` for this run.
+    pub fn store_config(&self, kind: StoreKind, paths: Paths) -> StoreConfig {
+        StoreConfig { kind, paths, encryption_key: self.encryption_key.clone() }
+    }
+}
+
+/// Decides about colour: the flag, then `NO_COLOR`, then `CLICOLOR_FORCE`, then the terminal.
+pub fn color(flag: Option<ColorChoice>, environment: &Environment) -> ColorChoice {
+    match flag {
+        Some(choice) => choice,
+        None if environment.get("NO_COLOR").is_some() => ColorChoice::Never,
+        None if environment.get("CLICOLOR_FORCE").is_some_and(|value| value != "0") => ColorChoice::Always,
+        None if environment.get("TERM").is_some_and(|term| term == "dumb") => ColorChoice::Never,
+        None => ColorChoice::Auto,
+    }
+}
+
+/// Whether the terminal shows hyperlinks, as far as it can be known from outside.
+fn hyperlinks(environment: &Environment) -> bool {
+    const PROGRAMS: [&str; 7] = ["iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "tmux", "rio"];
+    const TERMINALS: [&str; 4] = ["xterm-kitty", "alacritty", "xterm-ghostty", "foot"];
+    let is_one_of = |name, known: &[&str]| {
+        environment.get(name).is_some_and(|value| known.iter().any(|one| value == *one))
+    };
+    let is_set = |name| environment.get(name).is_some();
+    // VTE shows them from 0.50 on, and older versions do not mind them.
+    is_set("VTE_VERSION")
+        || is_set("WT_SESSION")
+        || is_set("KONSOLE_VERSION")
+        || is_one_of("TERM_PROGRAM", &PROGRAMS)
+        || is_one_of("TERM", &TERMINALS)
+}
+
+/// Checks a profile's or a service's name: letters, digits, `.`, `_` and `-`, at most 64, the
+/// first a letter or digit. So a name is never a flag, a path or a URL.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] for `origin`.
+pub fn check_name(name: &str, origin: &str) -> Result<(), ConfigError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if first && name.len() <= 64 && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(ConfigError::Invalid {
+        origin: origin.to_owned(),
+        value: printable(name),
+        expected: "a name: at most 64 letters, digits, `.`, `_` and `-`".to_owned(),
+    })
+}
+
+fn profile(flags: &Flags, environment: &Environment) -> Result<(String, Source), ConfigError> {
+    const VARIABLE: &str = "MCP_FRONT_PROFILE";
+    let (name, source) = match &flags.profile {
+        Some(name) => (name.as_str(), Source::Flag("--profile")),
+        None => match text(environment, VARIABLE)? {
+            Some(name) => (name, Source::Variable(VARIABLE)),
+            None => (DEFAULT_PROFILE, Source::Default),
+        },
+    };
+    check_name(name, &source.to_string())?;
+    Ok((name.to_owned(), source))
+}
+
+fn store(flags: &Flags, environment: &Environment) -> Result<(StoreKind, Source), ConfigError> {
+    const VARIABLE: &str = "MCP_FRONT_STORE";
+    if let Some(kind) = flags.store {
+        return Ok((kind, Source::Flag("--store")));
+    }
+    let Some(name) = text(environment, VARIABLE)? else {
+        return Ok((StoreKind::Keyring, Source::Default));
+    };
+    match name.parse() {
+        Ok(kind) => Ok((kind, Source::Variable(VARIABLE))),
+        Err(_) => Err(ConfigError::Invalid {
+            origin: VARIABLE.to_owned(),
+            value: printable(name),
+            expected: "one of keyring, file, memory".to_owned(),
+        }),
+    }
+}
+
+fn encryption_key(environment: &Environment) -> Option<KeySource> {
+    if let Some(path) = environment.get("MCP_FRONT_ENCRYPTION_KEY_FILE") {
+        return Some(KeySource::File(PathBuf::from(path)));
+    }
+    let key = environment.get("MCP_FRONT_ENCRYPTION_KEY");
+    key.map(|key| KeySource::Inline(SecretSlice::from(key.as_encoded_bytes().to_vec())))
+}
+
+/// A variable as text; one that is not Unicode is told by its name alone, for it may be secret.
+fn text<'a>(environment: &'a Environment, name: &str) -> Result<Option<&'a str>, ConfigError> {
+    environment.text(name).transpose().map_err(|_| ConfigError::Invalid {
+        origin: name.to_owned(),
+        value: "…".to_owned(),
+        expected: "Unicode text".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(flags: Flags, variables: &[(&str, &str)]) -> Result<Settings, String> {
+        Settings::resolve(&flags, &Environment::from_iter(variables.iter().copied()))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_default() {
+        let store = |flag, variables: &[_]| {
+            let flags = Flags { store: flag, ..Flags::default() };
+            resolve(flags, variables).map(|settings| (settings.store, settings.store_source))
+        };
+        let variable = ("MCP_FRONT_STORE", "file");
+        assert_eq!(store(None, &[]), Ok((StoreKind::Keyring, Source::Default)));
+        assert_eq!(store(None, &[("MCP_FRONT_STORE", "")]), Ok((StoreKind::Keyring, Source::Default)));
+        assert_eq!(store(None, &[variable]), Ok((StoreKind::File, Source::Variable("MCP_FRONT_STORE"))));
+        let flag = Some(StoreKind::Memory);
+        assert_eq!(store(flag, &[variable]), Ok((StoreKind::Memory, Source::Flag("--store"))));
+
+        let profile = |flag: Option<&str>, variables: &[_]| {
+            let flags = Flags { profile: flag.map(str::to_owned), ..Flags::default() };
+            resolve(flags, variables).map(|settings| settings.profile)
+        };
+        assert_eq!(profile(None, &[]).as_deref(), Ok("default"));
+        assert_eq!(profile(None, &[("MCP_FRONT_PROFILE", "work")]).as_deref(), Ok("work"));
+        assert_eq!(profile(Some("home"), &[("MCP_FRONT_PROFILE", "work")]).as_deref(), Ok("home"));
+
+        let filter = |verbosity, variables: &[_]| {
+            resolve(Flags { verbosity, ..Flags::default() }, variables).map(|settings| settings.log_filter)
+        };
+        let directive = [("MCP_FRONT_LOG", "mcp_front=debug")];
+        assert_eq!(filter(0, &[]), Ok(LogFilter::Verbosity(0)));
+        assert_eq!(filter(0, &directive), Ok(LogFilter::Directive("mcp_front=debug".to_owned())));
+        assert_eq!(filter(2, &directive), Ok(LogFilter::Verbosity(2)));
+    }
+
+    #[test]
+    fn colour_follows_flag_then_environment() {
+        use ColorChoice::{Always, Auto, Never};
+        for (flag, variables, expected) in [
+            (None, &[] as &[(&str, &str)], Auto),
+            (None, &[("NO_COLOR", "1")], Never),
+            (None, &[("NO_COLOR", "")], Auto),
+            (None, &[("CLICOLOR_FORCE", "1")], Always),
+            (None, &[("CLICOLOR_FORCE", "0")], Auto),
+            (None, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], Never),
+            (None, &[("TERM", "dumb")], Never),
+            (None, &[("TERM", "xterm")], Auto),
+            (Some(Always), &[("NO_COLOR", "1")], Always),
+            (Some(Never), &[("CLICOLOR_FORCE", "1")], Never),
+            (Some(Auto), &[("NO_COLOR", "1")], Auto),
+        ] {
+            let environment = Environment::from_iter(variables.iter().copied());
+            assert_eq!(color(flag, &environment), expected, "{flag:?} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_file_wins_over_the_key() {
+        let key = |variables: &[_]| resolve(Flags::default(), variables).unwrap().encryption_key;
+        assert!(key(&[]).is_none());
+        assert!(matches!(key(&[("MCP_FRONT_ENCRYPTION_KEY", "k")]), Some(KeySource::Inline(_))));
+        let both = [("MCP_FRONT_ENCRYPTION_KEY", "k"), ("MCP_FRONT_ENCRYPTION_KEY_FILE", "/k")];
+        assert!(matches!(key(&both), Some(KeySource::File(path)) if path == std::path::Path::new("/k")));
+    }
+
+    #[test]
+    fn what_makes_no_sense_names_where_it_stands() {
+        for (variables, named) in [
+            ([("MCP_FRONT_STORE", "vault")], "MCP_FRONT_STORE: `vault`"),
+            ([("MCP_FRONT_PROFILE", "a/b")], "MCP_FRONT_PROFILE: `a/b`"),
+            ([("MCP_FRONT_PROFILE", "-v")], "MCP_FRONT_PROFILE: `-v`"),
+            ([("MCP_FRONT_PROFILE", "\u{1b}[0m")], "MCP_FRONT_PROFILE: `\\u{1b}[0m`"),
+        ] {
+            let error = resolve(Flags::default(), &variables).err().unwrap();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The command line's grammar: the flags that every command takes, and the commands.
+//!
+//! Each command's own flags stand in that command's file. No flag takes a secret as its value.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::{bridge, demo, login, login_child, refresh_child, tokens};
+use crate::config::{ColorChoice, Flags, LogFormat};
+use crate::store::StoreKind;
+
+const EXAMPLES: &str = "\
+Examples:
+  mcp-front login front                      log in to Front
+  mcp-front login https://mcp.example.com/   log in to any MCP server
+  mcp-front bridge front                     what an MCP host starts
+  mcp-front tokens list                      what is stored, and its state
+  mcp-front demo                             see all of it, without an account
+
+Environment:
+  MCP_FRONT_PROFILE, MCP_FRONT_STORE         as --profile and --store; the flag wins
+  MCP_FRONT_HOME                             keep everything below this directory
+  MCP_FRONT_ENCRYPTION_KEY_FILE              the encrypted file store's key, in a file
+  MCP_FRONT_ENCRYPTION_KEY                   the same key itself: 32 bytes, raw or base64
+  MCP_FRONT_LOG                              log filter, for instance mcp_front=debug
+  NO_COLOR, CLICOLOR_FORCE                   as --color never and --color always";
+
+/// Log in once to a hosted MCP server; every MCP host on this machine reaches it.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-front", version, about, after_help = EXAMPLES, max_term_width = 100)]
+#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The flags that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// Keep and find logins under this profile [default: default]
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// Where secrets are kept [default: keyring]
+    #[arg(long, global = true, value_name = "STORE", value_parser = store_kind())]
+    store: Option<StoreKind>,
+    /// Never ask anything; fail instead
+    #[arg(long, global = true)]
+    no_input: bool,
+    /// Say more on stderr; repeat for more still
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// How logs are written on stderr [default: text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<Format>,
+    /// Colour on a terminal [default: auto]
+    #[arg(long, global = true, value_name = "WHEN")]
+    color: Option<Color>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Login(login::Arguments),
+    Bridge(bridge::Arguments),
+    Tokens(tokens::Arguments),
+    Demo(demo::Arguments),
+    #[command(hide = true)]
+    LoginChild(login_child::Arguments),
+    #[command(hide = true)]
+    RefreshChild(refresh_child::Arguments),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Global {
+    /// The same flags in the terms of [`crate::config`].
+    pub(super) fn flags(&self) -> Flags {
+        Flags {
+            profile: self.profile.clone(),
+            store: self.store,
+            verbosity: self.verbose,
+            log_format: self.log_format.map(|format| match format {
+                Format::Text => LogFormat::Text,
+                Format::Json => LogFormat::Json,
+            }),
+            color: self.color.map(|color| match color {
+                Color::Auto => ColorChoice::Auto,
+                Color::Always => ColorChoice::Always,
+                Color::Never => ColorChoice::Never,
+            }),
+            no_input: self.no_input,
+        }
+    }
+}
+
+fn store_kind() -> impl TypedValueParser<Value = StoreKind> {
+    PossibleValuesParser::new(["keyring", "file", "memory"])
+        .try_map(|text| text.parse::<StoreKind>().map_err(|error| error.to_string()))
+}

@@ -1,0 +1,44 @@
+//! `mcp-front demo`: everything at once, on a machine without an account.
+
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+
+use super::Context;
+use super::failure::Failure;
+use crate::config::environment;
+use crate::demo;
+
+const EXAMPLES: &str = "\
+Examples:
+  mcp-front demo
+  mcp-front demo --browser      approve the login yourself";
+
+/// Show login, bridge and renewal against a server inside this binary.
+///
+/// Nothing leaves this machine, and nothing stays on it.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Open the consent page in a browser instead of following it
+    #[arg(long)]
+    browser: bool,
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// [`Failure::Demo`] at the first step that misbehaves.
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
+    let executable = environment::executable()
+        .map_err(|source| Failure::Io { doing: "find this program's own path", source })?;
+    demo::run(demo::Config {
+        browser: arguments.browser,
+        executable,
+        out: Box::new(io::stdout()),
+        colour: context.terminal.colored_stdout,
+        countdown: io::stderr().is_terminal(),
+    })
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! `mcp-front tokens delete`: forgets what is stored for a service.
+
+use clap::Args;
+
+use crate::cli::Context;
+use crate::cli::failure::Failure;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {}
+
+pub(super) async fn run(_arguments: &Arguments, _context: &Context) -> Result<(), Failure> {
+    todo!()
+}

@@ -1,0 +1,216 @@
+//! `mcp-front tokens list`: the index, and nothing but the index, so that nothing is unlocked.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use dialoguer::console::Term;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::failure::Failure;
+use crate::cli::{Context, moment};
+use crate::config::{ConfigError, DEFAULT_PROFILE, Source};
+use crate::redact::printable;
+use crate::store::Store;
+use crate::store::index::{Entry, EntryKind, Index, State};
+
+const EXAMPLES: &str = "\
+Examples:
+  mcp-front tokens list
+  mcp-front tokens list --json | jq -r '.[] | select(.state == \"login_required\").name'";
+
+/// List what is stored and its state; never a value, and nothing is unlocked.
+///
+/// All profiles are listed, or the one that --profile or MCP_FRONT_PROFILE names.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Print JSON, with times in RFC 3339 UTC
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the list.
+///
+/// # Errors
+/// Where the index cannot be read or stdout not be written.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
+    let settings = &context.settings;
+    let paths = settings.paths()?;
+    let mut entries = Index::open(paths.clone()).list().map_err(ConfigError::from)?;
+    if settings.profile_source != Source::Default {
+        entries.retain(|entry| entry.identity.profile == settings.profile);
+    }
+    entries.sort_by(|one, other| {
+        let order = |entry: &Entry| (entry.identity.profile.clone(), entry.identity.name.clone());
+        order(one).cmp(&order(other))
+    });
+    let now = Timestamp::now();
+    let rows: Vec<Row> = entries
+        .iter()
+        .map(|entry| {
+            let place = Store::open(settings.store_config(entry.identity.store, paths.clone())).place();
+            Row::new(entry, place, now)
+        })
+        .collect();
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&rows).map_err(|error| Failure::write(error.into()))? + "\n"
+    } else if rows.is_empty() {
+        // An empty table on stdout would only be in a script's way.
+        let _ = writeln!(io::stderr(), "Nothing is stored. `mcp-front login front` logs in to Front.");
+        return Ok(());
+    } else {
+        table(&rows, context, now)
+    };
+    crate::cli::print(&text)
+}
+
+/// One service as it is listed.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    profile: String,
+    url: String,
+    kind: EntryKind,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    renews: bool,
+    access_token_expires_at: Option<Timestamp>,
+    refresh_token_expires_at: Option<Timestamp>,
+    store: String,
+    place: String,
+    scopes: Vec<String>,
+    logged_in_at: Timestamp,
+    last_refresh_at: Option<Timestamp>,
+    last_error: Option<Problem>,
+}
+
+/// What went wrong last with a service.
+#[derive(Debug, Serialize)]
+struct Problem {
+    at: Timestamp,
+    code: String,
+    text: String,
+}
+
+impl Row {
+    fn new(entry: &Entry, place: String, now: Timestamp) -> Self {
+        let (state, reason) = state(entry, now);
+        Self {
+            name: printable(&entry.identity.name),
+            profile: printable(&entry.identity.profile),
+            url: printable(entry.identity.url.as_str()),
+            kind: entry.kind,
+            state,
+            reason,
+            renews: entry.renews,
+            access_token_expires_at: entry.access_expires_at,
+            refresh_token_expires_at: entry.refresh_expires_at,
+            store: entry.identity.store.to_string(),
+            place,
+            scopes: entry.scopes.iter().map(|scope| printable(scope)).collect(),
+            logged_in_at: entry.logged_in_at,
+            last_refresh_at: entry.last_refresh_at,
+            last_error: entry.last_error.as_ref().map(|error| Problem {
+                at: error.at,
+                code: printable(&error.code),
+                text: printable(&error.text),
+            }),
+        }
+    }
+}
+
+/// A login's state as far as the index tells, and why a login is required where it is.
+pub(in crate::cli) fn state(entry: &Entry, now: Timestamp) -> (&'static str, Option<String>) {
+    const REQUIRED: &str = "login_required";
+    let ended = |expiry: Option<Timestamp>| expiry.is_some_and(|expiry| expiry <= now);
+    if entry.deleted {
+        return (REQUIRED, Some("deleting it was interrupted: delete it again".to_owned()));
+    }
+    if let State::LoginRequired { reason, .. } = &entry.state {
+        return (REQUIRED, Some(printable(reason)));
+    }
+    match entry.kind {
+        EntryKind::Token => ("valid", None),
+        EntryKind::Oauth if entry.renews && ended(entry.refresh_expires_at) => {
+            (REQUIRED, Some("the refresh token has expired".to_owned()))
+        }
+        EntryKind::Oauth if entry.renews => ("renews", None),
+        EntryKind::Oauth if ended(entry.access_expires_at) => {
+            (REQUIRED, Some("the access token has expired, and there is no refresh token".to_owned()))
+        }
+        EntryKind::Oauth => ("valid", None),
+    }
+}
+
+fn table(rows: &[Row], context: &Context, now: Timestamp) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let width = Term::stdout().size_checked().map(|(_, columns)| columns);
+    if let Some(width) = width.filter(|_| context.terminal.stdout) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table.set_header([
+        "NAME",
+        "PROFILE",
+        "KIND",
+        "STATE",
+        "ACCESS EXPIRES",
+        "LOGIN ENDS",
+        "STORE",
+        "LAST REFRESH",
+    ]);
+    for row in rows {
+        let time = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| moment::brief(at, now));
+        table.add_row([
+            row.name.clone(),
+            row.profile.clone(),
+            kind_shown(row.kind).to_owned(),
+            state_shown(row.state).to_owned(),
+            time(row.access_token_expires_at),
+            time(row.refresh_token_expires_at),
+            row.store.clone(),
+            time(row.last_refresh_at),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let mut text: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    for row in rows {
+        text.extend(notes(row, now));
+    }
+    text
+}
+
+/// What does not fit in a column: why a login is required, and what went wrong last.
+fn notes(row: &Row, now: Timestamp) -> impl Iterator<Item = String> {
+    let (name, profile) = (&row.name, &row.profile);
+    let chosen = if profile == DEFAULT_PROFILE { String::new() } else { format!(" --profile {profile}") };
+    let command = match row.kind {
+        EntryKind::Oauth => format!("mcp-front login {name}{chosen}"),
+        EntryKind::Token => format!("mcp-front tokens set {name}{chosen}"),
+    };
+    let reason = row.reason.as_ref().map(|reason| format!("{name}: {reason}; run `{command}`\n"));
+    let error = row.last_error.as_ref().map(|error| {
+        format!("{name}: last error {}: {} ({})\n", moment::relative(error.at, now), error.text, error.code)
+    });
+    reason.into_iter().chain(error)
+}
+
+fn kind_shown(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::Oauth => "login",
+        EntryKind::Token => "token",
+    }
+}
+
+fn state_shown(state: &str) -> &str {
+    match state {
+        "renews" => "renews by itself",
+        "login_required" => "login required",
+        other => other,
+    }
+}

@@ -1,0 +1,58 @@
+//! The process's environment, read once.
+//!
+//! This is the one place that asks for environment variables, arguments and the program's own
+//! path. What is empty counts as not set. The snapshot may hold secrets and so has no `Debug`.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::PathBuf;
+
+/// The words of the command line, the program's name first.
+pub fn arguments() -> Vec<OsString> {
+    std::env::args_os().collect()
+}
+
+/// The absolute path of the running program.
+///
+/// # Errors
+/// Where the system does not tell.
+pub fn executable() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// A snapshot of environment variables.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        Self(std::env::vars_os().collect())
+    }
+
+    /// The value of `name`, unless it is missing or empty.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Every variable, for a helper process to choose from.
+    pub fn iter(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        self.0.clone().into_iter()
+    }
+
+    /// The value of `name` as text; `Some(Err(_))` where it is not Unicode.
+    pub(super) fn text(&self, name: &str) -> Option<Result<&str, NotUnicode>> {
+        self.get(name).map(|value| value.to_str().ok_or(NotUnicode))
+    }
+}
+
+/// A variable's value is not Unicode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotUnicode;
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}

@@ -1,0 +1,183 @@
+//! Which service a `NAME|URL` argument means.
+//!
+//! A name is looked up among the profile's stored services, then among the presets; what looks
+//! like a URL is one. Nothing is guessed: an unknown name is an error with its nearest neighbours.
+
+use url::{Host, Url};
+
+use super::preset::{self, Preset};
+use super::{ConfigError, Settings, Source, check_name};
+use crate::redact::printable;
+use crate::server_uri::{ServerUri, ServiceKey};
+use crate::store::StoreKind;
+use crate::store::index::{Entry, Index};
+
+/// One hosted MCP server under one profile.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Its name within the profile: the stored one, the preset's, or one made from the host.
+    pub name: String,
+    /// Its endpoint.
+    pub server: ServerUri,
+    /// The profile.
+    pub profile: String,
+    /// What names its login everywhere.
+    pub key: ServiceKey,
+    /// What is stored about it, if anything is.
+    pub entry: Option<Entry>,
+    /// What is built in about its endpoint.
+    pub preset: Option<&'static Preset>,
+}
+
+impl Service {
+    /// Resolves what was typed. `allow_http` permits plain http beyond loopback for a URL.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownService`], [`ConfigError::Url`], or [`ConfigError::Place`] where the
+    /// index cannot be read.
+    pub fn resolve(
+        target: &str,
+        allow_http: bool,
+        settings: &Settings,
+        index: &Index,
+    ) -> Result<Self, ConfigError> {
+        if looks_like_url(target) {
+            let server = ServerUri::parse(target, allow_http)?;
+            let key = ServiceKey::new(&settings.profile, &server);
+            let entry = index.get(&key)?.filter(|entry| !entry.deleted);
+            return Ok(Self::new(server, settings, entry));
+        }
+        if let Some(entry) = index.find(&settings.profile, target)?.filter(|entry| !entry.deleted) {
+            // Plain http was allowed when this entry came to be.
+            let server = ServerUri::parse(entry.identity.url.as_str(), true)?;
+            return Ok(Self::new(server, settings, Some(entry)));
+        }
+        if let Some(preset) = preset::named(target) {
+            let server = ServerUri::parse(preset.endpoint, false)?;
+            let key = ServiceKey::new(&settings.profile, &server);
+            let entry = index.get(&key)?.filter(|entry| !entry.deleted);
+            return Ok(Self::new(server, settings, entry));
+        }
+        let mut known: Vec<String> = index
+            .list()?
+            .into_iter()
+            .filter(|entry| entry.identity.profile == settings.profile)
+            .map(|entry| entry.identity.name)
+            .collect();
+        known.extend(preset::names().map(str::to_owned));
+        Err(ConfigError::UnknownService {
+            name: printable(target),
+            profile: settings.profile.clone(),
+            near: nearest(target, known),
+        })
+    }
+
+    fn new(server: ServerUri, settings: &Settings, entry: Option<Entry>) -> Self {
+        let preset = preset::at(&server);
+        let name = match (&entry, preset) {
+            (Some(entry), _) => entry.identity.name.clone(),
+            (None, Some(preset)) => preset.name.to_owned(),
+            (None, None) => name_of(server.as_url()),
+        };
+        let key = ServiceKey::new(&settings.profile, &server);
+        Self { name, server, profile: settings.profile.clone(), key, entry, preset }
+    }
+
+    /// Renames the service, as `--name` asks.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] where `name` is none.
+    pub fn rename(&mut self, name: Option<&str>) -> Result<(), ConfigError> {
+        if let Some(name) = name {
+            check_name(name, "--name")?;
+            self.name = name.to_owned();
+        }
+        Ok(())
+    }
+
+    /// The store that keeps this service's login: the pinned one, else the settings'.
+    ///
+    /// # Errors
+    /// [`ConfigError::StorePinned`] where flag or environment ask for another than the pinned.
+    pub fn store(&self, settings: &Settings) -> Result<StoreKind, ConfigError> {
+        let Some(entry) = &self.entry else { return Ok(settings.store) };
+        if settings.store_source != Source::Default && settings.store != entry.identity.store {
+            return Err(ConfigError::StorePinned {
+                name: self.name.clone(),
+                pinned: entry.identity.store,
+                asked: settings.store,
+                asked_by: settings.store_source,
+            });
+        }
+        Ok(entry.identity.store)
+    }
+}
+
+fn looks_like_url(target: &str) -> bool {
+    target.contains("://")
+}
+
+/// A name for an endpoint without one: its host's telling label, with the port on this machine.
+fn name_of(url: &Url) -> String {
+    let port = url.port().map(|port| format!("-{port}")).unwrap_or_default();
+    match url.host() {
+        Some(Host::Domain(domain)) if domain.contains('.') => {
+            let mut labels = domain.split('.').filter(|label| !matches!(*label, "mcp" | "api" | "www"));
+            labels.next().unwrap_or("service").to_owned()
+        }
+        Some(Host::Domain(domain)) => format!("{domain}{port}"),
+        Some(Host::Ipv4(address)) => format!("{address}{port}"),
+        Some(Host::Ipv6(address)) => {
+            format!("{address}{port}").replace(':', "-").trim_matches('-').to_owned()
+        }
+        None => "service".to_owned(),
+    }
+}
+
+/// At most three known names that look like `name`, the nearest first.
+fn nearest(name: &str, mut known: Vec<String>) -> Vec<String> {
+    let distance =
+        |candidate: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase());
+    known.sort_by_cached_key(|candidate| (distance(candidate), candidate.clone()));
+    known.dedup();
+    known.retain(|candidate| {
+        distance(candidate) <= 1 + candidate.chars().count() / 3 || candidate.contains(name)
+    });
+    known.truncate(3);
+    known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_get_names() {
+        for (url, name) in [
+            ("https://mcp.linear.app/mcp", "linear"),
+            ("https://mcp.frontapp.com/admin-mcp", "frontapp"),
+            ("https://api.githubcopilot.com/mcp/", "githubcopilot"),
+            ("https://example.com/", "example"),
+            ("http://localhost:3000/mcp", "localhost-3000"),
+            ("http://127.0.0.1:3000/mcp", "127.0.0.1-3000"),
+            ("http://[::1]:3000/mcp", "1-3000"),
+        ] {
+            assert_eq!(name_of(&Url::parse(url).unwrap()), name, "{url}");
+            check_name(name, "").unwrap();
+        }
+    }
+
+    #[test]
+    fn typing_errors_find_their_neighbours() {
+        let known = || vec!["front".to_owned(), "linear".to_owned(), "front-staging".to_owned()];
+        for (typed, near) in [
+            ("fornt", &["front"] as &[&str]),
+            ("Front", &["front"]),
+            ("front-stagin", &["front-staging"]),
+            ("lin", &["linear"]),
+            ("postgres", &[]),
+        ] {
+            assert_eq!(nearest(typed, known()), near, "{typed}");
+        }
+    }
+}
