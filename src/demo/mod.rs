@@ -1,15 +1,43 @@
 //! A loopback MCP endpoint with its own authorization server, to try all without an account.
+//!
+//! The demo plays a hosted server on 127.0.0.1 and starts the real `login`, `bridge` and `tokens`
+//! as processes of the same binary, as a person and an MCP host would. Their state lives in a
+//! folder of its own, and goes with it. It opens no address beyond loopback, and touches neither
+//! the user's keychain nor the user's settings.
 
+mod children;
 mod consent;
 mod endpoints;
 mod grants;
+mod host;
+mod interruption;
+mod journey;
 mod person;
 mod protocol;
 mod server;
 mod tools;
+mod transcript;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::http::{self, Client};
+use crate::lock::{Purpose, ServiceLock};
+use crate::paths::Paths;
+use crate::server_uri::{ServerUri, ServiceKey};
+
+use children::Children;
+use journey::Journey;
+use server::Server;
+use transcript::Transcript;
+
+/// How long an access token is good: short enough to watch one end, long enough for what comes
+/// before on a busy machine.
+const ACCESS_LIFE: Duration = Duration::from_secs(4);
+
+/// How long a refresh under way is waited for.
+const REFRESH_LIMIT: Duration = Duration::from_secs(3);
 
 /// How the demo runs.
 pub struct Config {
@@ -56,7 +84,48 @@ pub enum DemoError {
 ///
 /// # Errors
 /// The first step that misbehaves ends the demo. Whatever the outcome, its processes have ended
-/// and its credential is gone when this returns; dropping the future early ends them too.
-pub async fn run(_config: Config) -> Result<(), DemoError> {
-    todo!()
+/// and its credential is gone when this returns; dropping the future early kills and erases too,
+/// without waiting.
+pub async fn run(config: Config) -> Result<(), DemoError> {
+    let setup = |what| move |source| DemoError::Setup { what, source };
+    let home = tempfile::Builder::new().prefix("mcp-front-demo-").tempdir();
+    let home = home.map_err(setup("make a throw-away folder"))?;
+    let server = Server::start(ACCESS_LIFE).await.map_err(setup("listen on loopback"))?;
+    let mut transcript = Transcript::new(config.out, config.colour, config.countdown);
+    let mut children = Children::new(config.executable, home.path().to_owned());
+    let journey = Journey {
+        transcript: &mut transcript,
+        children: &mut children,
+        server: &server,
+        http: &Client::new(http::Config::default()),
+        browser: config.browser,
+    };
+    let outcome = tokio::select! {
+        outcome = journey.take() => outcome,
+        interrupted = interruption::interrupted() => match interrupted {
+            Ok(()) => Err(DemoError::Interrupted),
+            Err(source) => Err(DemoError::Setup { what: "listen for signals", source }),
+        },
+    };
+    children.end().await;
+    wait_for_refresh(home.path(), server.endpoint()).await;
+    server.stop().await;
+    let removed = home.close().map_err(setup("remove its throw-away folder"));
+    outcome.and(removed)?;
+    transcript.finish("Done: the processes have ended and the login is gone").map_err(DemoError::Output)
+}
+
+/// Waits until no refresh of the demo's login is under way any more. A refresh runs in a process of
+/// its own that outlives a bridge, and must not write into a folder that is being removed.
+async fn wait_for_refresh(home: &Path, endpoint: &str) {
+    let (Ok(paths), Ok(server)) = (Paths::resolve(Some(home)), ServerUri::parse(endpoint, false)) else {
+        return;
+    };
+    if !paths.locks().exists() {
+        return;
+    }
+    let key = ServiceKey::new("default", &server);
+    let deadline = tokio::time::Instant::now() + REFRESH_LIMIT;
+    // At the deadline the folder goes all the same: the demo's credential must.
+    let _ = ServiceLock::acquire(&paths, &key, Purpose::Refresh, deadline).await;
 }

@@ -18,6 +18,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// A running server; dropping it ends it.
 pub(super) struct Server {
     shared: Arc<Shared>,
+    access_life: Duration,
     ending: CancellationToken,
     task: JoinHandle<io::Result<()>>,
 }
@@ -34,12 +35,22 @@ impl Server {
         let router = endpoints::router(Arc::clone(&shared), ending.clone());
         let told = ending.clone().cancelled_owned();
         let serving = axum::serve(listener, router).with_graceful_shutdown(told);
-        Ok(Self { shared, ending, task: tokio::spawn(serving.into_future()) })
+        Ok(Self { shared, access_life, ending, task: tokio::spawn(serving.into_future()) })
     }
 
     /// The MCP endpoint's URL.
     pub(super) fn endpoint(&self) -> &str {
         &self.shared.resource
+    }
+
+    /// The authorization server's issuer, which is the origin of all pages.
+    pub(super) fn issuer(&self) -> &str {
+        &self.shared.issuer
+    }
+
+    /// How long an access token is good.
+    pub(super) fn access_life(&self) -> Duration {
+        self.access_life
     }
 
     /// What the server has seen so far.
