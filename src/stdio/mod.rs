@@ -10,7 +10,7 @@ mod stream;
 mod writer;
 
 pub use reader::{LineError, Reader};
-pub use writer::{Writer, WriterHandle};
+pub use writer::Writer;
 
 /// The longest line that is taken, in bytes.
 pub const LINE_LIMIT: usize = 64 * 1024 * 1024;

@@ -4,53 +4,27 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Stdin, Stdout};
-
-#[cfg(unix)]
-type Polled = tokio::io::unix::AsyncFd<std::os::fd::BorrowedFd<'static>>;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The process's stdin.
-pub(super) enum Input {
-    /// A pipe or a socket, polled.
-    #[cfg(unix)]
-    Polled(Polled),
-    /// Anything else, read by a thread.
-    Threaded(Stdin),
-}
+pub(super) struct Input(Box<dyn AsyncRead + Send + Unpin>);
 
 /// The process's stdout.
-pub(super) enum Output {
-    /// A pipe or a socket, polled.
-    #[cfg(unix)]
-    Polled(Polled),
-    /// Anything else, written by a thread.
-    Threaded(Stdout),
-}
+pub(super) struct Output(Box<dyn AsyncWrite + Send + Unpin>);
 
 impl Input {
     /// Takes the process's stdin.
     pub(super) fn open() -> Self {
         #[cfg(unix)]
-        if let Some(polled) = poll(rustix::stdio::stdin()) {
-            return Self::Polled(polled);
+        if let Some(polled) = polled::input() {
+            return Self(polled);
         }
-        Self::Threaded(tokio::io::stdin())
+        Self(Box::new(tokio::io::stdin()))
     }
 
     /// Reads what there is, at least one byte; 0 at the end. Cancel-safe.
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            #[cfg(unix)]
-            Self::Polled(polled) => loop {
-                let mut ready = polled.readable().await?;
-                match ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut *buffer)?)) {
-                    Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Ok(result) => return result,
-                    Err(_would_block) => {}
-                }
-            },
-            Self::Threaded(stdin) => stdin.read(buffer).await,
-        }
+        self.0.read(buffer).await
     }
 }
 
@@ -58,51 +32,56 @@ impl Output {
     /// Takes the process's stdout.
     pub(super) fn open() -> Self {
         #[cfg(unix)]
-        if let Some(polled) = poll(rustix::stdio::stdout()) {
-            return Self::Polled(polled);
+        if let Some(polled) = polled::output() {
+            return Self(polled);
         }
-        Self::Threaded(tokio::io::stdout())
+        Self(Box::new(tokio::io::stdout()))
     }
 
     /// Writes all of it. Not cancel-safe: a part may have gone out.
-    pub(super) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        match self {
-            #[cfg(unix)]
-            Self::Polled(polled) => {
-                while !bytes.is_empty() {
-                    let written = match rustix::io::write(polled.get_ref(), bytes) {
-                        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                        Ok(written) => written,
-                        Err(rustix::io::Errno::INTR) => continue,
-                        Err(rustix::io::Errno::AGAIN) => {
-                            polled.writable().await?.clear_ready();
-                            continue;
-                        }
-                        Err(error) => return Err(error.into()),
-                    };
-                    bytes = &bytes[written..];
-                }
-                Ok(())
-            }
-            Self::Threaded(stdout) => {
-                stdout.write_all(bytes).await?;
-                stdout.flush().await
-            }
-        }
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes).await?;
+        self.0.flush().await
     }
 }
 
-/// Makes a pipe or a socket non-blocking and registers it; `None` where it is neither. Only these
-/// are ours alone: the flag would reach through a terminal or a file to whoever shares it.
+/// Pipes and sockets, made non-blocking. Only these are ours alone: the flag would reach through a
+/// terminal or a file to whoever shares it.
 #[cfg(unix)]
-fn poll(fd: std::os::fd::BorrowedFd<'static>) -> Option<Polled> {
-    use rustix::fs::{FileType, OFlags};
+mod polled {
+    use std::os::fd::{BorrowedFd, OwnedFd};
 
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(fd).ok()?.st_mode);
-    if !matches!(kind, FileType::Fifo | FileType::Socket) {
-        return None;
+    use rustix::fs::FileType;
+    use tokio::io::{AsyncRead, AsyncWrite};
+    use tokio::net::UnixStream;
+    use tokio::net::unix::pipe;
+
+    pub(super) fn input() -> Option<Box<dyn AsyncRead + Send + Unpin>> {
+        let (kind, fd) = owned(rustix::stdio::stdin())?;
+        Some(match kind {
+            FileType::Fifo => Box::new(pipe::Receiver::from_owned_fd(fd).ok()?),
+            FileType::Socket => Box::new(socket(fd)?),
+            _ => return None,
+        })
     }
-    let flags = rustix::fs::fcntl_getfl(fd).ok()?;
-    rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK).ok()?;
-    tokio::io::unix::AsyncFd::new(fd).ok()
+
+    pub(super) fn output() -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
+        let (kind, fd) = owned(rustix::stdio::stdout())?;
+        Some(match kind {
+            FileType::Fifo => Box::new(pipe::Sender::from_owned_fd(fd).ok()?),
+            FileType::Socket => Box::new(socket(fd)?),
+            _ => return None,
+        })
+    }
+
+    fn owned(fd: BorrowedFd<'static>) -> Option<(FileType, OwnedFd)> {
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(fd).ok()?.st_mode);
+        Some((kind, fd.try_clone_to_owned().ok()?))
+    }
+
+    fn socket(fd: OwnedFd) -> Option<UnixStream> {
+        let socket = std::os::unix::net::UnixStream::from(fd);
+        socket.set_nonblocking(true).ok()?;
+        UnixStream::from_std(socket).ok()
+    }
 }

@@ -7,27 +7,20 @@ use tokio::sync::mpsc;
 
 use super::stream::Output;
 
-/// How many messages may wait for a slow reader before whoever sends one has to wait too.
-const QUEUE: usize = 16;
-
 /// The sole owner of stdout: writes one message a line.
 pub struct Writer {
     output: Output,
     queue: mpsc::Receiver<Bytes>,
 }
 
-/// Hands messages to the [`Writer`]. Clones share its queue.
-#[derive(Clone)]
-pub struct WriterHandle(mpsc::Sender<Bytes>);
-
 impl Writer {
-    /// Takes the process's stdout. Must be called within a tokio runtime.
-    pub fn stdout() -> (Self, WriterHandle) {
-        let (sender, queue) = mpsc::channel(QUEUE);
-        (Self { output: Output::open(), queue }, WriterHandle(sender))
+    /// Takes the process's stdout, and the queue of messages for it, which hold no newline. Must
+    /// be called within a tokio runtime.
+    pub fn stdout(queue: mpsc::Receiver<Bytes>) -> Self {
+        Self { output: Output::open(), queue }
     }
 
-    /// Writes until every handle is gone.
+    /// Writes until every sender is gone.
     ///
     /// # Errors
     /// Where stdout cannot be written; [`io::ErrorKind::BrokenPipe`] where the host has gone.
@@ -47,16 +40,5 @@ impl Writer {
             }
         }
         Ok(())
-    }
-}
-
-impl WriterHandle {
-    /// Queues one message, which holds no newline. Waits while the reader is slow; `false` where
-    /// the writer has ended.
-    ///
-    /// # Cancel safety
-    /// The message is queued whole or not at all.
-    pub async fn send(&self, message: Bytes) -> bool {
-        self.0.send(message).await.is_ok()
     }
 }

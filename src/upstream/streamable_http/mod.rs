@@ -1,0 +1,136 @@
+//! Streamable HTTP (MCP transports, revisions 2025-03-26 to 2025-11-25).
+
+mod event_stream;
+mod reply;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::{Method, StatusCode};
+use url::Url;
+
+pub use event_stream::{Event, EventStream, EventStreamError};
+pub use reply::{Rejection, Reply};
+
+use crate::http::{Client, HttpError};
+use crate::server_uri::ServerUri;
+
+/// `Mcp-Session-Id`.
+pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// `MCP-Protocol-Version`.
+pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// `Last-Event-ID`.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The largest message that is taken from the server, in bytes.
+pub const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
+/// How many redirects within the endpoint's origin are followed.
+const REDIRECT_LIMIT: usize = 3;
+
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// One MCP endpoint.
+#[derive(Debug, Clone)]
+pub struct StreamableHttp {
+    client: Client,
+    server: ServerUri,
+    headers: HeaderMap,
+}
+
+/// What came back, with the session id that the server may have assigned.
+#[derive(Debug)]
+pub struct Answer {
+    /// The reply.
+    pub reply: Reply,
+    /// `Mcp-Session-Id` of the response.
+    pub session_id: Option<HeaderValue>,
+}
+
+impl StreamableHttp {
+    /// Describes the endpoint; `headers` go with every request, nothing is connected yet.
+    pub fn new(client: Client, server: ServerUri, headers: HeaderMap) -> Self {
+        Self { client, server, headers }
+    }
+
+    /// The endpoint's address.
+    pub fn server(&self) -> &ServerUri {
+        &self.server
+    }
+
+    /// Sends one message; `headers` carry authorization, session and version.
+    ///
+    /// # Errors
+    /// [`HttpError`]; only [`HttpError::NotSent`] says that the server has not seen the message.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the exchange; the server may have acted on the message.
+    pub async fn post(&self, headers: HeaderMap, message: Bytes) -> Result<Answer, HttpError> {
+        let mut headers = self.complete(headers, BOTH);
+        headers.insert(CONTENT_TYPE, JSON);
+        self.send(Method::POST, headers, message).await
+    }
+
+    /// Opens the stream of messages that the server sends of itself, or resumes one behind
+    /// `last_event_id`.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub async fn listen(&self, headers: HeaderMap, last_event_id: Option<&str>) -> Result<Answer, HttpError> {
+        let mut headers = self.complete(headers, EVENTS);
+        if let Some(id) = last_event_id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
+            headers.insert(LAST_EVENT_ID, id);
+        }
+        self.send(Method::GET, headers, Bytes::new()).await
+    }
+
+    /// Ends the session that `headers` name.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub async fn end_session(&self, headers: HeaderMap) -> Result<StatusCode, HttpError> {
+        let headers = self.complete(headers, BOTH);
+        let client = self.client.endpoint()?;
+        let request = client.delete(self.server.as_url().clone()).headers(headers);
+        Ok(request.send().await.map_err(HttpError::of)?.status())
+    }
+
+    fn complete(&self, mut headers: HeaderMap, accept: HeaderValue) -> HeaderMap {
+        for (name, value) in &self.headers {
+            if !headers.contains_key(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        if let Some(authorization) = headers.get_mut(AUTHORIZATION) {
+            authorization.set_sensitive(true);
+        }
+        headers.insert(ACCEPT, accept);
+        headers
+    }
+
+    async fn send(&self, method: Method, headers: HeaderMap, body: Bytes) -> Result<Answer, HttpError> {
+        let had_session = headers.contains_key(SESSION_ID);
+        let mut url = self.server.as_url().clone();
+        for _ in 0..REDIRECT_LIMIT {
+            let client = self.client.endpoint()?;
+            let request = client.request(method.clone(), url.clone()).headers(headers.clone());
+            let response = request.body(body.clone()).send().await.map_err(HttpError::of)?;
+            self.client.observe(response.version(), response.headers());
+            match redirect_within_origin(&response) {
+                Some(next) => url = next,
+                None => return reply::read(response, had_session).await,
+            }
+        }
+        Ok(Answer { reply: Reply::Rejected(Rejection::redirects()), session_id: None })
+    }
+}
+
+/// Where a 307 or 308 points, if that is within the same origin: token and body may go there, and
+/// nowhere else (RFC 9110 §15.4.8).
+fn redirect_within_origin(response: &reqwest::Response) -> Option<Url> {
+    if !matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let next = response.url().join(location).ok()?;
+    (next.origin() == response.url().origin()).then_some(next)
+}
