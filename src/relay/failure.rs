@@ -1,0 +1,80 @@
+//! Why a request has no answer of the server's, and the error that the host gets instead.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::authorizer::AuthorizerError;
+use crate::http::HttpError;
+use crate::jsonrpc::{ErrorResponse, Id, InvalidMessage, code};
+
+/// What went wrong with one request.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// No authorization to send it with.
+    #[error(transparent)]
+    Authorizer(#[from] AuthorizerError),
+    /// The way to the server.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The server refused it.
+    #[error("the server answered HTTP {}{}", .status.as_u16(), .reason.map(|reason| format!(": {reason}")).unwrap_or_default())]
+    Rejected { status: StatusCode, retry_after: Option<Duration>, reason: Option<&'static str> },
+    /// The server answered without an answer.
+    #[error("{0}")]
+    NoAnswer(&'static str),
+    /// The server's answer is no message, or an ambiguous one.
+    #[error("the server's answer is refused: {0}")]
+    Invalid(#[from] InvalidMessage),
+    /// The stream ended before the answer, and cannot be resumed.
+    #[error("the connection broke before the answer came; the server may have acted on the request{}", .0.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default())]
+    StreamLost(Option<String>),
+    /// The server forgot the session and would not start a new one.
+    #[error("the server lost the session and refused a new one")]
+    SessionLost,
+}
+
+impl Failure {
+    /// The error response for the request with this id.
+    pub(super) fn to_response(&self, id: Id) -> ErrorResponse {
+        match self {
+            Self::Authorizer(error) => {
+                ErrorResponse::new(id, error.code().into(), error.message()).with_data(error.data())
+            }
+            _ => ErrorResponse::new(id, code::INTERNAL_ERROR, self.message()).with_data(self.data()),
+        }
+    }
+
+    /// The failure with its first cause.
+    fn message(&self) -> String {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&crate::redact::printable(&error.to_string()));
+            cause = error.source();
+        }
+        message
+    }
+
+    fn data(&self) -> Value {
+        let (reason, executed) = match self {
+            Self::Http(HttpError::NotSent { .. } | HttpError::Setup(_) | HttpError::Address { .. }) => {
+                ("unreachable", false)
+            }
+            Self::Http(_) | Self::StreamLost(_) => ("connection_lost", true),
+            Self::Rejected { .. } => ("http_status", false),
+            Self::SessionLost => ("session_lost", false),
+            Self::NoAnswer(_) | Self::Invalid(_) | Self::Authorizer(_) => ("invalid_answer", true),
+        };
+        let mut data = json!({"source": "mcp-front", "reason": reason, "mayHaveExecuted": executed});
+        if let Self::Rejected { status, retry_after, .. } = self {
+            data["httpStatus"] = status.as_u16().into();
+            if let Some(wait) = retry_after {
+                data["retryAfterSeconds"] = wait.as_secs().into();
+            }
+        }
+        data
+    }
+}

@@ -1,0 +1,107 @@
+//! What `initialize` settled: session id, protocol version, and how to settle it again.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::jsonrpc::{Id, Message};
+use crate::upstream::streamable_http::{PROTOCOL_VERSION, SESSION_ID};
+
+/// The first revision that wants a version header (2025-06-18, "Protocol Version Header").
+const FIRST_WITH_VERSION_HEADER: &str = "2025-06-18";
+/// The only revision with batches.
+const WITH_BATCHES: &str = "2025-03-26";
+
+/// The state of the handshake with the server.
+#[derive(Default)]
+pub(super) struct Handshake(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    initialize: Option<Message>,
+    initialized: Option<Message>,
+    session_id: Option<HeaderValue>,
+    version: Option<String>,
+    epoch: Epoch,
+}
+
+/// Counts the sessions with the server, so that of many requests that find a session lost only
+/// the first renews it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Epoch(u64);
+
+/// What to replay so that the server knows the session again.
+pub(super) struct Replay {
+    pub(super) initialize: Message,
+    pub(super) initialized: Option<Message>,
+}
+
+impl Handshake {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new `initialize` of the host: whatever was settled before is void. Gives the headers of
+    /// the session that this leaves behind, where there was one.
+    pub(super) fn begin(&self, initialize: Message) -> Option<HeaderMap> {
+        let left = Some(self.headers()).filter(|headers| headers.contains_key(SESSION_ID));
+        let mut state = self.state();
+        let epoch = Epoch(state.epoch.0 + 1);
+        *state = State { initialize: Some(initialize), epoch, ..State::default() };
+        left
+    }
+
+    /// The server's side of `initialize`: the session id it assigned.
+    pub(super) fn assign(&self, session_id: Option<HeaderValue>) {
+        self.state().session_id = session_id;
+    }
+
+    /// Takes the negotiated version from an answer, if it is the answer to `initialize`.
+    pub(super) fn record_version(&self, answered: &Id, version: Option<&str>) {
+        let mut state = self.state();
+        let is_initialize =
+            state.initialize.as_ref().and_then(|message| message.head().request_id()) == Some(answered);
+        if is_initialize && let Some(version) = version {
+            state.version = Some(version.to_owned());
+        }
+    }
+
+    /// Keeps the host's `notifications/initialized` for a replay.
+    pub(super) fn record_initialized(&self, message: Message) {
+        self.state().initialized = Some(message);
+    }
+
+    /// Which session this is.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.state().epoch
+    }
+
+    /// Starts a new session in place of a lost one; `None` where the host never initialized.
+    pub(super) fn restart(&self) -> Option<Replay> {
+        let mut state = self.state();
+        let initialize = state.initialize.clone()?;
+        state.session_id = None;
+        state.epoch.0 += 1;
+        Some(Replay { initialize, initialized: state.initialized.clone() })
+    }
+
+    /// Whether the negotiated revision has batches.
+    pub(super) fn allows_batches(&self) -> bool {
+        self.state().version.as_deref() == Some(WITH_BATCHES)
+    }
+
+    /// Session id and version, as every request after `initialize` carries them.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let state = self.state();
+        let mut headers = HeaderMap::new();
+        if let Some(id) = &state.session_id {
+            headers.insert(SESSION_ID, id.clone());
+        }
+        let version = state.version.as_deref().filter(|version| *version >= FIRST_WITH_VERSION_HEADER);
+        // A version that is no header value would be an injection: it is left out.
+        if let Some(Ok(version)) = version.map(HeaderValue::from_str) {
+            headers.insert(PROTOCOL_VERSION, version);
+        }
+        headers
+    }
+}
