@@ -16,8 +16,23 @@
 //! | 3 | [`upstream`] | one message out, replies back over Streamable HTTP |
 //! | 2 | [`oauth`] | OAuth 2.1 as MCP profiles it: discovery, registration, authorization, grants; it asks and never stores |
 //! | 2 | [`store`] | credential stores behind one trait, the journal and the index |
-//! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock; where things live; opening an address |
-//! | 0 | [`jsonrpc`], [`challenge`], [`credential`], [`server_uri`], [`redact`] | sans-I/O nouns |
+//! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock; where things live; opening an address (`lock` may import `paths`) |
+//! | 0 | [`jsonrpc`], [`challenge`], [`credential`], [`server_uri`], [`redact`] | sans-I/O nouns (`credential` may import `redact`, `server_uri` may import `redact`) |
+//!
+//! Each outside package that does more than extend the language has one door:
+//!
+//! | package | rooms that name it |
+//! |---|---|
+//! | `clap`, `tracing_subscriber`, `rustls`, `dialoguer`, `indicatif`, `comfy_table` | [`cli`] |
+//! | `rmcp` | [`oauth`] for the login, [`demo`] for its server, [`upstream`] for the wire's constants |
+//! | `oauth2` | [`oauth`] |
+//! | `sse_stream` | [`upstream`] |
+//! | `keyring`, `keyring_core`, `zbus_secret_service_keyring_store`, `aes_gcm` | [`store`] |
+//! | `reqwest` | [`http`] |
+//! | `axum` | [`web`], [`demo`] |
+//! | `directories`, `tempfile` | [`paths`] |
+//! | `webbrowser` | [`browser`] |
+//! | `secrecy` | [`redact`] |
 
 pub mod authorizer;
 pub mod bridge;

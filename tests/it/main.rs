@@ -1,0 +1,11 @@
+//! The integration tests: the built binary among scripted and real servers, on loopback only.
+//!
+//! One binary, so that all of it links once. What a test starts ends with it, by process id; every
+//! server binds port 0; nothing waits for a time to pass: deadlines only say that a test failed.
+
+// A test's word for "this must hold" is a panic, and what it leaves out it says on stderr.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+#[allow(dead_code)]
+mod support;
+mod tidy;

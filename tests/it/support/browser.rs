@@ -1,0 +1,107 @@
+//! The browser that a login opens: an executable that only reports the address, and a person
+//! played by a thread of the test.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::mpsc;
+
+use rustix::fs::{CWD, FileType, Mode};
+use tempfile::TempDir;
+use url::Url;
+
+use super::DEADLINE;
+use super::fetch::{self, Response};
+
+/// The most redirects that the person follows.
+const REDIRECTS: usize = 10;
+
+/// A fake browser; name [`executable`](Self::executable) in `BROWSER`.
+pub(crate) struct Browser {
+    directory: TempDir,
+    opened: mpsc::Receiver<Url>,
+}
+
+impl Browser {
+    /// A browser whose person looks at the address, and does nothing until the test does.
+    pub(crate) fn watching() -> Self {
+        Self::start(|_| {})
+    }
+
+    /// A browser whose person agrees to everything: it follows each address to its end.
+    pub(crate) fn consenting() -> Self {
+        Self::start(|url| {
+            follow(url).expect("the authorization URL leads to a page");
+        })
+    }
+
+    /// A browser whose person does `act` with each address.
+    pub(crate) fn start(act: impl Fn(&Url) + Send + 'static) -> Self {
+        let directory =
+            tempfile::Builder::new().prefix("mcp-front-browser-").tempdir().expect("a temporary directory");
+        let pipe = directory.path().join("opened");
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a named pipe");
+        let script = directory.path().join("browser");
+        write_executable(&script, &format!("#!/bin/sh\nprintf '%s\\n' \"$1\" >'{}'\n", pipe.display()));
+        let (sender, opened) = mpsc::channel();
+        // Open for writing too, so that reading never ends between two tabs.
+        let reader = OpenOptions::new().read(true).write(true).open(&pipe).expect("the pipe opens");
+        std::thread::spawn(move || watch(reader, &sender, &act));
+        Self { directory, opened }
+    }
+
+    /// The value for `BROWSER`.
+    pub(crate) fn executable(&self) -> String {
+        self.directory.path().join("browser").to_string_lossy().into_owned()
+    }
+
+    /// Waits for the next tab.
+    pub(crate) fn opened(&self) -> Url {
+        self.opened.recv_timeout(DEADLINE).expect("a tab is opened")
+    }
+
+    /// How many tabs were opened that nobody asked after.
+    pub(crate) fn tabs(&self) -> usize {
+        self.opened.try_iter().count()
+    }
+}
+
+fn watch(reader: File, sender: &mpsc::Sender<Url>, act: &dyn Fn(&Url)) {
+    for line in BufReader::new(reader).lines().map_while(Result::ok) {
+        let Ok(url) = Url::parse(&line) else { continue };
+        if sender.send(url.clone()).is_err() {
+            return;
+        }
+        act(&url);
+    }
+}
+
+/// Follows `url` through its redirects, as a browser in which the person is signed in already.
+pub(crate) fn follow(url: &Url) -> std::io::Result<Response> {
+    let mut url = url.clone();
+    for _ in 0..REDIRECTS {
+        let response = fetch::get(&url)?;
+        match response.header("Location") {
+            Some(location) if (300..400).contains(&response.status) => {
+                url = url.join(location).map_err(|_| std::io::ErrorKind::InvalidData)?;
+            }
+            _ => return Ok(response),
+        }
+    }
+    Err(std::io::ErrorKind::TooManyLinks.into())
+}
+
+/// Where `url` redirects to, in one step.
+pub(crate) fn redirect_of(url: &Url) -> Url {
+    let response = fetch::get(url).expect("the authorization server answers");
+    let location = response.header("Location").unwrap_or_else(|| panic!("no redirect: {}", response.text()));
+    url.join(location).expect("a URL")
+}
+
+/// Writes a script that can be executed.
+pub(crate) fn write_executable(path: &Path, text: &str) {
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o700).open(path).expect("a new file");
+    file.write_all(text.as_bytes()).expect("it is writable");
+}

@@ -1,0 +1,42 @@
+//! Holding an answer back until the test lets it go, and knowing that somebody waits for it.
+
+use std::sync::{Arc, Condvar, Mutex};
+
+use super::DEADLINE;
+
+/// A gate: closed when made.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+struct State {
+    open: bool,
+    arrived: usize,
+}
+
+impl Gate {
+    /// Stands at the gate until it is open. A gate that stays closed gives up at the deadline.
+    pub(crate) fn pass(&self) {
+        let (state, changed) = &*self.0;
+        let mut held = state.lock().unwrap();
+        held.arrived += 1;
+        changed.notify_all();
+        let _ = changed.wait_timeout_while(held, DEADLINE, |state| !state.open).unwrap();
+    }
+
+    /// Opens the gate for good.
+    pub(crate) fn open(&self) {
+        let (state, changed) = &*self.0;
+        state.lock().unwrap().open = true;
+        changed.notify_all();
+    }
+
+    /// Waits until `count` have come to the gate.
+    pub(crate) fn wait_for_arrivals(&self, count: usize) {
+        let (state, changed) = &*self.0;
+        let (state, _) = changed
+            .wait_timeout_while(state.lock().unwrap(), DEADLINE, |state| state.arrived < count)
+            .unwrap();
+        assert!(state.arrived >= count, "{} of {count} came", state.arrived);
+    }
+}

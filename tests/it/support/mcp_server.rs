@@ -1,0 +1,227 @@
+//! A scripted MCP endpoint over Streamable HTTP: it records what came, serves a small session by
+//! default, and lets a test answer any request with raw bytes.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Condvar, Mutex};
+
+use serde_json::{Value, json};
+
+use super::DEADLINE;
+use super::authorization_server::AuthorizationServer;
+use super::http_server::{Reply, Request, Responder, Server};
+
+/// Answers a request, or returns false to leave it to the default.
+type Script = Box<dyn Fn(&Request, &mut Responder) -> bool + Send + Sync>;
+
+/// How the endpoint is set up.
+#[derive(Default)]
+pub(crate) struct Setup {
+    /// Who issues the tokens that it demands.
+    pub(crate) authorization: Option<AuthorizationServer>,
+    /// The scopes that its challenge and its metadata name.
+    pub(crate) scope: Option<&'static str>,
+    /// Whether its metadata names the origin as the resource, as Front's does.
+    pub(crate) resource_is_origin: bool,
+    /// Comes before the default.
+    pub(crate) script: Option<Script>,
+}
+
+/// The running endpoint.
+pub(crate) struct McpServer {
+    server: Server,
+    state: Arc<State>,
+}
+
+struct State {
+    setup: Setup,
+    origin: Mutex<String>,
+    sessions: Mutex<Sessions>,
+    requests: Mutex<Vec<Request>>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Sessions {
+    opened: usize,
+    alive: HashSet<String>,
+}
+
+impl McpServer {
+    /// Open to everybody.
+    pub(crate) fn open() -> Self {
+        Self::start(Setup::default())
+    }
+
+    /// Demands the access tokens of `authorization`.
+    pub(crate) fn guarded_by(authorization: &AuthorizationServer) -> Self {
+        Self::start(Setup { authorization: Some(authorization.clone()), ..Setup::default() })
+    }
+
+    /// Open to everybody, with `script` before the default.
+    pub(crate) fn scripted(
+        script: impl Fn(&Request, &mut Responder) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Setup { script: Some(Box::new(script)), ..Setup::default() })
+    }
+
+    pub(crate) fn start(setup: Setup) -> Self {
+        let state = Arc::new(State {
+            setup,
+            origin: Mutex::default(),
+            sessions: Mutex::default(),
+            requests: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let shared = Arc::clone(&state);
+        let server = Server::start(move |request, responder| answer(&shared, request, responder));
+        *state.origin.lock().unwrap() = server.origin();
+        Self { server, state }
+    }
+
+    /// The endpoint's address.
+    pub(crate) fn url(&self) -> String {
+        format!("{}/mcp", self.server.origin())
+    }
+
+    pub(crate) fn origin(&self) -> String {
+        self.server.origin()
+    }
+
+    /// Every request so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    /// The bodies of every POST so far.
+    pub(crate) fn posted(&self) -> Vec<Vec<u8>> {
+        let is_post = |request: &Request| request.method == "POST";
+        self.requests().into_iter().filter(is_post).map(|request| request.body).collect()
+    }
+
+    /// Waits for the first request that satisfies `wanted`.
+    pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&Request) -> bool) -> Request {
+        let (requests, _) = self
+            .state
+            .changed
+            .wait_timeout_while(self.state.requests.lock().unwrap(), DEADLINE, |requests| {
+                !requests.iter().any(&wanted)
+            })
+            .unwrap();
+        let found = requests.iter().find(|request| wanted(request)).cloned();
+        found.unwrap_or_else(|| panic!("{what} did not come; what came: {requests:#?}"))
+    }
+
+    /// Forgets every session, as a restart would.
+    pub(crate) fn forget_sessions(&self) {
+        self.state.sessions.lock().unwrap().alive.clear();
+    }
+
+    /// How many sessions were opened so far, and how many are open.
+    pub(crate) fn sessions(&self) -> (usize, usize) {
+        let sessions = self.state.sessions.lock().unwrap();
+        (sessions.opened, sessions.alive.len())
+    }
+
+    /// Closes every connection that is open now.
+    pub(crate) fn drop_connections(&self) {
+        self.server.drop_connections();
+    }
+}
+
+fn answer(state: &State, request: &Request, responder: &mut Responder) {
+    if request.path().starts_with("/.well-known/") {
+        return responder.reply(&state.metadata(request.path()));
+    }
+    state.requests.lock().unwrap().push(request.clone());
+    state.changed.notify_all();
+    if let Some(refusal) = state.refusal(request) {
+        return responder.reply(&refusal);
+    }
+    if state.setup.script.as_ref().is_some_and(|script| script(request, responder)) {
+        return;
+    }
+    responder.reply(&state.serve(request));
+}
+
+impl State {
+    /// Protected resource metadata (RFC 9728), at the path-specific place alone.
+    fn metadata(&self, path: &str) -> Reply {
+        let origin = self.origin.lock().unwrap().clone();
+        match &self.setup.authorization {
+            Some(authorization) if path == "/.well-known/oauth-protected-resource/mcp" => {
+                let resource = if self.setup.resource_is_origin { origin } else { format!("{origin}/mcp") };
+                let mut metadata =
+                    json!({"resource": resource, "authorization_servers": [authorization.issuer()]});
+                if let Some(scope) = self.setup.scope {
+                    metadata["scopes_supported"] = scope.split(' ').collect();
+                }
+                Reply::json(200, metadata.to_string())
+            }
+            _ => Reply::status(404),
+        }
+    }
+
+    fn refusal(&self, request: &Request) -> Option<Reply> {
+        let authorization = self.setup.authorization.as_ref()?;
+        let token = request.header("Authorization").and_then(|value| value.strip_prefix("Bearer "));
+        if token.is_some_and(|token| authorization.accepts(token)) {
+            return None;
+        }
+        let origin = self.origin.lock().unwrap().clone();
+        let mut challenge =
+            format!("Bearer resource_metadata=\"{origin}/.well-known/oauth-protected-resource/mcp\"");
+        if token.is_some() {
+            challenge.push_str(", error=\"invalid_token\"");
+        }
+        if let Some(scope) = self.setup.scope {
+            challenge.push_str(&format!(", scope=\"{scope}\""));
+        }
+        Some(Reply::json(401, r#"{"error":"unauthorized"}"#).header("WWW-Authenticate", challenge))
+    }
+
+    fn serve(&self, request: &Request) -> Reply {
+        let session = request.header("Mcp-Session-Id");
+        let message = request.json();
+        let starts = message["method"] == "initialize";
+        if !starts && !session.is_some_and(|id| self.sessions.lock().unwrap().alive.contains(id)) {
+            return Reply::status(if session.is_some() { 404 } else { 400 });
+        }
+        match request.method.as_str() {
+            "GET" => Reply::status(405),
+            "DELETE" => {
+                self.sessions.lock().unwrap().alive.remove(session.unwrap_or_default());
+                Reply::status(200)
+            }
+            _ if message.get("id").is_none() || message.get("method").is_none() => Reply::status(202),
+            _ => {
+                let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result(&message)});
+                let reply = Reply::json(200, answer.to_string());
+                if starts { reply.header("Mcp-Session-Id", self.open_session()) } else { reply }
+            }
+        }
+    }
+
+    fn open_session(&self) -> String {
+        let mut sessions = self.sessions.lock().unwrap();
+        sessions.opened += 1;
+        let id = format!("canary-session-{}", sessions.opened);
+        sessions.alive.insert(id.clone());
+        id
+    }
+}
+
+/// What the default server answers to `message`.
+pub(crate) fn result(message: &Value) -> Value {
+    match message["method"].as_str().unwrap_or_default() {
+        "initialize" => json!({
+            "protocolVersion": message["params"]["protocolVersion"],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "scripted", "version": "1"},
+        }),
+        "tools/list" => json!({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}),
+        "tools/call" => {
+            json!({"content": [{"type": "text", "text": message["params"]["arguments"]["text"]}]})
+        }
+        _ => json!({}),
+    }
+}

@@ -1,0 +1,26 @@
+//! What the tests are made of: a home of their own, the processes under test, and the other side
+//! of every connection.
+
+pub(crate) mod authorization_server;
+pub(crate) mod bridge;
+pub(crate) mod browser;
+pub(crate) mod fetch;
+pub(crate) mod gate;
+pub(crate) mod home;
+pub(crate) mod http_server;
+pub(crate) mod keychain;
+pub(crate) mod mcp_server;
+pub(crate) mod node;
+pub(crate) mod process;
+pub(crate) mod terminal;
+
+use std::time::Duration;
+
+/// How long anything may take before the test that waits for it fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Says that a test is left out because `part` is not on this machine; a failure where `CI=true`.
+pub(crate) fn skip(part: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "CI=true, but {part} is missing");
+    eprintln!("skipped: {part} is missing");
+}
