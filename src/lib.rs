@@ -30,7 +30,9 @@
 //! | `keyring`, `keyring_core`, `zbus_secret_service_keyring_store`, `aes_gcm` | [`store`] |
 //! | `reqwest` | [`http`] |
 //! | `axum` | [`web`], [`demo`] |
-//! | `directories`, `tempfile` | [`paths`] |
+//! | `directories` | [`paths`] |
+//! | `tempfile` | [`paths`], [`demo`] for its throw-away home |
+//! | `strsim` | [`config`] |
 //! | `webbrowser` | [`browser`] |
 //! | `secrecy` | [`redact`] |
 
