@@ -70,11 +70,11 @@ impl fmt::Display for Bearer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { token, refreshes, age } = self;
         let age = age.as_secs_f64();
-        write!(formatter, "access token {token}, {age:.1} s old; the login was renewed ")?;
+        write!(formatter, "access token {token}, {age:.1} s old; ")?;
         match refreshes {
-            0 => write!(formatter, "never"),
-            1 => write!(formatter, "once"),
-            more => write!(formatter, "{more} times"),
+            0 => write!(formatter, "the login was not renewed yet"),
+            1 => write!(formatter, "the login was renewed once"),
+            more => write!(formatter, "the login was renewed {more} times"),
         }
     }
 }

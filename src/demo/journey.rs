@@ -84,9 +84,13 @@ impl Journey<'_> {
         let Some(challenge) = challenge.filter(|_| answer.status() == StatusCode::UNAUTHORIZED) else {
             return Err(Trouble::Problem(format!("without a token it answered {}", answer.status())));
         };
-        self.transcript.note("a call without a token", &format!("401 {challenge}"))?;
+        self.transcript.note("a call without a token", "is answered 401 Unauthorized")?;
+        self.transcript.quote("WWW-Authenticate: Bearer")?;
+        for parameter in challenge.trim_start_matches("Bearer ").split(", ") {
+            self.transcript.quote(&format!("  {parameter}"))?;
+        }
         let life = self.server.access_life().as_secs();
-        self.transcript.note("its tokens", &format!("access for {life} s; refresh tokens are good once"))?;
+        self.transcript.note("its tokens", &format!("access: {life} s each; refresh: each good once"))?;
         Ok(())
     }
 
@@ -97,7 +101,7 @@ impl Journey<'_> {
         }
         self.transcript.chapter("Log in, once", Some(&arguments))?;
         let process = if self.browser {
-            self.children.start_attached(&arguments).map_err(Trouble::of)?
+            self.children.start_attached(&arguments).map_err(Trouble::not_started)?
         } else {
             within(PART_LIMIT, self.follow_login(&arguments)).await?
         };
@@ -113,7 +117,7 @@ impl Journey<'_> {
     /// Reads what `login` says, and follows the consent page once it names it.
     async fn follow_login(&mut self, arguments: &[&str]) -> Result<Process, Trouble> {
         // The pipe to its input is held until it has ended: it could take a closed one for an answer.
-        let login = self.children.start(arguments).map_err(Trouble::of)?;
+        let login = self.children.start(arguments).map_err(Trouble::not_started)?;
         let mut spoken = BufReader::new(login.stderr).lines();
         let mut printed = BufReader::new(login.stdout).lines();
         let (mut speaks, mut prints) = (true, true);
@@ -146,7 +150,7 @@ impl Journey<'_> {
     async fn open_the_bridge(&mut self) -> Result<Host, Trouble> {
         let arguments = ["bridge", NAME];
         self.transcript.chapter("An MCP host uses the bridge", Some(&arguments))?;
-        let mut host = Host::new(self.children.start(&arguments).map_err(Trouble::of)?);
+        let mut host = Host::new(self.children.start(&arguments).map_err(Trouble::not_started)?);
         let params = json!({
             "protocolVersion": REVISION,
             "capabilities": {},
@@ -184,8 +188,12 @@ impl Journey<'_> {
         self.transcript.note("access token", "expired")?;
         self.call(host, "whoami", json!({})).await?;
         let after = self.server.tally();
-        let seen =
-            format!("logins: {}, refreshes: {}, reuses: {}", after.logins, after.refreshes, after.reuses);
+        let seen = format!(
+            "{}, {}, {} of a spent refresh token",
+            counted(after.logins, "login", "logins"),
+            counted(after.refreshes, "refresh", "refreshes"),
+            counted(after.reuses, "use", "uses"),
+        );
         self.transcript.note("as the server counted", &seen)?;
         if after.refreshes != before.refreshes + 1 || after.reuses != 0 || after.logins != 1 {
             return Err(Trouble::Problem(format!("one refresh was due, but the server counted {seen}")));
@@ -196,7 +204,7 @@ impl Journey<'_> {
     async fn list_tokens(&mut self) -> Result<(), Trouble> {
         let arguments = ["tokens", "list"];
         self.transcript.chapter("What is stored", Some(&arguments))?;
-        let list = self.children.start(&arguments).map_err(Trouble::of)?;
+        let list = self.children.start(&arguments).map_err(Trouble::not_started)?;
         let talk = Talk::gather(list.stderr);
         let mut lines = BufReader::new(list.stdout).lines();
         let mut named = false;
@@ -246,6 +254,10 @@ impl Journey<'_> {
 }
 
 impl Trouble {
+    fn not_started(error: io::Error) -> Self {
+        Self::Problem(format!("this program could not be started again: {error}"))
+    }
+
     fn of(error: impl std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
@@ -282,6 +294,14 @@ fn authorization_url(line: &str, issuer: &str) -> Option<Url> {
     let start = line.find(&format!("{issuer}/authorize?"))?;
     let url = line[start..].split(|character: char| character.is_whitespace() || character.is_control());
     url.into_iter().next().and_then(|text| Url::parse(text).ok())
+}
+
+fn counted(count: u32, one: &str, more: &str) -> String {
+    match count {
+        0 => format!("no {one}"),
+        1 => format!("1 {one}"),
+        count => format!("{count} {more}"),
+    }
 }
 
 fn milliseconds(duration: Duration) -> String {

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use crate::redact::printable;
 
 /// How wide the first column is.
-const SUBJECT: usize = 26;
+const SUBJECT: usize = 22;
+
+/// How many characters of a quoted line are shown.
+const QUOTE: usize = 100;
 
 /// The transcript and where it goes.
 pub(super) struct Transcript {
@@ -57,10 +60,15 @@ impl Transcript {
         self.line(&format!("{clock}  {subject} {}", printable(text)))
     }
 
-    /// Repeats a line that a process wrote.
+    /// Repeats a line that a process or the server wrote, cut where it would not fit.
     pub(super) fn quote(&mut self, line: &str) -> io::Result<()> {
         let bar = self.look(Look::Faint, "│");
-        self.line(format!("         {bar} {}", printable(line)).trim_end())
+        let mut shown = printable(line.trim_end());
+        if let Some((end, _)) = shown.char_indices().nth(QUOTE) {
+            shown.truncate(end);
+            shown.push('…');
+        }
+        self.line(format!("          {bar} {shown}").trim_end())
     }
 
     /// Closes the transcript with the time that all took.
