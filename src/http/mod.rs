@@ -209,13 +209,14 @@ impl Client {
     ) -> Result<http::Response<Vec<u8>>, HttpError> {
         let host = request.uri().host().unwrap_or("the server").to_owned();
         policy.check(request.uri())?;
-        let client = self
+        let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
+        let builder = self
             .builder()
             .pool_max_idle_per_host(0)
-            .dns_resolver(policy.resolver(&self.config.proxy_hosts))
-            .build()
-            .map_err(HttpError::Setup)?;
-        let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
+            .dns_resolver(policy.resolver(&self.config.proxy_hosts));
+        // A proxy cannot reach this machine's loopback.
+        let builder = if crate::server_uri::is_loopback(request.url()) { builder.no_proxy() } else { builder };
+        let client = builder.build().map_err(HttpError::Setup)?;
         let whole = async {
             let response = client.execute(request).await.map_err(HttpError::of)?;
             let mut parts = http::Response::new(Vec::new());
