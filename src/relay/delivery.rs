@@ -62,7 +62,7 @@ impl Inner {
     /// A JSON body in answer to the request `id`: one message, or a batch where there are batches.
     async fn deliver_answer(&self, body: Bytes, id: &Id) -> Result<(), Failure> {
         match Message::parse(body.clone()) {
-            Ok(message) => self.deliver(self.for_request(message, id)).await,
+            Ok(message) => self.deliver(addressed(message, id)).await,
             Err(invalid) => match Message::split_batch(&body) {
                 Ok(Some(elements)) if self.handshake.allows_batches() => {
                     for element in elements {
@@ -73,17 +73,6 @@ impl Inner {
             },
         }
         Ok(())
-    }
-
-    /// The message as it came, but for an error that names no request: servers answer so what
-    /// they refuse unread, and the host has to learn which request that was.
-    fn for_request(&self, message: Message, id: &Id) -> Message {
-        match message.head() {
-            Head::Response { id: Id::Null, successful: false, .. } if *id != Id::Null => {
-                readdressed(message.bytes(), id).unwrap_or(message)
-            }
-            _ => message,
-        }
     }
 
     /// A refusal: the server's own error where the body holds one, else one of ours.
@@ -124,7 +113,7 @@ impl Inner {
         if let Head::Response { id, protocol_version, .. } = message.head() {
             self.handshake.record_version(id, protocol_version.as_deref());
             if !self.pending.settle(id) {
-                tracing::warn!("the server answered a request that is not pending");
+                tracing::debug!("the server answered a request that is not pending");
                 return;
             }
         }
@@ -196,9 +185,11 @@ impl Inner {
     async fn deliver_event(&self, frame: Bytes, id: Option<&Id>) {
         let invalid = match Message::parse(frame.clone()) {
             Ok(message) => {
-                return self
-                    .deliver(id.map_or_else(|| message.clone(), |id| self.for_request(message.clone(), id)))
-                    .await;
+                let message = match id {
+                    Some(id) => addressed(message, id),
+                    None => message,
+                };
+                return self.deliver(message).await;
             }
             Err(invalid) => invalid,
         };
@@ -247,6 +238,17 @@ impl Inner {
             self.handshake.record_version(id, version.as_deref());
         }
         if successful { Ok(()) } else { Err(Failure::SessionLost) }
+    }
+}
+
+/// The message as it came, but for an error that names no request: servers answer so what they
+/// refuse unread, and the host has to learn which request that was.
+fn addressed(message: Message, id: &Id) -> Message {
+    match message.head() {
+        Head::Response { id: Id::Null, successful: false, .. } if *id != Id::Null => {
+            readdressed(message.bytes(), id).unwrap_or(message)
+        }
+        _ => message,
     }
 }
 

@@ -23,6 +23,7 @@ struct State {
     session_id: Option<HeaderValue>,
     version: Option<String>,
     epoch: Epoch,
+    listening: Option<Epoch>,
 }
 
 /// Counts the sessions with the server, so that of many requests that find a session lost only
@@ -69,6 +70,13 @@ impl Handshake {
     /// Keeps the host's `notifications/initialized` for a replay.
     pub(super) fn record_initialized(&self, message: Message) {
         self.state().initialized = Some(message);
+    }
+
+    /// Claims the listening for this session; `None` where somebody listens already.
+    pub(super) fn claim_listening(&self) -> Option<Epoch> {
+        let mut state = self.state();
+        let epoch = state.epoch;
+        (state.listening.replace(epoch) != Some(epoch)).then_some(epoch)
     }
 
     /// Which session this is.

@@ -37,7 +37,7 @@ const INITIALIZED_LIMIT: Duration = Duration::from_secs(10);
 /// How long what is pending may go on after the host has closed its side.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// How long the server has to end the session when the host leaves in peace.
-const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+const LEAVE_LIMIT: Duration = Duration::from_millis(500);
 /// As [`LEAVE_LIMIT`], when the host is about to kill: hosts do so 500 ms after SIGINT.
 const HURRIED_LEAVE_LIMIT: Duration = Duration::from_millis(300);
 
@@ -193,7 +193,7 @@ impl Session {
     }
 
     /// Ends the session: what is pending finishes or is answered with an error, and the server is
-    /// told. Takes at most three seconds, or 300 ms in a hurry.
+    /// told. Takes at most two and a half seconds, or 300 ms in a hurry.
     pub async fn close(&self, leave: Leave) {
         let inner = &self.0;
         inner.tasks.close();
