@@ -1,11 +1,25 @@
-//! Discovery.
+//! From an endpoint to its authorization server (RFC 9728, RFC 8414, OpenID Connect Discovery; MCP
+//! authorization, "Authorization Server Discovery").
+//!
+//! rmcp walks the documents; what it found is then judged here. PKCE S256 must be published (only
+//! pinned endpoints and a 2025-03-26 server without any metadata have nothing to publish it in),
+//! every endpoint must be https or on loopback, and protected resource metadata that describes
+//! another resource ends the discovery even where rmcp would look elsewhere.
 
+use std::sync::Arc;
+
+use rmcp::transport::auth::{
+    AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataSource, OAuthClientConfig,
+};
+use serde_json::Value;
 use url::Url;
 
 use super::OauthError;
+use super::transport::Transport;
 use crate::challenge::Challenge;
-use crate::http::{AddressPolicy, Client};
-use crate::server_uri::ServerUri;
+use crate::http::{AddressPolicy, Client, HttpError};
+use crate::redact::printable;
+use crate::server_uri::{ServerUri, is_loopback};
 
 /// Authorization endpoints that are known beforehand, used only where discovery finds none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +58,8 @@ pub struct Discovery {
     pub revocation_endpoint: Option<Url>,
     /// The resource indicator to send.
     pub resource: String,
-    /// The scopes to ask for: the challenge's, else the protected resource's, else none.
+    /// The scopes to ask for: the challenge's, else the protected resource's, else none; with
+    /// `offline_access` only where the authorization server lists it.
     pub scopes: Vec<String>,
     /// `token_endpoint_auth_methods_supported`, where published.
     pub authentication_methods: Option<Vec<String>>,
@@ -61,10 +76,234 @@ pub struct Discovery {
 /// # Errors
 /// [`OauthError`], all but the registration's variants.
 pub async fn discover(
-    _http: &Client,
-    _server: &ServerUri,
-    _challenge: &Challenge,
-    _pinned: Option<&Pinned>,
+    http: &Client,
+    server: &ServerUri,
+    challenge: &Challenge,
+    pinned: Option<&Pinned>,
 ) -> Result<Discovery, OauthError> {
-    todo!()
+    let policy = AddressPolicy::for_endpoint(server).await;
+    let transport = Arc::new(Transport::new(http.clone(), policy, server.as_url().clone()));
+    let mut manager =
+        AuthorizationManager::new_with_oauth_http_client(server.as_url().clone(), transport.clone())
+            .await
+            .map_err(|error| judge(server, error))?;
+    let challenge = header(challenge);
+    let resolution = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
+    if let Some(resource) = transport.described().filter(|resource| !covers(resource, server)) {
+        return Err(OauthError::Refused {
+            reason: format!("it describes `{}`, not {server}", printable(&resource)),
+        });
+    }
+    let (metadata, source) = match (resolution, pinned) {
+        (Ok(found), _) if found.source.is_discovered() => (found.metadata, Source::Metadata),
+        (Ok(_), Some(pinned)) => (pinned.as_metadata(), Source::Pinned),
+        (Ok(found), None) => {
+            debug_assert_eq!(found.source, AuthorizationMetadataSource::LegacyEndpointFallback);
+            (found.metadata, Source::Defaults)
+        }
+        (Err(AuthError::AuthorizationServersUnavailable { authorization_servers, .. }), Some(pinned))
+            if authorization_servers.iter().all(|named| pinned.is_at(named)) =>
+        {
+            (pinned.as_metadata(), Source::Pinned)
+        }
+        (Err(error), _) => return Err(judge(server, error)),
+    };
+    if source == Source::Metadata && !supports_pkce(&metadata) {
+        return Err(OauthError::PkceUnsupported);
+    }
+    manager.set_metadata(metadata.clone());
+    let resource = resource_indicator(&mut manager).await.map_err(|error| judge(server, error))?;
+    let scopes = manager.select_initial_scopes(&[]).await;
+    assemble(source, &metadata, resource, scopes, transport.policy.clone())
+}
+
+impl Pinned {
+    fn as_metadata(&self) -> AuthorizationMetadata {
+        let mut metadata = AuthorizationMetadata::default();
+        metadata.authorization_endpoint = self.authorization_endpoint.to_string();
+        metadata.token_endpoint = self.token_endpoint.to_string();
+        metadata
+    }
+
+    /// Whether an authorization server that metadata names is the one that is pinned.
+    fn is_at(&self, issuer: &str) -> bool {
+        Url::parse(issuer).is_ok_and(|issuer| issuer.origin() == self.authorization_endpoint.origin())
+    }
+}
+
+/// The challenge in canonical form, so that rmcp's reader and ours cannot differ about it.
+fn header(challenge: &Challenge) -> Option<String> {
+    let quoted = |name: &str, value: &Option<String>| {
+        let value = value.as_ref()?;
+        Some(format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")))
+    };
+    let parameters: Vec<String> =
+        [quoted("resource_metadata", &challenge.resource_metadata), quoted("scope", &challenge.scope)]
+            .into_iter()
+            .flatten()
+            .collect();
+    challenge.raw.as_ref().map(|_| format!("Bearer {}", parameters.join(", ")))
+}
+
+/// Whether protected resource metadata for `resource` speaks for the endpoint: the same origin, and
+/// a path that is the endpoint's or a parent of it (RFC 9728 §3.3).
+fn covers(resource: &str, server: &ServerUri) -> bool {
+    let Ok(resource) = Url::parse(resource) else { return false };
+    let parent = resource.path().trim_end_matches('/');
+    let below = server.as_url().path().strip_prefix(parent);
+    resource.origin() == server.as_url().origin()
+        && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn supports_pkce(metadata: &AuthorizationMetadata) -> bool {
+    let methods = metadata.code_challenge_methods_supported.as_deref().unwrap_or_default();
+    methods.iter().any(|method| method == "S256")
+}
+
+/// The resource indicator that rmcp would send; it shows in the authorization URL alone.
+async fn resource_indicator(manager: &mut AuthorizationManager) -> Result<String, AuthError> {
+    manager.configure_client(OAuthClientConfig::new("probe", "http://127.0.0.1/"))?;
+    let url = Url::parse(&manager.get_authorization_url(&[]).await?)?;
+    let resource = url.query_pairs().filter(|(name, _)| name == "resource").last();
+    resource
+        .map(|(_, value)| value.into_owned())
+        .ok_or_else(|| AuthError::MetadataError("no resource indicator".to_owned()))
+}
+
+fn assemble(
+    source: Source,
+    metadata: &AuthorizationMetadata,
+    resource: String,
+    scopes: Vec<String>,
+    policy: AddressPolicy,
+) -> Result<Discovery, OauthError> {
+    let more = |name: &str| metadata.additional_fields.get(name);
+    let flag = |name| more(name).and_then(Value::as_bool).unwrap_or(false);
+    let endpoint = |name, text: &str| endpoint(name, text, &policy);
+    let token_endpoint = endpoint("token endpoint", &metadata.token_endpoint)?;
+    if token_endpoint.scheme() != "https" && !is_loopback(&token_endpoint) {
+        return Err(OauthError::Refused { reason: "the token endpoint is not https".to_owned() });
+    }
+    let registration = metadata.registration_endpoint.as_deref();
+    let revocation = more("revocation_endpoint").and_then(Value::as_str);
+    Ok(Discovery {
+        source,
+        issuer: metadata.issuer.clone(),
+        authorization_endpoint: endpoint("authorization endpoint", &metadata.authorization_endpoint)?,
+        token_endpoint,
+        registration_endpoint: registration
+            .map(|text| endpoint("registration endpoint", text))
+            .transpose()?,
+        // A login works without it, so a bad one is as good as none.
+        revocation_endpoint: revocation.and_then(|text| endpoint("revocation endpoint", text).ok()),
+        resource,
+        scopes,
+        authentication_methods: more("token_endpoint_auth_methods_supported").and_then(|methods| {
+            Some(methods.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        }),
+        requires_issuer: flag("authorization_response_iss_parameter_supported"),
+        supports_metadata_document: flag("client_id_metadata_document_supported"),
+        policy,
+    })
+}
+
+fn endpoint(name: &str, text: &str, policy: &AddressPolicy) -> Result<Url, OauthError> {
+    let refuse = |reason: &dyn std::fmt::Display| OauthError::Refused {
+        reason: format!(
+            "the {name} `{}`: {reason}",
+            printable(text.split(['?', '#']).next().unwrap_or_default())
+        ),
+    };
+    let url = Url::parse(text).map_err(|error| refuse(&error))?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(refuse(&format!("its scheme is `{}`, not https", url.scheme())));
+    }
+    let uri = url.as_str().parse().map_err(|error: http::uri::InvalidUri| refuse(&error))?;
+    match policy.check(&uri) {
+        Ok(()) => Ok(url),
+        Err(HttpError::Address { reason, .. }) => Err(refuse(&reason)),
+        Err(error) => Err(refuse(&error)),
+    }
+}
+
+/// What a failed discovery means for the login.
+fn judge(server: &ServerUri, error: AuthError) -> OauthError {
+    match error {
+        AuthError::DiscoveryRequestFailed { url, source } => {
+            let host = url.host_str().unwrap_or("the server").to_owned();
+            match source.downcast::<HttpError>() {
+                Ok(error) => OauthError::unreachable(host, *error),
+                Err(source) => OauthError::Unreachable { what: host, source },
+            }
+        }
+        AuthError::ProtectedResourceMetadataInvalid { reason, .. } => {
+            OauthError::Refused { reason: printable(&reason.to_string()) }
+        }
+        AuthError::AuthorizationServerMismatch { .. }
+        | AuthError::AuthorizationServerMissingIssuer { .. } => {
+            OauthError::Refused { reason: printable(&error.to_string()) }
+        }
+        AuthError::PkceUnsupported => OauthError::PkceUnsupported,
+        AuthError::NoAuthorizationSupport => OauthError::NoAuthorizationSupport,
+        other => OauthError::Metadata { reason: printable(&format!("{server}: {other}")) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_covers_its_own_paths_only() {
+        let server = ServerUri::parse("https://mcp.example.com/team/mcp", false).unwrap();
+        for (resource, covered) in [
+            ("https://mcp.example.com", true),
+            ("https://mcp.example.com/", true),
+            ("https://mcp.example.com:443/team", true),
+            ("https://mcp.example.com/team/", true),
+            ("https://mcp.example.com/team/mcp", true),
+            ("https://mcp.example.com/te", false),
+            ("https://mcp.example.com/team/mcp/more", false),
+            ("https://mcp.example.com.evil/team/mcp", false),
+            ("https://mcp.example.com./team/mcp", false),
+            ("https://mcp.example.com@evil/team/mcp", false),
+            ("http://mcp.example.com/team/mcp", false),
+            ("mcp.example.com", false),
+        ] {
+            assert_eq!(covers(resource, &server), covered, "{resource}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_https_or_loopback() {
+        let policy = AddressPolicy::bound();
+        for (text, accepted) in [
+            ("https://as.example/authorize?x=$(touch%20pwn)", true),
+            ("http://127.0.0.1:9/authorize", true),
+            ("http://as.example/authorize", false),
+            ("javascript:alert(1)", false),
+            ("file:///etc/passwd", false),
+            ("ms-msdt:/id", false),
+            ("data:text/html,x", false),
+            ("/authorize", false),
+            ("https://user:pass@as.example/", false),
+        ] {
+            assert_eq!(endpoint("endpoint", text, &policy).is_ok(), accepted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_handed_on_in_one_reading() {
+        let challenge = Challenge {
+            raw: Some("Bearer …".to_owned()),
+            scope: Some("a \"b".to_owned()),
+            resource_metadata: Some("https://a.example/x".to_owned()),
+            error: None,
+        };
+        assert_eq!(
+            header(&challenge).as_deref(),
+            Some(r#"Bearer resource_metadata="https://a.example/x", scope="a \"b""#)
+        );
+        assert_eq!(header(&Challenge::default()), None);
+    }
 }

@@ -1,11 +1,31 @@
 //! Grants at the token endpoint (RFC 6749 §4.1.3 and §6): the code's exchange and the refresh.
+//!
+//! Both go out through the `oauth2` crate, over the one HTTP client, with the resource indicator
+//! of the login (RFC 8707 §2.2) and the client authentication that the login settled on. Answers
+//! are normalised before they are parsed. No redirect is followed, for the request carries secrets.
 
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
+use oauth2::{
+    AsyncHttpClient, AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, EndpointSet,
+    HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError,
+    StandardRevocableToken, TokenUrl,
+};
+
+use super::token_response::{Parsed, normalise};
 use super::{Code, Pending, TokenResponse};
-use crate::credential::{Binding, Client};
-use crate::http;
-use crate::redact::Secret;
+use crate::credential::{Binding, Client, ClientAuthentication};
+use crate::http::{self, AddressPolicy, HttpError};
+use crate::redact::{ExposeSecret, Secret, printable};
+
+/// How long one request to a token endpoint may take. A slower answer may have spent the refresh
+/// token for nothing, so the limit is generous.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why a grant brought no token. The variants tell what became of the refresh token or code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,11 +88,22 @@ fn described(description: &Option<String>) -> String {
 /// # Cancel safety
 /// Dropping the future closes the connection; the code may be spent.
 pub async fn exchange(
-    _http: &http::Client,
-    _pending: Pending,
-    _code: Code,
+    http: &http::Client,
+    pending: Pending,
+    code: Code,
 ) -> Result<TokenResponse, GrantError> {
-    todo!()
+    let client = grantee(&pending.binding, &pending.client);
+    let redirect_uri = RedirectUrl::new(pending.client.redirect_uri.clone())
+        .map_err(|_| GrantError::Malformed { reason: "the redirect URI is no URL".to_owned() })?;
+    let mut request = client
+        .exchange_code(AuthorizationCode::new(code.0.expose_secret().to_owned()))
+        .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier.expose_secret().to_owned()))
+        .set_redirect_uri(Cow::Owned(redirect_uri));
+    if let Some(resource) = &pending.binding.resource {
+        request = request.add_extra_param("resource", resource);
+    }
+    let endpoint = TokenEndpoint { http, policy: &pending.policy };
+    request.request_async(&endpoint).await.map(TokenResponse::from).map_err(verdict)
 }
 
 /// Refreshes a grant. No scope is sent: the server then grants what the login was granted
@@ -85,10 +116,163 @@ pub async fn exchange(
 /// None: the refresh token may be spent when the future is dropped. Whoever calls it journals
 /// first, and does not drop it.
 pub async fn refresh(
-    _http: &http::Client,
-    _binding: &Binding,
-    _client: &Client,
-    _refresh_token: &Secret,
+    http: &http::Client,
+    binding: &Binding,
+    client: &Client,
+    refresh_token: &Secret,
 ) -> Result<TokenResponse, GrantError> {
-    todo!()
+    let client = grantee(binding, client);
+    let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
+    let mut request = client.exchange_refresh_token(&refresh_token);
+    if let Some(resource) = &binding.resource {
+        request = request.add_extra_param("resource", resource);
+    }
+    let endpoint = TokenEndpoint { http, policy: &AddressPolicy::bound() };
+    request.request_async(&endpoint).await.map(TokenResponse::from).map_err(verdict)
+}
+
+type Grantee = oauth2::Client<
+    BasicErrorResponse,
+    Parsed,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+>;
+
+/// The client as the `oauth2` crate knows it: without a secret where it authenticates as a public
+/// client, whatever the registration returned.
+fn grantee(binding: &Binding, client: &Client) -> Grantee {
+    let id = ClientId::new(client.id.clone());
+    let mut grantee =
+        oauth2::Client::new(id).set_token_uri(TokenUrl::from_url(binding.token_endpoint.clone()));
+    let method = match client.authentication {
+        ClientAuthentication::None => return grantee,
+        ClientAuthentication::Basic => AuthType::BasicAuth,
+        ClientAuthentication::Post => AuthType::RequestBody,
+    };
+    if let Some(secret) = &client.secret {
+        grantee = grantee.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()));
+    }
+    grantee.set_auth_type(method)
+}
+
+/// The HTTP client in the terms of the `oauth2` crate.
+struct TokenEndpoint<'a> {
+    http: &'a http::Client,
+    policy: &'a AddressPolicy,
+}
+
+impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
+    type Error = GrantError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, GrantError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let answer = self.http.exchange(request, self.policy, TIME_LIMIT).await.map_err(lost)?;
+            normalise(&answer, Timestamp::now())
+        })
+    }
+}
+
+/// What a failed exchange says about the grant.
+fn lost(error: HttpError) -> GrantError {
+    let cause = cause(&error);
+    match error {
+        HttpError::NotSent { .. } | HttpError::Address { .. } | HttpError::Setup(_) => {
+            GrantError::NotSent { cause }
+        }
+        HttpError::Broken { .. } | HttpError::Timeout { .. } | HttpError::TooLarge { .. } => {
+            GrantError::Transient { cause }
+        }
+    }
+}
+
+/// An error with its causes on one line, safe to print.
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    printable(&text)
+}
+
+type Failure = RequestTokenError<GrantError, BasicErrorResponse>;
+
+fn verdict(failure: Failure) -> GrantError {
+    match failure {
+        RequestTokenError::Request(error) => error,
+        RequestTokenError::ServerResponse(answer) => {
+            refused(answer.error().as_ref(), answer.error_description().cloned())
+        }
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+            GrantError::Malformed { reason: "it is no token response".to_owned() }
+        }
+    }
+}
+
+/// Sorts an error code (RFC 6749 §5.2, RFC 8707 §2, and what some servers send in their stead).
+/// Only a code that is known to be final is taken as final.
+fn refused(error: &str, description: Option<String>) -> GrantError {
+    let code = error.to_ascii_lowercase();
+    let error = error.to_owned();
+    match code.as_str() {
+        "invalid_client" | "unauthorized_client" => GrantError::ClientRefused { error, description },
+        "invalid_grant"
+        | "invalid_scope"
+        | "invalid_target"
+        | "access_denied"
+        | "expired_token"
+        | "invalid_refresh_token"
+        | "bad_refresh_token"
+        | "bad_verification_code"
+        | "token_revoked"
+        | "token_expired" => GrantError::Refused { error, description },
+        "slow_down" | "rate_limited" | "ratelimited" | "rate_limit_exceeded" | "too_many_requests" => {
+            GrantError::RateLimited { retry_after: None }
+        }
+        "server_error"
+        | "temporarily_unavailable"
+        | "service_unavailable"
+        | "internal_error"
+        | "internal_server_error"
+        | "timeout" => {
+            GrantError::Transient { cause: format!("it answered `{error}`{}", described(&description)) }
+        }
+        _ => GrantError::Malformed { reason: format!("it answered `{error}`{}", described(&description)) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_codes_are_final() {
+        let refused = |code: &str| refused(code, Some("why".to_owned()));
+        for code in ["invalid_grant", "INVALID_GRANT", "bad_refresh_token"] {
+            assert!(matches!(refused(code), GrantError::Refused { .. }), "{code}");
+        }
+        for code in ["invalid_client", "unauthorized_client"] {
+            assert!(matches!(refused(code), GrantError::ClientRefused { .. }), "{code}");
+        }
+        for code in ["server_error", "temporarily_unavailable"] {
+            assert!(matches!(refused(code), GrantError::Transient { .. }), "{code}");
+        }
+        assert!(matches!(refused("slow_down"), GrantError::RateLimited { .. }));
+        for code in ["invalid_request", "unsupported_grant_type", "something_else"] {
+            assert!(matches!(refused(code), GrantError::Malformed { .. }), "{code}");
+        }
+        assert_eq!(
+            refused("invalid_grant").to_string(),
+            "the authorization server refused the grant (invalid_grant: why)"
+        );
+    }
 }

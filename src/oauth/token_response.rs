@@ -1,8 +1,23 @@
-//! What a token endpoint issued (RFC 6749 §5.1), read leniently.
+//! What a token endpoint issued (RFC 6749 §5.1), read leniently: a token that was spent to get an
+//! answer must not be lost because the answer spells a number as text.
+//!
+//! [`normalise`] turns a real answer into the strict form that the `oauth2` crate parses. It gives
+//! times as absolute seconds by this machine's clock: lifetimes count from now, and where a server
+//! sends an absolute time, its own `Date` header says how long that is from now (RFC 9110 §6.6.1).
 
-use jiff::Timestamp;
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use oauth2::{StandardTokenResponse, basic::BasicTokenType};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
 
-use crate::redact::Secret;
+use super::grant::GrantError;
+use crate::redact::{Secret, printable};
+
+/// No lifetime is believed beyond this.
+const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 
 /// What a token endpoint issued, with absolute times by this machine's clock.
 #[derive(Debug, Clone)]
@@ -17,4 +32,394 @@ pub struct TokenResponse {
     pub refresh_token_expires_at: Option<Timestamp>,
     /// The scopes granted; `None` means: those that were asked for (RFC 6749 §5.1).
     pub scopes: Option<Vec<String>>,
+}
+
+/// The members of a normalised answer that RFC 6749 does not know.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Lifetimes {
+    expires_at: Option<Timestamp>,
+    refresh_token_expires_at: Option<Timestamp>,
+}
+
+impl oauth2::ExtraTokenFields for Lifetimes {}
+
+/// A normalised answer in the terms of the `oauth2` crate.
+pub(super) type Parsed = StandardTokenResponse<Lifetimes, BasicTokenType>;
+
+impl From<Parsed> for TokenResponse {
+    fn from(parsed: Parsed) -> Self {
+        use oauth2::TokenResponse as _;
+        Self {
+            access_token: Secret::from(parsed.access_token().secret().as_str()),
+            refresh_token: parsed.refresh_token().map(|token| Secret::from(token.secret().as_str())),
+            expires_at: parsed.extra_fields().expires_at,
+            refresh_token_expires_at: parsed.extra_fields().refresh_token_expires_at,
+            scopes: parsed.scopes().map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
+        }
+    }
+}
+
+/// Brings a token endpoint's answer into strict form: 200 with a token, or 400 with an error code.
+///
+/// # Errors
+/// [`GrantError::RateLimited`], [`GrantError::Transient`], [`GrantError::Malformed`], and
+/// [`GrantError::ClientRefused`] for a bare 401.
+pub(super) fn normalise(answer: &Response<Vec<u8>>, now: Timestamp) -> Result<Response<Vec<u8>>, GrantError> {
+    let status = answer.status();
+    let retry_after = answer.headers().get(RETRY_AFTER);
+    if status == StatusCode::TOO_MANY_REQUESTS
+        || (status == StatusCode::SERVICE_UNAVAILABLE && retry_after.is_some())
+    {
+        return Err(GrantError::RateLimited { retry_after: retry_after.and_then(|value| wait(value, now)) });
+    }
+    let undecided = status.is_server_error()
+        || status.is_redirection()
+        || matches!(status.as_u16(), 407 | 408 | 421 | 425);
+    if undecided {
+        return Err(GrantError::Transient {
+            cause: format!("it answered with HTTP status {}", status.as_u16()),
+        });
+    }
+    let Some(members) = members(answer) else {
+        return Err(unreadable(answer));
+    };
+    if let Some(error) = error_code(&members) {
+        return strict(StatusCode::BAD_REQUEST, &refusal(&error, &members));
+    }
+    if !status.is_success() {
+        return Err(unreadable(answer));
+    }
+    strict(StatusCode::OK, &issued(&members, answer.headers(), now)?)
+}
+
+/// The members of a JSON object, or of a form where a server answers with one in spite of `Accept`.
+fn members(answer: &Response<Vec<u8>>) -> Option<Map<String, Value>> {
+    let body = answer.body().strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer.body());
+    if let Ok(Value::Object(members)) = serde_json::from_slice(body) {
+        return Some(members);
+    }
+    let form = answer.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    form.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded").then(|| {
+        url::form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), json!(value))).collect()
+    })
+}
+
+/// An answer that holds neither a token nor an error code.
+fn unreadable(answer: &Response<Vec<u8>>) -> GrantError {
+    let status = answer.status();
+    let is_page = answer.body().trim_ascii_start().starts_with(b"<");
+    match status {
+        _ if is_page => GrantError::Transient {
+            cause: format!("a web page answered in its place (HTTP status {})", status.as_u16()),
+        },
+        StatusCode::UNAUTHORIZED => {
+            GrantError::ClientRefused { error: "HTTP status 401".to_owned(), description: None }
+        }
+        status if status.is_success() => {
+            GrantError::Malformed { reason: "it is not a JSON object".to_owned() }
+        }
+        status => {
+            GrantError::Malformed { reason: format!("HTTP status {} without an error code", status.as_u16()) }
+        }
+    }
+}
+
+/// The error code of an answer, at any status; some servers send it with a 200.
+fn error_code(members: &Map<String, Value>) -> Option<String> {
+    let code = match members.get("error")? {
+        Value::String(code) => code.as_str(),
+        Value::Object(error) => error.get("code").or_else(|| error.get("type"))?.as_str()?,
+        _ => return None,
+    };
+    (!code.is_empty()).then(|| printable(code))
+}
+
+fn refusal(error: &str, members: &Map<String, Value>) -> Value {
+    let description = members.get("error_description").or_else(|| members["error"].get("message"));
+    match description.and_then(Value::as_str) {
+        Some(text) if !text.is_empty() => json!({"error": error, "error_description": printable(text)}),
+        _ => json!({ "error": error }),
+    }
+}
+
+fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> Result<Value, GrantError> {
+    let text = |name| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let Some(access_token) = text("access_token") else {
+        return Err(GrantError::Malformed { reason: "it holds no access token".to_owned() });
+    };
+    // Names other than `Bearer` that mean it are common; these two need a proof with each request.
+    if let Some(kind) =
+        text("token_type").filter(|kind| ["dpop", "mac"].contains(&kind.to_ascii_lowercase().as_str()))
+    {
+        return Err(GrantError::Malformed { reason: format!("its token type `{kind}` is not supported") });
+    }
+    let clock = Clock { now, server: server_time(headers).unwrap_or(now) };
+    let mut strict = json!({
+        "access_token": access_token,
+        "token_type": "bearer",
+        "expires_at": clock.expiry(members, &["expires_in"], &["expires_at"]),
+        "refresh_token_expires_at": clock.expiry(
+            members,
+            &["refresh_token_expires_in", "refresh_expires_in"],
+            &["refresh_token_expires_at", "refresh_expires_at"],
+        ),
+    });
+    if let Some(refresh_token) = text("refresh_token") {
+        strict["refresh_token"] = refresh_token.into();
+    }
+    if let Some(scope) = scope(members) {
+        strict["scope"] = scope.into();
+    }
+    Ok(strict)
+}
+
+/// `scope` as text, also from a list.
+fn scope(members: &Map<String, Value>) -> Option<String> {
+    let scopes: Vec<&str> = match members.get("scope")? {
+        Value::String(text) => text.split_ascii_whitespace().collect(),
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+        _ => return None,
+    };
+    (!scopes.is_empty()).then(|| scopes.join(" "))
+}
+
+fn strict(status: StatusCode, body: &Value) -> Result<Response<Vec<u8>>, GrantError> {
+    let mut response = Response::new(body.to_string().into_bytes());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// The two clocks that an expiry is read by.
+struct Clock {
+    now: Timestamp,
+    server: Timestamp,
+}
+
+impl Clock {
+    /// The first lifetime, else the first absolute time, that makes sense. What is over already is
+    /// taken as unknown: the token was issued a moment ago, so it is the number that is wrong, and
+    /// refreshing at once, again and again, would be the answer to believing it.
+    fn expiry(&self, members: &Map<String, Value>, lives: &[&str], times: &[&str]) -> Option<Timestamp> {
+        let life = lives.iter().find_map(|name| number(members.get(*name)?));
+        let life = life.or_else(|| times.iter().find_map(|name| self.life_until(members.get(*name)?)));
+        let life = life.filter(|seconds| *seconds >= 1.0)?;
+        let life = if life >= LONGEST_LIFE.as_secs_f64() {
+            LONGEST_LIFE
+        } else {
+            SignedDuration::from_secs(life as i64)
+        };
+        self.now.checked_add(life).ok()
+    }
+
+    /// Seconds from the server's now until an absolute time: RFC 3339, or Unix time in seconds,
+    /// milliseconds or microseconds, as number or text. A number too small for a date is a
+    /// lifetime under the wrong name.
+    fn life_until(&self, value: &Value) -> Option<f64> {
+        let until = match number(value) {
+            Some(number) if number < 1e8 => return Some(number),
+            Some(seconds) if seconds < 1e11 => seconds,
+            Some(milliseconds) if milliseconds < 1e14 => milliseconds / 1e3,
+            Some(microseconds) => microseconds / 1e6,
+            None => value.as_str()?.trim().parse::<Timestamp>().ok()?.as_second() as f64,
+        };
+        Some(until - self.server.as_second() as f64)
+    }
+}
+
+/// A finite number, also from text.
+fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| number.is_finite())
+}
+
+fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
+    http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// `Retry-After` (RFC 9110 §10.2.3), between one second and one hour.
+fn wait(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    let seconds = match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() => seconds,
+        _ => http_date(text)?.duration_since(now).as_secs_f64(),
+    };
+    Some(Duration::from_secs_f64(seconds.clamp(1.0, 3600.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::ExposeSecret;
+
+    /// 2026-11-21T12:00:00Z by our clock; the server's is ten minutes ahead where it sends `Date`.
+    const NOW: i64 = 1_795_262_400;
+    const SERVER_DATE: &str = "Sat, 21 Nov 2026 12:10:00 GMT";
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(NOW).unwrap()
+    }
+
+    fn answer(status: u16, body: &str, headers: &[(&'static str, &str)]) -> Response<Vec<u8>> {
+        let mut answer = Response::new(body.as_bytes().to_vec());
+        *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+        for (name, value) in headers {
+            answer.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        answer
+    }
+
+    fn read(answer: &Response<Vec<u8>>) -> TokenResponse {
+        let strict = normalise(answer, now()).unwrap();
+        assert_eq!(strict.status(), StatusCode::OK, "{:?}", String::from_utf8_lossy(answer.body()));
+        let parsed: Parsed = serde_json::from_slice(strict.body()).unwrap();
+        parsed.into()
+    }
+
+    #[test]
+    fn expiries_are_read_in_every_spelling() {
+        let far = LONGEST_LIFE.as_secs();
+        let table: &[(&str, Option<i64>)] = &[
+            ("", None),
+            (r#""expires_in":3600"#, Some(3600)),
+            (r#""expires_in":"3600""#, Some(3600)),
+            (r#""expires_in":3599.9"#, Some(3599)),
+            (r#""expires_in":" 3599.9 ""#, Some(3599)),
+            (r#""expires_in":0"#, None),
+            (r#""expires_in":-1"#, None),
+            (r#""expires_in":1e18"#, Some(far)),
+            (r#""expires_in":18446744073709551616"#, Some(far)),
+            (r#""expires_in":"NaN""#, None),
+            (r#""expires_in":"inf""#, None),
+            (r#""expires_in":"soon""#, None),
+            (r#""expires_in":null,"expires_at":1795266000"#, Some(3600)),
+            (r#""expires_at":1795266000"#, Some(3600)),
+            (r#""expires_at":1795266000.5"#, Some(3600)),
+            (r#""expires_at":"1795266000""#, Some(3600)),
+            (r#""expires_at":1795266000000"#, Some(3600)),
+            (r#""expires_at":1795266000000000"#, Some(3600)),
+            (r#""expires_at":"2026-11-21T13:00:00Z""#, Some(3600)),
+            (r#""expires_at":"2026-11-21T15:00:00.123+02:00""#, Some(3600)),
+            (r#""expires_at":1795262400"#, None),
+            (r#""expires_at":1"#, Some(1)),
+            (r#""expires_at":3600"#, Some(3600)),
+            (r#""expires_at":"tomorrow""#, None),
+            (r#""expires_at":{}"#, None),
+            (r#""expires_in":60,"expires_at":1795266000"#, Some(60)),
+        ];
+        for (members, life) in table {
+            let comma = if members.is_empty() { "" } else { "," };
+            let body = format!(r#"{{"access_token":"a"{comma}{members}}}"#);
+            let expiry = read(&answer(200, &body, &[])).expires_at;
+            assert_eq!(expiry.map(|expiry| expiry.as_second() - NOW), *life, "{members}");
+        }
+    }
+
+    #[test]
+    fn absolute_times_are_read_by_the_server_s_own_clock() {
+        let body = r#"{"access_token":"a","expires_at":1795266600,"refresh_token_expires_at":"2026-11-22T12:10:00Z"}"#;
+        let tokens = read(&answer(200, body, &[("date", SERVER_DATE)]));
+        assert_eq!(tokens.expires_at.unwrap().as_second(), NOW + 3600);
+        assert_eq!(tokens.refresh_token_expires_at.unwrap().as_second(), NOW + 86_400);
+        let garbage = read(&answer(200, body, &[("date", "yesterday")]));
+        assert_eq!(garbage.expires_at.unwrap().as_second(), NOW + 4200);
+    }
+
+    #[test]
+    fn odd_answers_still_bring_their_tokens() {
+        for (body, headers) in [
+            (r#"{"access_token":"a","refresh_token":"r","scope":"x y"}"#, [("content-type", "text/html")]),
+            (
+                "\u{feff}{\"access_token\":\"a\",\"refresh_token\":\"r\",\"scope\":[\"x\",\"y\"],\"token_type\":null}",
+                [("content-type", "application/json")],
+            ),
+            (
+                r#"{"access_token":"a","token_type":"bEaReR","refresh_token":"r","scope":" x  y ","error":null}"#,
+                [("content-type", "application/json")],
+            ),
+            (
+                r#"{"access_token":"a","token_type":7,"refresh_token":"r","scope":"x y","error":"","extra":[1]}"#,
+                [("content-type", "application/json")],
+            ),
+            (
+                "access_token=a&refresh_token=r&scope=x+y&expires_in=60&token_type=bearer",
+                [("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
+            ),
+        ] {
+            let tokens = read(&answer(200, body, &headers));
+            assert_eq!(tokens.access_token.expose_secret(), "a", "{body}");
+            assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "r", "{body}");
+            assert_eq!(tokens.scopes.unwrap(), ["x", "y"], "{body}");
+        }
+        let bare = read(&answer(201, r#"{"access_token":"a","refresh_token":"","scope":""}"#, &[]));
+        assert!(bare.refresh_token.is_none() && bare.scopes.is_none());
+        let shown = format!("{:?}", read(&answer(200, r#"{"access_token":"canary"}"#, &[])));
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn refusals_are_told_from_failures() {
+        type Verdict = fn(&Result<Response<Vec<u8>>, GrantError>) -> bool;
+        let refusal: Verdict =
+            |verdict| matches!(verdict, Ok(answer) if answer.status() == StatusCode::BAD_REQUEST);
+        let transient: Verdict = |verdict| matches!(verdict, Err(GrantError::Transient { .. }));
+        let malformed: Verdict = |verdict| matches!(verdict, Err(GrantError::Malformed { .. }));
+        let client: Verdict = |verdict| matches!(verdict, Err(GrantError::ClientRefused { .. }));
+        for (status, body, expected) in [
+            (400, r#"{"error":"invalid_grant"}"#, refusal),
+            (401, r#"{"error":"invalid_client"}"#, refusal),
+            (200, r#"{"ok":false,"error":"invalid_refresh_token"}"#, refusal),
+            (400, r#"{"error":{"code":"invalid_grant","message":"gone"}}"#, refusal),
+            (500, r#"{"error":"invalid_grant"}"#, transient),
+            (502, "<html>bad gateway</html>", transient),
+            (503, "", transient),
+            (504, "", transient),
+            (302, "", transient),
+            (407, "", transient),
+            (200, " <!doctype html><title>Sign in to the network</title>", transient),
+            (403, "<html>blocked</html>", transient),
+            (401, "", client),
+            (400, "", malformed),
+            (200, "", malformed),
+            (200, "[]", malformed),
+            (200, "{}", malformed),
+            (200, r#"{"access_token":""}"#, malformed),
+            (200, r#"{"access_token":7}"#, malformed),
+            (200, r#"{"access_token":"a","token_type":"DPoP"}"#, malformed),
+            (400, r#"{"access_token":"a"}"#, malformed),
+        ] {
+            let verdict = normalise(&answer(status, body, &[]), now());
+            assert!(expected(&verdict), "{status} {body}: {verdict:?}");
+        }
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(malformed(&normalise(&answer(200, &deep, &[]), now())));
+    }
+
+    #[test]
+    fn a_wait_is_honoured_and_clamped() {
+        for (status, retry_after, expected) in [
+            (429, "120", Some(120)),
+            (429, "0", Some(1)),
+            (429, "-5", Some(1)),
+            (429, "1e9", Some(3600)),
+            (429, "Sat, 21 Nov 2026 12:00:30 GMT", Some(30)),
+            (429, "Sat, 21 Nov 2020 12:00:30 GMT", Some(1)),
+            (429, "later", None),
+            (503, "7", Some(7)),
+        ] {
+            let verdict = normalise(&answer(status, "", &[("retry-after", retry_after)]), now());
+            let Err(GrantError::RateLimited { retry_after: found }) = verdict else { panic!("{verdict:?}") };
+            assert_eq!(found.map(|wait| wait.as_secs()), expected, "{retry_after}");
+        }
+        let bare = normalise(&answer(429, "", &[]), now());
+        assert_eq!(bare.unwrap_err(), GrantError::RateLimited { retry_after: None });
+    }
 }

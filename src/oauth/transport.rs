@@ -1,1 +1,87 @@
-//! The HTTP client in the terms of rmcp and oauth2.
+//! The one HTTP client in the terms of rmcp's discovery.
+//!
+//! rmcp asks for one request at a time and follows redirects by itself, to the same origin only; so
+//! every hop passes the address policy. Two things are seen to here: the endpoint's own address may
+//! answer a probe with an event stream that never ends, so its body is not read; and a protected
+//! resource metadata document that describes another resource is remembered, for rmcp passes it
+//! over and would go on to take the endpoint for its own authorization server.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rmcp::transport::auth::{OAuthHttpClient, OAuthHttpClientError, OAuthHttpClientFuture, OAuthHttpRequest};
+use serde_json::Value;
+use url::Url;
+
+use crate::http::{AddressPolicy, Client, HttpError};
+
+/// How long one request of discovery or registration may take.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(15);
+
+/// The path below which protected resource metadata lies (RFC 9728 §3).
+const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
+
+/// Carries the requests of one discovery.
+pub(super) struct Transport {
+    pub(super) http: Client,
+    pub(super) policy: AddressPolicy,
+    pub(super) endpoint: Url,
+    described: Mutex<Option<String>>,
+}
+
+impl Transport {
+    pub(super) fn new(http: Client, policy: AddressPolicy, endpoint: Url) -> Self {
+        Self { http, policy, endpoint, described: Mutex::default() }
+    }
+
+    /// The resource that the last protected resource metadata at a well-known place described.
+    pub(super) fn described(&self) -> Option<String> {
+        self.described.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        limit: Duration,
+    ) -> Result<http::Response<Vec<u8>>, HttpError> {
+        if request.uri().to_string() == self.endpoint.as_str() {
+            return self.probe(request, limit).await;
+        }
+        let well_known = request.uri().path().contains(RESOURCE_METADATA);
+        let response = self.http.exchange(request, &self.policy, limit).await?;
+        if well_known && response.status() == http::StatusCode::OK {
+            let document = serde_json::from_slice::<Value>(response.body()).ok();
+            let resource = document.as_ref().and_then(|document| document["resource"].as_str());
+            if let Some(resource) = resource {
+                let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+                *described = Some(resource.to_owned());
+            }
+        }
+        Ok(response)
+    }
+
+    /// Asks the endpoint itself, for status and headers only.
+    async fn probe(
+        &self,
+        request: http::Request<Vec<u8>>,
+        limit: Duration,
+    ) -> Result<http::Response<Vec<u8>>, HttpError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
+        let answer = tokio::time::timeout(limit, self.http.endpoint()?.execute(request)).await;
+        let answer = answer.map_err(|_| HttpError::Timeout { host })?.map_err(HttpError::of)?;
+        let mut response = http::Response::new(Vec::new());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = answer.headers().clone();
+        Ok(response)
+    }
+}
+
+impl OAuthHttpClient for Transport {
+    fn execute(&self, request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
+        Box::pin(async move {
+            let limit = request.timeout.map_or(TIME_LIMIT, |timeout| timeout.min(TIME_LIMIT));
+            self.send(request.request, limit).await.map_err(|error| Box::new(error) as OAuthHttpClientError)
+        })
+    }
+}
