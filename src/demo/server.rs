@@ -13,7 +13,7 @@ use super::endpoints::{self, Shared};
 use super::grants::Tally;
 
 /// How long open connections have to end once the server was told to.
-const CLOSING: Duration = Duration::from_secs(1);
+const CLOSING: Duration = Duration::from_millis(250);
 
 /// A running server; dropping it ends it.
 pub(super) struct Server {
@@ -63,7 +63,7 @@ impl Server {
         self.shared.grants().newest_expiry()
     }
 
-    /// Ends all sessions and stops listening, within a second.
+    /// Ends all sessions and stops listening, without waiting for slow clients.
     pub(super) async fn stop(mut self) {
         self.ending.cancel();
         // An outcome of the listener is of no interest any more.
