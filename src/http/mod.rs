@@ -210,12 +210,11 @@ impl Client {
         let host = request.uri().host().unwrap_or("the server").to_owned();
         policy.check(request.uri())?;
         let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
-        let builder = self
-            .builder()
-            .pool_max_idle_per_host(0)
-            .dns_resolver(policy.resolver(&self.config.proxy_hosts));
+        let builder =
+            self.builder().pool_max_idle_per_host(0).dns_resolver(policy.resolver(&self.config.proxy_hosts));
         // A proxy cannot reach this machine's loopback.
-        let builder = if crate::server_uri::is_loopback(request.url()) { builder.no_proxy() } else { builder };
+        let builder =
+            if crate::server_uri::is_loopback(request.url()) { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(HttpError::Setup)?;
         let whole = async {
             let response = client.execute(request).await.map_err(HttpError::of)?;

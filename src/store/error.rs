@@ -96,3 +96,18 @@ pub enum KeyError {
         place: String,
     },
 }
+
+impl StoreError {
+    /// No keychain, in the platform's words.
+    pub(super) fn absent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Absent { source: Arc::from(source.into()) }
+    }
+
+    /// What the platform refused while `doing` something.
+    pub(super) fn platform(
+        doing: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self::Platform { doing: doing.into(), source: Arc::from(source.into()) }
+    }
+}

@@ -5,7 +5,11 @@
 //! never downgrades to another kind, and never writes without the service's lock: the lock moves
 //! into the writing thread and comes back with the outcome.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretSlice;
@@ -16,10 +20,25 @@ use crate::lock::ServiceLock;
 use crate::paths::Paths;
 use crate::server_uri::ServiceKey;
 
+mod attempt;
 mod error;
+mod file;
 pub mod index;
+mod items;
+mod key;
+mod keychain;
+mod memory;
+mod parts;
+mod record;
 #[cfg(test)]
 pub(crate) mod samples;
+
+use attempt::Attempts;
+use file::FileItems;
+use items::Items;
+use keychain::KeychainItems;
+use memory::MemoryItems;
+use record::Connect;
 
 pub use error::{KeyError, StoreError};
 
@@ -91,59 +110,136 @@ pub enum JournalEntry {
 /// What a write hands back: the lock, unless the write still runs and keeps it, and the outcome.
 pub type Written<T> = (Option<ServiceLock>, Result<T, StoreError>);
 
-/// A credential store. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Store;
+/// A credential store. Clones share it. Opening does nothing; each call makes its own attempt, on
+/// a thread of its own that a stalled keychain can hold without holding up the process's end.
+#[derive(Clone)]
+pub struct Store {
+    kind: StoreKind,
+    place: Arc<str>,
+    attempts: Attempts,
+}
 
-#[allow(missing_docs, clippy::unused_async, clippy::todo)]
 impl Store {
+    /// The store that `config` names.
     pub fn open(config: StoreConfig) -> Self {
-        let _ = config;
-        todo!()
+        let kind = config.kind;
+        let place = place(&config).into();
+        let connector = move |patience: Patience| -> Result<Box<dyn Items>, StoreError> {
+            Ok(match kind {
+                StoreKind::Keyring => Box::new(KeychainItems::connect(patience.may_prompt())?),
+                StoreKind::File => Box::new(FileItems::of(&config.paths, config.encryption_key.as_ref())),
+                StoreKind::Memory => Box::new(MemoryItems::of(config.paths.state())),
+            })
+        };
+        Self { kind, place, attempts: Attempts::new(connector) }
     }
+
+    /// Which kind it is.
     pub fn kind(&self) -> StoreKind {
-        todo!()
+        self.kind
     }
+
+    /// Where the secrets lie, for people: `the keychain (Secret Service)`, or a directory.
     pub fn place(&self) -> String {
-        todo!()
+        self.place.to_string()
     }
+
+    /// Reads the service's record; `None` where there is none. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StoreError`].
     pub async fn load(&self, key: &ServiceKey, patience: Patience) -> Result<Option<Credential>, StoreError> {
-        let _ = (key, patience);
-        todo!()
+        let key = key.clone();
+        self.attempts.read(patience, move |connect| record::load(connect, &key)).await
     }
+
+    /// Writes the record of the lock's service under a new generation, reads it back and compares.
+    /// Dropping the future does not end the write: it goes on, with the lock, to its end.
+    ///
+    /// # Errors
+    /// [`StoreError::Untrusted`] where the store did not keep it; otherwise what kept the record
+    /// from being written: the old one still stands. After [`StoreError::Unresponsive`] the lock
+    /// does not come back before the write has ended.
     pub async fn save(
         &self,
         lock: ServiceLock,
         credential: Credential,
         patience: Patience,
     ) -> Written<Generation> {
-        let _ = (lock, credential, patience);
-        todo!()
+        let save = |connect: Connect<'_>, key: &ServiceKey| record::save(connect, key, credential);
+        self.attempts.write(lock, patience, save).await
     }
+
+    /// Erases the service's journal and record, and says whether there was a record. Not undone by
+    /// dropping the future, as [`save`](Self::save).
+    ///
+    /// # Errors
+    /// [`StoreError`]; a repeat finishes what was interrupted.
     pub async fn erase(&self, lock: ServiceLock, patience: Patience) -> Written<bool> {
-        let _ = (lock, patience);
-        todo!()
+        self.attempts.write(lock, patience, record::erase).await
     }
+
+    /// Reads the service's journal. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StoreError`].
     pub async fn journal(
         &self,
         lock: &ServiceLock,
         patience: Patience,
     ) -> Result<Option<JournalEntry>, StoreError> {
-        let _ = (lock, patience);
-        todo!()
+        let key = lock.key().clone();
+        self.attempts.read(patience, move |connect| record::journal(connect, &key)).await
     }
+
+    /// Writes the service's journal, as [`save`](Self::save) does the record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
     pub async fn write_journal(
         &self,
         lock: ServiceLock,
         entry: JournalEntry,
         patience: Patience,
     ) -> Written<()> {
-        let _ = (lock, entry, patience);
-        todo!()
+        let write = |connect: Connect<'_>, key: &ServiceKey| record::write_journal(connect, key, entry);
+        self.attempts.write(lock, patience, write).await
     }
+
+    /// Erases the service's journal, as [`erase`](Self::erase) does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
     pub async fn clear_journal(&self, lock: ServiceLock, patience: Patience) -> Written<()> {
-        let _ = (lock, patience);
-        todo!()
+        self.attempts.write(lock, patience, record::clear_journal).await
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Store").field("kind", &self.kind).field("place", &self.place).finish()
+    }
+}
+
+fn place(config: &StoreConfig) -> String {
+    match config.kind {
+        StoreKind::Keyring => keychain::PLACE.to_owned(),
+        StoreKind::File => format!("{} (encrypted files)", config.paths.credentials().display()),
+        StoreKind::Memory => "the memory of this process".to_owned(),
+    }
+}
+
+impl Patience {
+    /// How long a call may take.
+    pub fn limit(self) -> Duration {
+        match self {
+            Self::Bridge => Duration::from_secs(4),
+            Self::Person => Duration::from_secs(300),
+        }
+    }
+
+    fn may_prompt(self) -> bool {
+        matches!(self, Self::Person)
     }
 }
 
@@ -152,8 +248,8 @@ impl Store {
 #[error("`{0}` is no store: choose keyring, file or memory")]
 pub struct UnknownStore(String);
 
-impl std::fmt::Display for StoreKind {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for StoreKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Keyring => "keyring",
             Self::File => "file",
@@ -162,7 +258,7 @@ impl std::fmt::Display for StoreKind {
     }
 }
 
-impl std::str::FromStr for StoreKind {
+impl FromStr for StoreKind {
     type Err = UnknownStore;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -174,3 +270,6 @@ impl std::str::FromStr for StoreKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! The operating system's keychain.
+//!
+//! An item's attributes are the service name `mcp-front` and a user name that is the item's name:
+//! a hash, and nothing that tells whose login it is or where. Each attempt connects anew, so that
+//! a keychain that was absent or locked is found once it is there.
+
+#[cfg_attr(all(unix, not(target_os = "macos")), path = "keychain/secret_service.rs")]
+#[cfg_attr(not(all(unix, not(target_os = "macos"))), path = "keychain/native.rs")]
+mod platform;
+
+pub(super) use platform::{KeychainItems, PLACE};
+
+/// The service attribute of every item.
+const SERVICE: &str = "mcp-front";

@@ -1,0 +1,152 @@
+//! The record and the journal, as items.
+//!
+//! Saving checks what it replaces (a newer schema is refused, damage is set aside), writes, and
+//! reads back over a fresh connection: a store that does not return what it was given has lost it
+//! (keychains with a broken cache or a volatile collection do).
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::credential::{self, Credential, Generation};
+use crate::server_uri::ServiceKey;
+use crate::store::items::{Bytes, ItemName, Items};
+use crate::store::parts::{self, Found};
+use crate::store::{JournalEntry, StoreError};
+
+/// Longer values would be reallocated while they are written, and leave copies behind.
+const USUAL_BYTES: usize = 16 << 10;
+
+/// Opens the store; each call makes a connection of its own.
+pub(super) type Connect<'a> = &'a dyn Fn() -> Result<Box<dyn Items>, StoreError>;
+
+/// The journal as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Journal {
+    schema: u32,
+    entry: JournalEntry,
+}
+
+/// What every schema has.
+#[derive(Deserialize)]
+struct Schema {
+    schema: u32,
+}
+
+/// Reads the record.
+pub(super) fn load(connect: Connect<'_>, key: &ServiceKey) -> Result<Option<Credential>, StoreError> {
+    let name = ItemName::record(key);
+    let found = parts::read(&*connect()?, &name)?;
+    found.value().map(|value| decode(&name, value)).transpose()
+}
+
+/// Writes the record under a new generation, reads it back and compares.
+pub(super) fn save(
+    connect: Connect<'_>,
+    key: &ServiceKey,
+    mut credential: Credential,
+) -> Result<Generation, StoreError> {
+    let name = ItemName::record(key);
+    credential.schema = credential::SCHEMA;
+    credential.generation =
+        Generation::draw().map_err(|error| StoreError::platform("drawing a generation", error))?;
+    let value = encode(&credential)?;
+    replace(&*connect()?, &name, &value)?;
+    match parts::read(&*connect()?, &name) {
+        Ok(found) if found.value() == Some(&**value) => Ok(credential.generation),
+        Ok(_) | Err(StoreError::Corrupt { .. }) => Err(StoreError::Untrusted { item: name.to_string() }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Erases the journal, then the record and what was set aside of it; says whether there was one.
+pub(super) fn erase(connect: Connect<'_>, key: &ServiceKey) -> Result<bool, StoreError> {
+    let items = connect()?;
+    let (record, journal) = (ItemName::record(key), ItemName::journal(key));
+    for name in [&journal, &record] {
+        // A newer version's item is refused before anything is gone. A lost key is no hindrance.
+        match readable(&*items, name) {
+            Ok(_) | Err(StoreError::Key(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    parts::erase(&*items, &journal)?;
+    let erased = parts::erase(&*items, &record)?;
+    for name in [&journal, &record] {
+        items.erase(&name.damaged())?;
+    }
+    Ok(erased)
+}
+
+/// Reads the journal.
+pub(super) fn journal(connect: Connect<'_>, key: &ServiceKey) -> Result<Option<JournalEntry>, StoreError> {
+    let name = ItemName::journal(key);
+    let found = parts::read(&*connect()?, &name)?;
+    let journal = found.value().map(|value| decode::<Journal>(&name, value)).transpose()?;
+    Ok(journal.map(|journal| journal.entry))
+}
+
+/// Writes the journal.
+pub(super) fn write_journal(
+    connect: Connect<'_>,
+    key: &ServiceKey,
+    entry: JournalEntry,
+) -> Result<(), StoreError> {
+    let value = encode(&Journal { schema: credential::SCHEMA, entry })?;
+    replace(&*connect()?, &ItemName::journal(key), &value)
+}
+
+/// Erases the journal.
+pub(super) fn clear_journal(connect: Connect<'_>, key: &ServiceKey) -> Result<(), StoreError> {
+    let items = connect()?;
+    let name = ItemName::journal(key);
+    readable(&*items, &name)?;
+    parts::erase(&*items, &name).map(|_| ())
+}
+
+fn replace(items: &dyn Items, name: &ItemName, value: &[u8]) -> Result<(), StoreError> {
+    let found = match readable(items, name)? {
+        Some(found) => found,
+        None => {
+            items.set_aside(name)?;
+            Found::nothing(name)
+        }
+    };
+    parts::replace(items, name, found, value)
+}
+
+/// What stands, where it may be replaced; `None` where it is damaged.
+fn readable(items: &dyn Items, name: &ItemName) -> Result<Option<Found>, StoreError> {
+    let found = match parts::read(items, name) {
+        Ok(found) => found,
+        Err(StoreError::Corrupt { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match found.value().map(serde_json::from_slice::<Schema>) {
+        Some(Ok(Schema { schema })) if schema > credential::SCHEMA => {
+            Err(StoreError::NewerSchema { found: schema })
+        }
+        Some(Err(_)) => Ok(None),
+        Some(Ok(_)) | None => Ok(Some(found)),
+    }
+}
+
+fn encode(value: &impl Serialize) -> Result<Bytes, StoreError> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(USUAL_BYTES));
+    serde_json::to_writer(&mut *bytes, value)
+        .map_err(|error| StoreError::platform("writing a record", error))?;
+    Ok(bytes)
+}
+
+fn decode<T: DeserializeOwned>(name: &ItemName, value: &[u8]) -> Result<T, StoreError> {
+    // The parser's own words may quote a secret; its position does not.
+    let corrupt = |error: serde_json::Error| StoreError::Corrupt {
+        item: name.to_string(),
+        reason: format!("its value is not readable at column {}", error.column()),
+    };
+    let Schema { schema } = serde_json::from_slice(value).map_err(corrupt)?;
+    if schema > credential::SCHEMA {
+        return Err(StoreError::NewerSchema { found: schema });
+    }
+    serde_json::from_slice(value).map_err(corrupt)
+}
