@@ -35,6 +35,37 @@
 //! | `strsim` | [`config`] |
 //! | `webbrowser` | [`browser`] |
 //! | `secrecy` | [`redact`] |
+//!
+//! # A message's journey
+//!
+//! stdin → [`stdio::Reader::next`] → [`jsonrpc::Message`] (bytes and routing head) →
+//! [`relay::Session`] (registers a request as pending, asks the authorizer what it must carry) →
+//! [`upstream`] (headers, POST) → [`upstream::streamable_http::Reply`] → the session settles the
+//! pending id → bounded channel → [`stdio::Writer`], sole owner of stdout.
+//!
+//! # A token's journey
+//!
+//! [`authorizer::Authorizer::authorize`] → in memory, fresh, and the index's generation unchanged:
+//! used. Otherwise a short-lived process of this same binary takes the service's lock → reads the
+//! store again (authoritative) → journals → asks the token endpoint that the login bound → merges →
+//! saves → reads back → clears the journal → unlocks, and hands the access token back over a pipe.
+//! A 401 takes the same way, once. A login takes it from the other end, under the same lock.
+//!
+//! # Invariants
+//!
+//! 1. The bytes of a frame are never rewritten, but for raw newlines between tokens.
+//! 2. Every request that the host has not cancelled gets exactly one response: the server's, or
+//!    ours with its own id and id type. Nothing is dropped silently.
+//! 3. stdout carries messages and nothing else; all talk is on stderr.
+//! 4. Everything is bounded: channels, lines, events, bodies, timeouts, retries. A slow reader slows
+//!    the server.
+//! 5. Retrying lives in the relay. A request that the server may have executed is never sent again.
+//! 6. A cancellation reaches the server.
+//! 7. At EOF what is pending has two seconds to finish, the session ends, exit 0. No orphans, except
+//!    a refresh that is not saved yet and a login with its browser open, each with a deadline.
+//! 8. A credential is written by whoever holds the service's lock, and by nobody else: the lock is
+//!    in the type of every write.
+//! 9. A secret has one exit a use, and is in no argument, log, error text or `Debug`.
 
 pub mod authorizer;
 pub mod bridge;

@@ -1,6 +1,6 @@
 //! The one configured HTTP client, for the endpoint and for every OAuth exchange.
 //!
-//! Two uses with two policies. [`Client::endpoint`] reaches the MCP endpoint that the user named:
+//! Two uses with two policies. [`Client::send`] reaches the MCP endpoint that the user named:
 //! no redirect is followed (RFC 9110 §15.4 would resend the token elsewhere), nothing but
 //! connecting has a time limit, for an event stream may idle for ever. [`Client::exchange`]
 //! carries a small OAuth exchange to an address that metadata may have named: bounded in size and
@@ -12,9 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Method;
 use http::header::{self, HeaderMap};
+use url::Url;
 
 pub use address::AddressPolicy;
+/// A response whose body has not been read.
+pub use reqwest::Response;
 
 /// How long connecting may take, TLS and proxy included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -135,11 +139,29 @@ impl Client {
         Self { config: Arc::new(config), endpoint: Arc::default() }
     }
 
-    /// The client for the MCP endpoint.
+    /// Sends one request to the MCP endpoint and waits for the head of the answer, however long
+    /// that takes. No redirect is followed.
     ///
     /// # Errors
-    /// [`HttpError::Setup`] where certificates or proxy settings cannot be read.
-    pub fn endpoint(&self) -> Result<reqwest::Client, HttpError> {
+    /// [`HttpError`]; only [`HttpError::NotSent`] and [`HttpError::Setup`] say that the server
+    /// cannot have seen the request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the exchange; the server may have seen the request.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, HttpError> {
+        let request = self.endpoint()?.request(method, url).headers(headers).body(body);
+        let response = request.send().await.map_err(HttpError::of)?;
+        self.observe(response.version(), response.headers());
+        Ok(response)
+    }
+
+    fn endpoint(&self) -> Result<reqwest::Client, HttpError> {
         let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = &endpoint.client {
             return Ok(client.clone());
@@ -151,7 +173,7 @@ impl Client {
 
     /// Learns from the endpoint's first answer how long an idle connection lasts, and fits the
     /// client to it, once.
-    pub fn observe(&self, version: http::Version, headers: &HeaderMap) {
+    fn observe(&self, version: http::Version, headers: &HeaderMap) {
         let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
         if endpoint.fitted {
             return;
@@ -232,8 +254,8 @@ impl Client {
 ///
 /// # Errors
 /// [`HttpError::TooLarge`] as soon as it is longer; [`HttpError::Broken`] where it ends early.
-pub async fn read_bounded(mut response: reqwest::Response, limit: usize) -> Result<Bytes, HttpError> {
-    let too_large = |response: &reqwest::Response| HttpError::TooLarge {
+pub async fn read_bounded(mut response: Response, limit: usize) -> Result<Bytes, HttpError> {
+    let too_large = |response: &Response| HttpError::TooLarge {
         host: response.url().host_str().unwrap_or("the server").to_owned(),
     };
     if response.content_length().is_some_and(|length| length > limit as u64) {

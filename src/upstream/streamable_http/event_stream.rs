@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt};
 use sse_stream::SseByteStream;
 
 use super::MESSAGE_LIMIT;
-use crate::http::HttpError;
+use crate::http::{HttpError, Response};
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
@@ -46,7 +46,7 @@ enum BodyError {
 }
 
 impl EventStream {
-    pub(super) fn new(response: reqwest::Response) -> Self {
+    pub(super) fn new(response: Response) -> Self {
         let bytes = response.bytes_stream().map(|chunk| chunk.map_err(|error| HttpError::of(error).into()));
         Self::of(Box::pin(bytes))
     }

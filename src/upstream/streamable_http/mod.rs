@@ -11,7 +11,7 @@ use url::Url;
 pub use event_stream::{Event, EventStream, EventStreamError};
 pub use reply::{Rejection, Reply};
 
-use crate::http::{Client, HttpError};
+use crate::http::{Client, HttpError, Response};
 use crate::server_uri::ServerUri;
 
 /// `Mcp-Session-Id`.
@@ -89,9 +89,8 @@ impl StreamableHttp {
     /// As [`post`](Self::post).
     pub async fn end_session(&self, headers: HeaderMap) -> Result<StatusCode, HttpError> {
         let headers = self.complete(headers, BOTH);
-        let client = self.client.endpoint()?;
-        let request = client.delete(self.server.as_url().clone()).headers(headers);
-        Ok(request.send().await.map_err(HttpError::of)?.status())
+        let url = self.server.as_url().clone();
+        Ok(self.client.send(Method::DELETE, url, headers, Bytes::new()).await?.status())
     }
 
     fn complete(&self, mut headers: HeaderMap, accept: HeaderValue) -> HeaderMap {
@@ -111,10 +110,8 @@ impl StreamableHttp {
         let had_session = headers.contains_key(SESSION_ID);
         let mut url = self.server.as_url().clone();
         for _ in 0..REDIRECT_LIMIT {
-            let client = self.client.endpoint()?;
-            let request = client.request(method.clone(), url.clone()).headers(headers.clone());
-            let response = request.body(body.clone()).send().await.map_err(HttpError::of)?;
-            self.client.observe(response.version(), response.headers());
+            let sent = self.client.send(method.clone(), url.clone(), headers.clone(), body.clone());
+            let response = sent.await?;
             match redirect_within_origin(&response) {
                 Some(next) => url = next,
                 None => return reply::read(response, had_session).await,
@@ -126,7 +123,7 @@ impl StreamableHttp {
 
 /// Where a 307 or 308 points, if that is within the same origin: token and body may go there, and
 /// nowhere else (RFC 9110 §15.4.8).
-fn redirect_within_origin(response: &reqwest::Response) -> Option<Url> {
+fn redirect_within_origin(response: &Response) -> Option<Url> {
     if !matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
         return None;
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Answer, EventStream, MESSAGE_LIMIT, SESSION_ID};
 use crate::challenge::Challenge;
-use crate::http::{HttpError, read_bounded};
+use crate::http::{HttpError, Response, read_bounded};
 
 /// The largest body of a refusal that is read, in bytes.
 const REJECTION_LIMIT: usize = 1024 * 1024;
@@ -59,7 +59,7 @@ impl Rejection {
 }
 
 /// Reads a response as far as it takes to know what it means.
-pub(super) async fn read(response: reqwest::Response, had_session: bool) -> Result<Answer, HttpError> {
+pub(super) async fn read(response: Response, had_session: bool) -> Result<Answer, HttpError> {
     let session_id = response.headers().get(SESSION_ID).cloned().map(|mut id| {
         id.set_sensitive(true);
         id
@@ -75,7 +75,7 @@ pub(super) async fn read(response: reqwest::Response, had_session: bool) -> Resu
     Ok(Answer { reply, session_id })
 }
 
-async fn accepted(response: reqwest::Response) -> Result<Reply, HttpError> {
+async fn accepted(response: Response) -> Result<Reply, HttpError> {
     let status = response.status();
     if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
         return Ok(Reply::Accepted);
@@ -96,7 +96,7 @@ async fn accepted(response: reqwest::Response) -> Result<Reply, HttpError> {
     }
 }
 
-async fn rejected(response: reqwest::Response, had_session: bool) -> Result<Reply, HttpError> {
+async fn rejected(response: Response, had_session: bool) -> Result<Reply, HttpError> {
     let status = response.status();
     let challenge = Challenge::from_headers(response.headers());
     if status == StatusCode::FORBIDDEN && challenge.error.as_deref() == Some("insufficient_scope") {
@@ -104,7 +104,7 @@ async fn rejected(response: reqwest::Response, had_session: bool) -> Result<Repl
     }
     let retry_after = retry_after(response.headers());
     // A refusal whose body is cut or too long is a refusal all the same.
-    let body = read_bounded(response, REJECTION_LIMIT).await.ok().filter(|body| is_object(body));
+    let body = read_bounded(response, REJECTION_LIMIT).await.ok().filter(is_object);
     let gone = match status {
         StatusCode::NOT_FOUND => had_session,
         StatusCode::BAD_REQUEST => body.as_deref().is_some_and(names_unknown_session),
