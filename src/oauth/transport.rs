@@ -67,9 +67,9 @@ impl Transport {
         limit: Duration,
     ) -> Result<http::Response<Vec<u8>>, HttpError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
-        let answer = tokio::time::timeout(limit, self.http.endpoint()?.execute(request)).await;
-        let answer = answer.map_err(|_| HttpError::Timeout { host })?.map_err(HttpError::of)?;
+        let (head, body) = request.into_parts();
+        let sent = self.http.send(head.method, self.endpoint.clone(), head.headers, body.into());
+        let answer = tokio::time::timeout(limit, sent).await.map_err(|_| HttpError::Timeout { host })??;
         let mut response = http::Response::new(Vec::new());
         *response.status_mut() = answer.status();
         *response.headers_mut() = answer.headers().clone();
