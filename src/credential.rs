@@ -186,16 +186,17 @@ impl AccessToken {
     }
 }
 
-/// (De)serialises a secret; its one exit is the credential store's writer.
-mod secret {
+/// (De)serialises a secret; its exits are the credential store's writer and the pipe between this
+/// binary's own processes.
+pub(crate) mod secret {
     use super::*;
     use serde::{Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(value: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(value.expose_secret())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
         String::deserialize(deserializer).map(Secret::from)
     }
 }

@@ -8,7 +8,6 @@ use std::fmt;
 use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 
-use crate::credential::Generation;
 use crate::redact::{ExposeSecret, Secret};
 
 /// SHA-256 of an access token's value: tells tokens apart without holding one.
@@ -53,8 +52,8 @@ pub struct Authorization(Option<Bearer>);
 struct Bearer {
     header: HeaderValue,
     digest: TokenDigest,
-    generation: Generation,
-    renewed_after_refusal: bool,
+    /// It answers a refusal: if it is refused as well, renewing did not help.
+    answers_refusal: bool,
 }
 
 impl Authorization {
@@ -64,11 +63,11 @@ impl Authorization {
     }
 
     /// `Authorization: Bearer` with `token`, or `None` where the token cannot stand in a header.
-    pub(super) fn bearer(token: &Secret, generation: Generation) -> Option<Self> {
+    pub(super) fn bearer(token: &Secret) -> Option<Self> {
         let mut header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
         header.set_sensitive(true);
         let digest = TokenDigest::of(token);
-        Some(Self(Some(Bearer { header, digest, generation, renewed_after_refusal: false })))
+        Some(Self(Some(Bearer { header, digest, answers_refusal: false })))
     }
 
     /// Sets the request's `Authorization` header; a bare authorization leaves `headers` alone.
@@ -83,7 +82,58 @@ impl Authorization {
         self.0.is_none()
     }
 
+    /// The same, marked as the answer to a refusal.
+    pub(super) fn answering_refusal(mut self) -> Self {
+        if let Some(bearer) = &mut self.0 {
+            bearer.answers_refusal = true;
+        }
+        self
+    }
+
+    /// Whether it was handed out because another one had been refused.
+    pub(super) fn answers_refusal(&self) -> bool {
+        self.0.as_ref().is_some_and(|bearer| bearer.answers_refusal)
+    }
+
+    /// What its token is known by; `None` for a bare one.
     pub(super) fn digest(&self) -> Option<TokenDigest> {
         self.0.as_ref().map(|bearer| bearer.digest)
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.is_bare() { "Authorization(bare)" } else { "Authorization(Bearer ..)" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_applied_and_never_shown() {
+        let authorization = Authorization::bearer(&Secret::from("canary-1".to_owned())).unwrap();
+        let mut headers = HeaderMap::new();
+        authorization.apply(&mut headers);
+        assert_eq!(headers[header::AUTHORIZATION], "Bearer canary-1");
+        assert!(headers[header::AUTHORIZATION].is_sensitive());
+        assert!(!format!("{authorization:?} {headers:?}").contains("canary"));
+        Authorization::bare().apply(&mut headers);
+        assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn a_token_with_a_line_break_cannot_stand_in_a_header() {
+        assert!(Authorization::bearer(&Secret::from("a\r\nX-Evil: 1".to_owned())).is_none());
+    }
+
+    #[test]
+    fn digests_travel_as_text() {
+        let digest = TokenDigest::of(&Secret::from("token".to_owned()));
+        assert_eq!(TokenDigest::from_hex(&digest.to_hex()), Some(digest));
+        for text in ["", "zz", &"é".repeat(32), &"g".repeat(64)] {
+            assert_eq!(TokenDigest::from_hex(text), None, "{text}");
+        }
     }
 }

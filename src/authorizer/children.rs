@@ -1,13 +1,13 @@
-//! Helper processes of our own binary: one for a refresh, one for a login with its browser open.
+//! How a helper process of our own binary is started: without arguments beyond its command, and
+//! with an environment that holds what it needs and nothing else of ours.
 //!
-//! What must not be interrupted runs in a process and a session of its own, so that neither a
-//! cancelled request nor a host that kills its bridge cuts it off. A request goes in as one JSON
-//! line on stdin, the answer comes back as one line on stdout: no secret is ever in an argument or
-//! in the environment.
+//! The host's environment may hold the user's other secrets; a helper that lives longer than its
+//! bridge is no place for them.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Variables that a refresh needs, by name: where things live and how to reach the network.
 const PLAIN: [&str; 24] = [
@@ -40,22 +40,6 @@ const PLAIN: [&str; 24] = [
 /// Beginnings of further such names.
 const PREFIXES: [&str; 3] = ["XDG_", "LC_", "MCP_FRONT_"];
 
-/// Variables that a browser needs besides.
-const DESKTOP: [&str; 12] = [
-    "DISPLAY",
-    "WAYLAND_DISPLAY",
-    "XAUTHORITY",
-    "BROWSER",
-    "DESKTOP_SESSION",
-    "GNOME_DESKTOP_SESSION_ID",
-    "KDE_FULL_SESSION",
-    "KDE_SESSION_VERSION",
-    "WSL_DISTRO_NAME",
-    "WSL_INTEROP",
-    "DESKTOP_STARTUP_ID",
-    "XMODIFIERS",
-];
-
 /// How helper processes are started.
 #[derive(Clone)]
 pub struct Children {
@@ -82,6 +66,13 @@ impl Children {
         Self { executable, environment }
     }
 
+    /// A helper, not started yet: `executable subcommand`, with nothing but its environment set.
+    pub(super) fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(&self.executable);
+        command.arg(subcommand).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// The binary's absolute path.
     pub fn executable(&self) -> &Path {
         &self.executable
@@ -94,7 +85,35 @@ fn is_passed_on(name: &OsStr) -> bool {
         return false;
     };
     let name = name.to_ascii_uppercase();
-    PLAIN.contains(&name.as_str())
-        || DESKTOP.contains(&name.as_str())
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    PLAIN.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C06: a child's environment holds what it needs, and no secret that is not its own.
+    #[test]
+    fn a_helper_gets_what_it_needs() {
+        for (name, passed_on) in [
+            ("HOME", true),
+            ("XDG_RUNTIME_DIR", true),
+            ("MCP_FRONT_HOME", true),
+            ("https_proxy", true),
+            ("DBUS_SESSION_BUS_ADDRESS", true),
+            ("LC_ALL", true),
+            ("AWS_SECRET_ACCESS_KEY", false),
+            ("FRONT_API_TOKEN", false),
+            ("LD_PRELOAD", false),
+        ] {
+            assert_eq!(is_passed_on(OsStr::new(name)), passed_on, "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_not_shown() {
+        let children = Children::new("/bin/x".into(), [("MCP_FRONT_ENCRYPTION_KEY".into(), "canary".into())]);
+        let shown = format!("{children:?}");
+        assert!(shown.contains("MCP_FRONT_ENCRYPTION_KEY") && !shown.contains("canary"), "{shown}");
+    }
 }

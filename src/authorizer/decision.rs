@@ -4,10 +4,9 @@
 //! memory, and whoever holds the lock about what the store holds.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::authorization::TokenDigest;
-use crate::credential::{Credential, Kind};
-
 /// A token is renewed this long before it expires, unless its life is short.
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 
@@ -19,11 +18,11 @@ pub(super) struct View {
     /// `None` where only a 401 tells.
     pub(super) expires_at: Option<Timestamp>,
     pub(super) renewal: Renewal,
-    pub(super) scopes: Vec<String>,
 }
 
 /// Where the next access token would come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Renewal {
     /// The refresh grant.
     Refresh,
@@ -60,30 +59,6 @@ pub(super) enum Step {
 }
 
 impl View {
-    /// The view of a stored credential.
-    pub(super) fn of(credential: &Credential) -> Self {
-        match &credential.kind {
-            Kind::Oauth(oauth) => Self {
-                digest: TokenDigest::of(&oauth.access_token.value),
-                obtained_at: oauth.access_token.obtained_at,
-                expires_at: oauth.access_token.expires_at,
-                renewal: match (&oauth.ended, &oauth.refresh_token) {
-                    (Some(ended), _) => Renewal::Ended(ended.reason.clone()),
-                    (None, None) => Renewal::NoRefreshToken,
-                    (None, Some(_)) => Renewal::Refresh,
-                },
-                scopes: oauth.scopes.clone(),
-            },
-            Kind::Token(token) => Self {
-                digest: TokenDigest::of(&token.value),
-                obtained_at: token.set_at,
-                expires_at: None,
-                renewal: Renewal::Static,
-                scopes: Vec::new(),
-            },
-        }
-    }
-
     /// The token's life, where it is worth believing. A life that was over when it began (a zero
     /// or negative `expires_in`, or an absolute time by a clock far from ours) says nothing: acting
     /// on it would mean a refresh for every request.
@@ -143,13 +118,7 @@ mod tests {
     }
 
     fn view(obtained: i64, expires: Option<i64>, renewal: Renewal) -> View {
-        View {
-            digest: digest("current"),
-            obtained_at: at(obtained),
-            expires_at: expires.map(at),
-            renewal,
-            scopes: Vec::new(),
-        }
+        View { digest: digest("current"), obtained_at: at(obtained), expires_at: expires.map(at), renewal }
     }
 
     #[test]

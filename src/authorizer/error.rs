@@ -35,8 +35,8 @@ pub enum AuthorizerError {
         /// What a person can do, as whole sentences.
         remedy: String,
     },
-    /// Another process of this user has held the service's lock for too long.
-    #[error("another mcp-front process has been refreshing this login for {} s; try again", waited.as_secs())]
+    /// A refresh, here or in another process that holds the service's lock, takes too long.
+    #[error("the login is still being refreshed after {} s, maybe by another process; try again", waited.as_secs())]
     Busy {
         /// How long this process waited.
         waited: Duration,
@@ -60,6 +60,14 @@ pub enum AuthorizerError {
 }
 
 impl AuthorizerError {
+    /// The same error, where trying again makes sense in `pause`.
+    pub(super) fn retrying_in(self, pause: Duration) -> Self {
+        match self {
+            Self::Unavailable { cause, .. } => Self::Unavailable { cause, retry_after: pause },
+            other => other,
+        }
+    }
+
     /// The JSON-RPC error code. MCP and its SDKs own −32000 … −32002, −32020 … −32022 and −32042.
     pub fn code(&self) -> i32 {
         match self {

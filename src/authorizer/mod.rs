@@ -15,10 +15,22 @@
 //! happens here (MCP authorization, "Token Handling"; RFC 6749 §6; RFC 6750 §3; RFC 9700 §4.14).
 
 mod authorization;
+mod automatic_login;
 mod children;
+mod command;
 mod decision;
 mod error;
+mod failure;
+mod flight;
+mod keeper;
 pub mod login;
+mod memory;
+mod merge;
+mod process;
+mod refresh_child;
+mod renewal;
+mod standing;
+mod turn;
 
 use std::sync::Arc;
 
@@ -27,9 +39,16 @@ use crate::http;
 use crate::server_uri::ServerUri;
 use crate::store::StoreConfig;
 
+use automatic_login::{AutomaticLogin, Cause};
+use decision::Refused;
+use flight::resolve;
+use keeper::Keeper;
+use memory::{Now, Outcome, Person, Problem};
+
 pub use authorization::Authorization;
 pub use children::Children;
 pub use error::AuthorizerError;
+pub use refresh_child::{RefreshChild, run_refresh_child};
 
 /// What an [`Authorizer`] works with.
 #[derive(Debug, Clone)]
@@ -38,11 +57,11 @@ pub struct Config {
     pub server: ServerUri,
     /// The profile that the login belongs to.
     pub profile: String,
-    /// The name that commands in messages use; the URL where there is none.
+    /// The name that commands take for the service; `None` where only its URL means it.
     pub name: Option<String>,
-    /// The store; one that was pinned at login wins over its kind.
+    /// The store; one that was pinned when the login was stored wins over its kind.
     pub store: StoreConfig,
-    /// Whether a browser may be opened.
+    /// What happens where a login is required.
     pub login: LoginPolicy,
     /// How refreshes and logins are started.
     pub children: Children,
@@ -62,50 +81,151 @@ pub enum LoginPolicy {
 /// Keeps one service's login. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Authorizer {
-    _config: Arc<Config>,
+    keeper: Arc<Keeper>,
+    automatic: Arc<AutomaticLogin>,
 }
 
-#[allow(missing_docs, clippy::unused_async, clippy::todo)]
 impl Authorizer {
     /// Touches neither store nor network.
     pub fn new(config: Config) -> Self {
-        Self { _config: Arc::new(config) }
+        Self { keeper: Arc::new(Keeper::new(config)), automatic: Arc::default() }
     }
+
+    /// What the next request must carry. A good token in memory costs a `stat`.
+    ///
+    /// # Errors
+    /// [`AuthorizerError`], within 5 s where the store or a missing login is the cause, and within
+    /// 25 s where an authorization server does not answer or a browser was opened.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cuts off neither a refresh nor a login.
     pub async fn authorize(&self) -> Result<Authorization, AuthorizerError> {
-        todo!()
+        let outcome = resolve(&self.keeper, Refused::No).await;
+        self.finish(outcome, Refused::No).await
     }
+
+    /// What a request must carry that was refused with a 401 while it carried `refused`: a newer
+    /// token that is stored already, else a refreshed one. It takes the same lock as expiry does.
+    ///
+    /// # Errors
+    /// [`AuthorizerError::Rejected`] where `refused` itself was the answer to a refusal; else as
+    /// [`authorize`](Self::authorize).
+    ///
+    /// # Cancel safety
+    /// As [`authorize`](Self::authorize).
     pub async fn refused(
         &self,
-        _refused: &Authorization,
-        _challenge: &Challenge,
+        refused: &Authorization,
+        challenge: &Challenge,
     ) -> Result<Authorization, AuthorizerError> {
-        todo!()
+        tracing::debug!(error = ?challenge.error, "the service refused the request's authorization");
+        let question = refused.digest().map_or(Refused::Bare, Refused::Token);
+        let rejected = refused.answers_refusal() && {
+            let mut memory = self.keeper.memory();
+            let is_current = memory.token() == refused.digest();
+            if let (true, Some(token)) = (is_current, refused.digest()) {
+                memory.note_rejection(token, Now::read());
+            }
+            is_current
+        };
+        let outcome = if rejected { Err(Problem::Rejected) } else { resolve(&self.keeper, question).await };
+        self.finish(outcome, question).await.map(Authorization::answering_refusal)
     }
+
+    /// What a request must carry that was refused with a 403 `insufficient_scope` while it carried
+    /// `refused`: the token of a login that somebody made meanwhile, else of a login with the
+    /// union of scopes where a browser is allowed.
+    ///
+    /// # Errors
+    /// [`AuthorizerError::InsufficientScope`] with the command to run; else as
+    /// [`authorize`](Self::authorize).
+    ///
+    /// # Cancel safety
+    /// As [`authorize`](Self::authorize).
     pub async fn step_up(
         &self,
-        _refused: &Authorization,
-        _challenge: &Challenge,
+        refused: &Authorization,
+        challenge: &Challenge,
     ) -> Result<Authorization, AuthorizerError> {
-        todo!()
+        let known = resolve(&self.keeper, Refused::No).await;
+        if let Ok(authorization) = &known
+            && authorization.digest() != refused.digest()
+        {
+            return Ok(authorization.clone().answering_refusal());
+        }
+        let scopes = union(self.keeper.memory().scopes(), challenge.scope.as_deref());
+        if let LoginPolicy::Allowed(config) = &self.keeper.config.login
+            && !refused.answers_refusal()
+            && self.automatic.log_in(&self.keeper, config, Cause::StepUp(scopes.clone())).await.is_ok()
+        {
+            let outcome = resolve(&self.keeper, Refused::No).await;
+            return outcome.map(Authorization::answering_refusal).map_err(|problem| self.error(problem));
+        }
+        let command = self.keeper.commands.login_with(&scopes);
+        Err(AuthorizerError::InsufficientScope { scopes, command })
+    }
+
+    /// Turns an outcome into the caller's; opens a browser first, where that helps and is allowed.
+    async fn finish(&self, outcome: Outcome, refused: Refused) -> Result<Authorization, AuthorizerError> {
+        let problem = match outcome {
+            Ok(authorization) => return Ok(authorization),
+            Err(problem) => problem,
+        };
+        let LoginPolicy::Allowed(config) = &self.keeper.config.login else {
+            return Err(self.error(problem));
+        };
+        let cause = match &problem {
+            Problem::Person(Person::LogInFirst | Person::LogInAgain { .. }) => Cause::Required,
+            Problem::Rejected => Cause::Rejected,
+            Problem::Person(Person::SetToken) | Problem::Other(_) => return Err(self.error(problem)),
+        };
+        match self.automatic.log_in(&self.keeper, config, cause).await {
+            Ok(()) => resolve(&self.keeper, refused).await.map_err(|problem| self.error(problem)),
+            Err(note) => Err(self.noted(problem, &note)),
+        }
+    }
+
+    fn error(&self, problem: Problem) -> AuthorizerError {
+        self.noted(problem, "")
+    }
+
+    /// The error for a problem; `note` tells what became of the login in the browser.
+    fn noted(&self, problem: Problem, note: &str) -> AuthorizerError {
+        let commands = &self.keeper.commands;
+        match problem {
+            Problem::Person(Person::LogInFirst) => AuthorizerError::LoginRequired {
+                reason: format!("the service wants a login, and none is stored{note}"),
+                command: commands.login(),
+            },
+            Problem::Person(Person::LogInAgain { reason, anew }) => AuthorizerError::LoginRequired {
+                reason: format!("the stored login does not do any more: {reason}{note}"),
+                command: if anew { commands.login_anew() } else { commands.login() },
+            },
+            Problem::Person(Person::SetToken) => AuthorizerError::LoginRequired {
+                reason: "the service refuses the stored token".to_owned(),
+                command: commands.set_token(),
+            },
+            Problem::Rejected => AuthorizerError::Rejected {
+                reason: format!(
+                    "the authorization server issued a fresh access token, and the service refused that one \
+                     too: is it meant for another audience or resource, or lacks the account rights?{note}"
+                ),
+                command: commands.login_anew(),
+            },
+            Problem::Other(error) => error,
+        }
     }
 }
 
-/// What `mcp-front refresh-child` takes from its environment; the rest comes on its stdin.
-#[derive(Debug, Clone)]
-pub struct RefreshChild {
-    /// Where things live.
-    pub paths: crate::paths::Paths,
-    /// The encrypted files' key, where the user gave one.
-    pub encryption_key: Option<crate::store::KeySource>,
-    /// The client for the token endpoint.
-    pub http: http::Client,
-}
-
-/// Runs the hidden command `refresh-child`.
-///
-/// # Errors
-/// Where stdin holds no request.
-#[allow(clippy::unused_async, clippy::todo)]
-pub async fn run_refresh_child(_child: RefreshChild) -> std::io::Result<()> {
-    todo!()
+/// The scopes at hand and those that the service wants, each once, without what is no scope
+/// (RFC 6749 §3.3).
+fn union(mut scopes: Vec<String>, wanted: Option<&str>) -> Vec<String> {
+    let is_scope = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    for scope in wanted.unwrap_or_default().split(' ').filter(|scope| !scope.is_empty()) {
+        if scope.bytes().all(is_scope) && scope.len() <= 256 && !scopes.iter().any(|known| known == scope) {
+            scopes.push(scope.to_owned());
+        }
+    }
+    scopes.truncate(64);
+    scopes
 }

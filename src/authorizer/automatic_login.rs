@@ -1,0 +1,127 @@
+//! A login that a bridge starts by itself, where the user allowed it (`--login`).
+//!
+//! It runs in a process of its own and goes on to its deadline whoever stops waiting; the login
+//! lock makes it one over all processes. A failed one is not repeated for a while, and what a
+//! fresh login did not cure (a rejected token, missing scopes) is not tried twice.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::keeper::Keeper;
+use super::login::{self, Scope, start_child};
+
+/// How long a request waits for the person: its host wants an answer within 25 s.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long after a login's start no other one is started, as long as none succeeded.
+const PAUSE: Duration = Duration::from_secs(600);
+/// The same after one that succeeded.
+const PAUSE_AFTER_SUCCESS: Duration = Duration::from_secs(60);
+
+/// Why a login is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// There is none, or it ended.
+    Required,
+    /// The service refuses fresh tokens.
+    Rejected,
+    /// The service wants these scopes.
+    StepUp(Vec<String>),
+}
+
+/// How a login ended: well, or for this reason.
+type Ending = Result<(), String>;
+
+/// The logins that this process started.
+#[derive(Debug, Default)]
+pub(super) struct AutomaticLogin(Mutex<History>);
+
+#[derive(Debug, Default)]
+struct History {
+    latest: Option<Latest>,
+    /// Causes that one login had to cure.
+    spent: Vec<Cause>,
+}
+
+#[derive(Debug)]
+struct Latest {
+    started: Instant,
+    ending: watch::Receiver<Option<Ending>>,
+}
+
+impl AutomaticLogin {
+    /// Starts a login or joins the one that is open, and waits a while for its end. The error is a
+    /// clause to append to the reason of the error that the request gets.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the login running.
+    pub(super) async fn log_in(
+        &self,
+        keeper: &Keeper,
+        config: &login::Config,
+        cause: Cause,
+    ) -> Result<(), String> {
+        let mut ending = self.open(keeper, config, cause)?;
+        match tokio::time::timeout(PATIENCE, ending.wait_for(Option::is_some)).await {
+            Ok(Ok(ending)) => match &*ending {
+                Some(Ok(())) => Ok(()),
+                Some(Err(reason)) => Err(format!("; the login in the browser failed: {reason}")),
+                None => Err(String::new()),
+            },
+            Ok(Err(_)) => Err("; the login in the browser was interrupted".to_owned()),
+            Err(_) => Err("; a login is open in the browser, finish it and try again".to_owned()),
+        }
+    }
+
+    fn open(
+        &self,
+        keeper: &Keeper,
+        config: &login::Config,
+        cause: Cause,
+    ) -> Result<watch::Receiver<Option<Ending>>, String> {
+        let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(latest) = &history.latest {
+            let pause = match &*latest.ending.borrow() {
+                None => return Ok(latest.ending.clone()),
+                Some(Err(reason)) if latest.started.elapsed() < PAUSE => {
+                    return Err(format!("; the last login in the browser failed: {reason}"));
+                }
+                Some(Err(_)) => Duration::ZERO,
+                Some(Ok(())) => PAUSE_AFTER_SUCCESS,
+            };
+            if cause == Cause::Required && latest.started.elapsed() < pause {
+                return Err("; a login was made a moment ago".to_owned());
+            }
+        }
+        if cause != Cause::Required {
+            if history.spent.contains(&cause) {
+                return Err("; a new login did not help".to_owned());
+            }
+            history.spent.push(cause.clone());
+        }
+        let config = adapted(config, cause);
+        let executable = keeper.config.children.executable().to_owned();
+        let (ended, ending) = watch::channel(None);
+        tokio::spawn(async move {
+            let result = start_child(&executable, &config).await;
+            ended.send_replace(Some(result.map_err(|error| error.to_string())));
+        });
+        history.latest = Some(Latest { started: Instant::now(), ending: ending.clone() });
+        Ok(ending)
+    }
+}
+
+/// The login for a cause: what looks good, and yet does not do, is replaced.
+fn adapted(config: &login::Config, cause: Cause) -> login::Config {
+    let mut config = config.clone();
+    match cause {
+        Cause::Required => {}
+        Cause::Rejected => config.options.force = true,
+        Cause::StepUp(scopes) => {
+            config.options.force = true;
+            config.options.scope = Scope::Exactly(scopes);
+        }
+    }
+    config
+}

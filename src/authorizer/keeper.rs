@@ -1,0 +1,230 @@
+//! The slow path: reads the store again, and has the login renewed where that is due.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::Config;
+use super::authorization::Authorization;
+use super::command::Commands;
+use super::decision::{Refused, Step};
+use super::error::AuthorizerError;
+use super::failure::Failure;
+use super::memory::{Memory, Now, Outcome, Person, Problem};
+use super::refresh_child::renew_in_child;
+use super::renewal::{Answer, Place, renew};
+use super::standing::Standing;
+use crate::credential::Generation;
+use crate::server_uri::ServiceKey;
+use crate::store::index::{Entry, Identity, Index, IndexError};
+use crate::store::{Patience, Store, StoreConfig, StoreKind};
+
+/// What all clones of an authorizer share.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) config: Config,
+    pub(super) key: ServiceKey,
+    pub(super) commands: Commands,
+    index: Index,
+    store: Store,
+    memory: Mutex<Memory>,
+}
+
+impl Keeper {
+    pub(super) fn new(config: Config) -> Self {
+        let target = config.name.as_deref().unwrap_or(config.server.as_str());
+        Self {
+            key: ServiceKey::new(&config.profile, &config.server),
+            commands: Commands::new(config.children.executable(), target, &config.profile),
+            index: Index::open(config.store.paths.clone()),
+            store: Store::open(config.store.clone()),
+            memory: Mutex::default(),
+            config,
+        }
+    }
+
+    /// What is remembered. Never held across an await.
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The index's generation of the service: no more than a `stat` while nothing changed.
+    pub(super) fn generation(&self) -> Option<Generation> {
+        self.index.generation(&self.key)
+    }
+
+    /// Finds out what a request may carry, at whatever cost.
+    ///
+    /// # Cancel safety
+    /// It runs in a task of its own; whatever must not be cut off, in a process of its own.
+    pub(super) async fn settle(&self, refused: Refused) -> Outcome {
+        let seen = self.generation();
+        let entry = self.entry()?;
+        let store = self.store_of(entry.as_ref());
+        let loaded = match &entry {
+            Some(entry) if entry.deleted => Ok(None),
+            _ => store.load(&self.key, Patience::Bridge).await,
+        };
+        let record = match loaded {
+            Ok(record) => record,
+            Err(error) => {
+                let failure = Failure::of_store(&error, &store.place());
+                return self.without_store(failure, refused, entry.is_some());
+            }
+        };
+        let step = {
+            let mut memory = self.memory();
+            memory.hold(seen.clone(), record.as_ref().map(Standing::of).as_ref());
+            let now = Now::read();
+            match (memory.step(refused, now), memory.trouble(now)) {
+                (Step::Renew { usable: true }, Some(_)) => return memory.carry(),
+                (Step::Renew { usable: false }, Some(error @ AuthorizerError::Unavailable { .. })) => {
+                    return Err(Problem::Other(error));
+                }
+                (step, _) => step,
+            }
+        };
+        match step {
+            Step::Renew { .. } => {
+                let identity = entry.map_or_else(|| self.identity(&store), |entry| entry.identity);
+                let answer = self.renew(store, identity, refused).await;
+                self.conclude(answer, refused, seen)
+            }
+            step => self.without_renewal(step, refused),
+        }
+    }
+
+    /// The index's entry. A damaged one counts as none: the record wins.
+    fn entry(&self) -> Result<Option<Entry>, Problem> {
+        match self.index.get(&self.key) {
+            Ok(entry) => Ok(entry),
+            Err(error @ IndexError::NewerSchema { .. }) => {
+                Err(Problem::Other(Failure::of_index(&error).into()))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "going on without the index");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The store that keeps the login: the one that was pinned when it was stored.
+    fn store_of(&self, entry: Option<&Entry>) -> Store {
+        match entry.map(|entry| entry.identity.store) {
+            // Another process's memory is out of reach, and ours stays ours.
+            None | Some(StoreKind::Memory) => self.store.clone(),
+            Some(kind) if kind == self.store.kind() => self.store.clone(),
+            Some(kind) => Store::open(StoreConfig { kind, ..self.config.store.clone() }),
+        }
+    }
+
+    /// Who the service is, where the index does not say.
+    fn identity(&self, store: &Store) -> Identity {
+        let url = self.config.server.as_url();
+        let host = url.host_str().unwrap_or("server").to_owned();
+        Identity {
+            name: self.config.name.clone().unwrap_or(host),
+            profile: self.config.profile.clone(),
+            url: url.clone(),
+            store: store.kind(),
+        }
+    }
+
+    /// The store gives no access: what is in memory goes on being used while it is good, unless
+    /// the login was deleted.
+    fn without_store(&self, failure: Failure, refused: Refused, is_listed: bool) -> Outcome {
+        let now = Now::read();
+        let mut memory = self.memory();
+        let error = AuthorizerError::from(failure);
+        match memory.usable(refused, now).filter(|_| is_listed || memory.seen().is_none()) {
+            Some(authorization) => {
+                tracing::warn!(%error, "going on with the token in memory");
+                memory.note_trouble(error, None, now);
+                Ok(authorization)
+            }
+            None => Err(Problem::Other(error)),
+        }
+    }
+
+    /// What follows from a record that is not to be renewed.
+    fn without_renewal(&self, step: Step, refused: Refused) -> Outcome {
+        let mut memory = self.memory();
+        match step {
+            Step::Nothing if refused == Refused::No && !memory.is_demanded() => Ok(Authorization::bare()),
+            Step::Nothing => {
+                memory.demand();
+                Err(Problem::Person(Person::LogInFirst))
+            }
+            Step::Use | Step::Renew { .. } => memory.carry(),
+            Step::Dead => Err(Problem::Person(memory.person(refused))),
+        }
+    }
+
+    /// Has the login renewed: in a process of its own, save for the memory store.
+    async fn renew(&self, store: Store, identity: Identity, refused: Refused) -> Answer {
+        if store.kind() != StoreKind::Memory {
+            return renew_in_child(&self.config.children, identity, refused).await;
+        }
+        let place = Place {
+            paths: self.config.store.paths.clone(),
+            store,
+            key: self.key.clone(),
+            identity,
+            http: self.config.http.clone(),
+        };
+        let (deliver, delivered) = oneshot::channel();
+        tokio::spawn(renew(place, refused, deliver));
+        delivered.await.unwrap_or_else(|_| {
+            Err(Failure::Unavailable { cause: "the refresh was interrupted".to_owned(), retry_after: None })
+        })
+    }
+
+    /// Takes over what a renewal brought. `before` is the index's generation before it.
+    fn conclude(&self, answer: Answer, refused: Refused, before: Option<Generation>) -> Outcome {
+        let generation = self.generation();
+        let now = Now::read();
+        let mut memory = self.memory();
+        let standing = match answer {
+            Ok(standing) => standing,
+            Err(failure) => {
+                let wish = failure.wish();
+                let error = memory.note_trouble(failure.into(), wish, now);
+                return match memory.usable(refused, now) {
+                    Some(authorization) => {
+                        tracing::warn!(%error, "the token cannot be renewed yet; it is still good");
+                        Ok(authorization)
+                    }
+                    None => Err(Problem::Other(error)),
+                };
+            }
+        };
+        memory.clear_trouble();
+        memory.hold(generation.clone(), standing.as_ref());
+        if let Some(standing) = &standing {
+            if !standing.saved {
+                tracing::error!(
+                    "the login was refreshed and could not be saved yet; saving is tried again. Should it \
+                     fail, run `{}`",
+                    self.commands.login_anew()
+                );
+            }
+            // Another change came after the renewal's own: the next request reads again.
+            if generation.as_ref() != Some(&standing.generation) && generation != before {
+                memory.doubt();
+            }
+        }
+        match memory.step(refused, now) {
+            Step::Renew { usable: false } if refused != Refused::No => {
+                // The server issued the refused token once more.
+                if let Refused::Token(token) = refused {
+                    memory.note_rejection(token, now);
+                }
+                Err(Problem::Rejected)
+            }
+            step => {
+                drop(memory);
+                self.without_renewal(step, refused)
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What this process remembers of the login, and what that is worth to a request.
+//!
+//! It is a copy: as soon as the index shows another generation, the store is read again.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::authorization::{Authorization, TokenDigest};
+use super::decision::{Refused, Renewal, Step, View, decide};
+use super::error::AuthorizerError;
+use super::flight::Flight;
+use super::standing::Standing;
+use crate::credential::Generation;
+
+/// The wait after a first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest wait between two attempts, a server's own wish included.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The longest wait that is our own choice.
+const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(30);
+/// How long a token that was renewed and refused again is not renewed once more; doubles as well.
+const REJECTION_PAUSE: Duration = Duration::from_secs(60);
+
+/// What this process remembers.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The index's generation before what is held was read; `None` before the first reading.
+    seen: Option<Option<Generation>>,
+    held: Option<Held>,
+    /// The server answered a bare request with a 401.
+    demanded: bool,
+    trouble: Option<Trouble>,
+    rejection: Option<Rejection>,
+    /// The slow operation that is under way.
+    pub(super) flight: Option<Flight>,
+}
+
+/// A token, ready to be sent.
+#[derive(Debug)]
+struct Held {
+    view: View,
+    scopes: Vec<String>,
+    /// `None` where the token cannot stand in a header.
+    authorization: Option<Authorization>,
+}
+
+/// What last went wrong for a while, and until when it is not tried again.
+#[derive(Debug)]
+struct Trouble {
+    until: Instant,
+    failures: u32,
+    error: AuthorizerError,
+}
+
+/// A renewed token that was refused again.
+#[derive(Debug)]
+struct Rejection {
+    token: TokenDigest,
+    until: Instant,
+    count: u32,
+}
+
+/// The moment of a question, by the clock that expiries use and by the one that never jumps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub(super) wall: Timestamp,
+    pub(super) steady: Instant,
+}
+
+impl Now {
+    pub(super) fn read() -> Self {
+        Self { wall: Timestamp::now(), steady: Instant::now() }
+    }
+}
+
+/// What memory knows about a question.
+#[derive(Debug)]
+pub(super) enum Recalled {
+    /// The answer.
+    Settled(Outcome),
+    /// The store has to be asked; `meanwhile` still does for a while.
+    Unknown { meanwhile: Option<Authorization> },
+}
+
+/// What a request gets.
+pub(super) type Outcome = Result<Authorization, Problem>;
+
+/// Why a request gets nothing to carry.
+#[derive(Debug, Clone)]
+pub(super) enum Problem {
+    /// A person has to act.
+    Person(Person),
+    /// The renewed token was refused again: renewing once more would not help.
+    Rejected,
+    /// Anything else.
+    Other(AuthorizerError),
+}
+
+/// What a person has to do, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Person {
+    /// Log in: nothing is stored.
+    LogInFirst,
+    /// Log in again, for this reason; `anew` where the login still looks good.
+    LogInAgain { reason: String, anew: bool },
+    /// Store another static token.
+    SetToken,
+}
+
+impl Memory {
+    /// Answers a question from memory, given the index's generation now.
+    pub(super) fn recall(&self, refused: Refused, generation: Option<&Generation>, now: Now) -> Recalled {
+        if self.seen.as_ref().is_none_or(|seen| seen.as_ref() != generation) {
+            return Recalled::Unknown { meanwhile: None };
+        }
+        if let (Some(rejection), Refused::Token(token)) = (&self.rejection, refused)
+            && rejection.token == token
+            && now.steady < rejection.until
+            && self.token() == Some(token)
+        {
+            return Recalled::Settled(Err(Problem::Rejected));
+        }
+        let Some(held) = &self.held else {
+            return match (self.demanded, refused) {
+                (true, _) => Recalled::Settled(Err(Problem::Person(Person::LogInFirst))),
+                (false, Refused::No) => Recalled::Settled(Ok(Authorization::bare())),
+                (false, _) => Recalled::Unknown { meanwhile: None },
+            };
+        };
+        match decide(Some(&held.view), refused, now.wall) {
+            Step::Nothing => Recalled::Unknown { meanwhile: None },
+            Step::Use => Recalled::Settled(held.carry()),
+            Step::Dead => Recalled::Settled(Err(Problem::Person(held.person(refused)))),
+            Step::Renew { usable } => {
+                let meanwhile = held.authorization.clone().filter(|_| usable);
+                match (self.trouble(now), meanwhile) {
+                    (Some(_), Some(authorization)) => Recalled::Settled(Ok(authorization)),
+                    (Some(error @ AuthorizerError::Unavailable { .. }), None) => {
+                        Recalled::Settled(Err(Problem::Other(error)))
+                    }
+                    // A store may have come back, and a lock be free, at any moment.
+                    (_, meanwhile) => Recalled::Unknown { meanwhile },
+                }
+            }
+        }
+    }
+
+    /// Remembers what the store says, as of the index's generation `seen`.
+    pub(super) fn hold(&mut self, seen: Option<Generation>, standing: Option<&Standing>) {
+        self.seen = Some(seen);
+        self.held = standing.map(|standing| Held {
+            view: standing.view(),
+            scopes: standing.scopes().to_vec(),
+            authorization: Authorization::bearer(&standing.token),
+        });
+        if self.held.is_some() {
+            self.demanded = false;
+        }
+    }
+
+    /// Forgets which generation was seen, so that the next request asks the store again.
+    pub(super) fn doubt(&mut self) {
+        self.seen = None;
+    }
+
+    /// Remembers that the server wants a login.
+    pub(super) fn demand(&mut self) {
+        self.demanded = true;
+    }
+
+    /// The generation that was seen when what is held was read.
+    pub(super) fn seen(&self) -> Option<&Generation> {
+        self.seen.as_ref().and_then(Option::as_ref)
+    }
+
+    /// What a request may carry while the store gives no access.
+    pub(super) fn usable(&self, refused: Refused, now: Now) -> Option<Authorization> {
+        let held = self.held.as_ref()?;
+        match decide(Some(&held.view), refused, now.wall) {
+            Step::Use | Step::Renew { usable: true } => held.authorization.clone(),
+            _ => None,
+        }
+    }
+
+    /// What is held, decided anew.
+    pub(super) fn step(&self, refused: Refused, now: Now) -> Step {
+        decide(self.held.as_ref().map(|held| &held.view), refused, now.wall)
+    }
+
+    /// What the held token would be carried as, or what a person has to do where it cannot be.
+    pub(super) fn carry(&self) -> Outcome {
+        self.held.as_ref().map_or(Err(Problem::Person(Person::LogInFirst)), Held::carry)
+    }
+
+    /// What a person has to do.
+    pub(super) fn person(&self, refused: Refused) -> Person {
+        self.held.as_ref().map_or(Person::LogInFirst, |held| held.person(refused))
+    }
+
+    /// The digest of the token at hand.
+    pub(super) fn token(&self) -> Option<TokenDigest> {
+        self.held.as_ref().map(|held| held.view.digest)
+    }
+
+    /// The scopes of the token at hand.
+    pub(super) fn scopes(&self) -> Vec<String> {
+        self.held.as_ref().map(|held| held.scopes.clone()).unwrap_or_default()
+    }
+
+    /// Whether the server wants a login that is not there.
+    pub(super) fn is_demanded(&self) -> bool {
+        self.demanded
+    }
+
+    /// Notes a failure and returns it with the wait until the next attempt: the server's wish
+    /// within bounds, else ours.
+    pub(super) fn note_trouble(
+        &mut self,
+        error: AuthorizerError,
+        wish: Option<Duration>,
+        now: Now,
+    ) -> AuthorizerError {
+        let failures = self.trouble.as_ref().map_or(0, |trouble| trouble.failures);
+        let own = FIRST_PAUSE.saturating_mul(1 << failures.min(5)).min(LONGEST_OWN_PAUSE);
+        let pause = wish.map_or(own, |wish| wish.clamp(FIRST_PAUSE, LONGEST_PAUSE));
+        self.trouble =
+            Some(Trouble { until: now.steady + pause, failures: failures + 1, error: error.clone() });
+        error.retrying_in(pause)
+    }
+
+    /// Forgets past failures.
+    pub(super) fn clear_trouble(&mut self) {
+        self.trouble = None;
+    }
+
+    /// Notes that a renewed token was refused again.
+    pub(super) fn note_rejection(&mut self, token: TokenDigest, now: Now) {
+        let count = self.rejection.as_ref().map_or(0, |rejection| rejection.count);
+        let pause = REJECTION_PAUSE.saturating_mul(1 << count.min(4));
+        self.rejection = Some(Rejection { token, until: now.steady + pause, count: count + 1 });
+    }
+
+    /// The failure that still holds attempts back, with what is left of the wait.
+    pub(super) fn trouble(&self, now: Now) -> Option<AuthorizerError> {
+        let trouble = self.trouble.as_ref()?;
+        let left = trouble.until.checked_duration_since(now.steady).filter(|left| !left.is_zero())?;
+        Some(trouble.error.clone().retrying_in(left))
+    }
+}
+
+impl Held {
+    fn carry(&self) -> Outcome {
+        self.authorization.clone().ok_or_else(|| {
+            Problem::Person(match self.view.renewal {
+                Renewal::Static => Person::SetToken,
+                _ => Person::LogInAgain {
+                    reason: "its access token cannot stand in a header".to_owned(),
+                    anew: true,
+                },
+            })
+        })
+    }
+
+    fn person(&self, refused: Refused) -> Person {
+        // What was refused before its time looks good to whoever only knows its expiry.
+        let anew = refused != Refused::No;
+        match &self.view.renewal {
+            Renewal::Static => Person::SetToken,
+            Renewal::Ended(reason) => Person::LogInAgain { reason: reason.clone(), anew: false },
+            Renewal::NoRefreshToken | Renewal::Refresh => Person::LogInAgain {
+                reason: "its access token is over, and the authorization server issued no refresh token"
+                    .to_owned(),
+                anew,
+            },
+        }
+    }
+}

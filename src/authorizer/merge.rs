@@ -1,0 +1,160 @@
+//! The record that follows from a token endpoint's answer: pure.
+
+use jiff::Timestamp;
+
+use crate::credential::{AccessToken, Ended, OauthCredential};
+use crate::oauth::{GrantError, TokenResponse};
+use crate::redact::ExposeSecret;
+
+/// The login after a refresh. What the response omits stays (RFC 6749 §6): the refresh token, and
+/// the scopes.
+pub(super) fn merged(old: &OauthCredential, response: TokenResponse, now: Timestamp) -> OauthCredential {
+    let is_rotated = response.refresh_token.as_ref().is_some_and(|new| {
+        old.refresh_token.as_ref().is_none_or(|old| old.expose_secret() != new.expose_secret())
+    });
+    let same_token_expiry = if is_rotated { None } else { old.refresh_token_expires_at };
+    OauthCredential {
+        scopes: response.scopes.unwrap_or_else(|| old.scopes.clone()),
+        access_token: AccessToken {
+            value: response.access_token,
+            obtained_at: now,
+            expires_at: response.expires_at,
+        },
+        refresh_token_obtained_at: if is_rotated { Some(now) } else { old.refresh_token_obtained_at },
+        refresh_token_expires_at: response.refresh_token_expires_at.or(same_token_expiry),
+        refresh_token: response.refresh_token.or_else(|| old.refresh_token.clone()),
+        ended: None,
+        ..old.clone()
+    }
+}
+
+/// The login after a refusal for good: all of it is kept, and marked. `cut_off` tells that an
+/// earlier refresh lost its answer.
+pub(super) fn ended(
+    old: &OauthCredential,
+    error: &GrantError,
+    cut_off: bool,
+    now: Timestamp,
+) -> OauthCredential {
+    let (code, description, reason) = match error {
+        GrantError::ClientRefused { error, description } => (
+            error.as_str(),
+            description,
+            "the authorization server refuses the OAuth client: its secret was changed, or its \
+             registration has ended",
+        ),
+        GrantError::Refused { error, description } if cut_off => (
+            error.as_str(),
+            description,
+            "an earlier refresh was cut off before its answer was saved, and the authorization server \
+             does not take the previous refresh token again",
+        ),
+        GrantError::Refused { error, description } => (
+            error.as_str(),
+            description,
+            "the authorization server ended the login: it was revoked or has expired, or a copy of it \
+             (another machine, a restored backup) is in use",
+        ),
+        _ => ("refused", &None, "the authorization server ended the login"),
+    };
+    let detail = description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+    let reason = format!("{reason} ({code}{detail})");
+    OauthCredential { ended: Some(Ended { at: now, error: code.to_owned(), reason }), ..old.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::{Binding, Client, ClientAuthentication, Registration};
+    use crate::redact::Secret;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn secret(value: &str) -> Secret {
+        Secret::from(value.to_owned())
+    }
+
+    fn login() -> OauthCredential {
+        OauthCredential {
+            binding: Binding {
+                issuer: Some("https://as.example".into()),
+                token_endpoint: "https://as.example/token".parse().unwrap(),
+                revocation_endpoint: None,
+                resource: None,
+            },
+            client: Client {
+                id: "client".into(),
+                secret: None,
+                authentication: ClientAuthentication::None,
+                registration: Registration::Dynamic,
+                redirect_uri: "http://127.0.0.1/callback".into(),
+            },
+            scopes: vec!["a".into(), "b".into()],
+            access_token: AccessToken {
+                value: secret("access-1"),
+                obtained_at: at(1000),
+                expires_at: Some(at(2000)),
+            },
+            refresh_token: Some(secret("refresh-1")),
+            refresh_token_obtained_at: Some(at(1000)),
+            refresh_token_expires_at: Some(at(9000)),
+            logged_in_at: at(1000),
+            ended: None,
+        }
+    }
+
+    fn response(refresh_token: Option<&str>) -> TokenResponse {
+        TokenResponse {
+            access_token: secret("access-2"),
+            refresh_token: refresh_token.map(secret),
+            expires_at: Some(at(5000)),
+            refresh_token_expires_at: None,
+            scopes: None,
+        }
+    }
+
+    /// H06–H08: an omitted, a repeated and a rotated refresh token.
+    #[test]
+    fn refresh_tokens_are_kept_until_they_are_rotated() {
+        for (given, token, obtained, expires) in [
+            (None, "refresh-1", 1000, Some(9000)),
+            (Some("refresh-1"), "refresh-1", 1000, Some(9000)),
+            (Some("refresh-2"), "refresh-2", 4000, None),
+        ] {
+            let new = merged(&login(), response(given), at(4000));
+            assert_eq!(new.refresh_token.unwrap().expose_secret(), token);
+            assert_eq!(new.refresh_token_obtained_at, Some(at(obtained)));
+            assert_eq!(new.refresh_token_expires_at, expires.map(at));
+            assert_eq!(new.access_token.value.expose_secret(), "access-2");
+            assert_eq!(new.access_token.obtained_at, at(4000));
+        }
+    }
+
+    /// H13: a narrowed scope is recorded; an omitted one means no change.
+    #[test]
+    fn scopes_follow_the_answer() {
+        let narrowed = TokenResponse { scopes: Some(vec!["a".into()]), ..response(None) };
+        assert_eq!(merged(&login(), narrowed, at(4000)).scopes, ["a"]);
+        assert_eq!(merged(&login(), response(None), at(4000)).scopes, ["a", "b"]);
+    }
+
+    /// G11, G12, H16: the end keeps everything and says what it may come from.
+    #[test]
+    fn an_ended_login_keeps_its_tokens() {
+        let refused = |code: &str| GrantError::Refused { error: code.into(), description: Some("d".into()) };
+        let client = GrantError::ClientRefused { error: "invalid_client".into(), description: None };
+        for (error, cut_off, word) in [
+            (refused("invalid_grant"), false, "restored backup"),
+            (refused("invalid_grant"), true, "cut off"),
+            (client, false, "OAuth client"),
+        ] {
+            let dead = ended(&login(), &error, cut_off, at(7000));
+            assert_eq!(dead.refresh_token.unwrap().expose_secret(), "refresh-1");
+            let mark = dead.ended.unwrap();
+            assert_eq!(mark.at, at(7000));
+            assert!(mark.reason.contains(word) && mark.reason.contains(&mark.error), "{}", mark.reason);
+        }
+    }
+}

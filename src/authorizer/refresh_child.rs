@@ -1,0 +1,156 @@
+//! A refresh in a process of its own: both ends of the pipe.
+//!
+//! The bridge sends one JSON line and reads one. The child answers as soon as a request may use
+//! the new token, and lives on until everything is saved, whatever becomes of its parent.
+
+use std::io::{self, BufRead, Read, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
+use tokio::sync::oneshot;
+
+use super::authorization::TokenDigest;
+use super::children::Children;
+use super::decision::Refused;
+use super::failure::Failure;
+use super::process::become_independent;
+use super::renewal::{Answer, Place, renew};
+use crate::http;
+use crate::paths::Paths;
+use crate::server_uri::{ServerUri, ServiceKey};
+use crate::store::index::Identity;
+use crate::store::{KeySource, Store, StoreConfig};
+
+/// The hidden command.
+pub(super) const SUBCOMMAND: &str = "refresh-child";
+/// The longest request or answer, in bytes.
+const LINE_LIMIT: u64 = 1024 * 1024;
+/// How long the child's answer is waited for: its own limits, and some.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// How long the child lives at most.
+const LIFE_LIMIT: Duration = Duration::from_secs(900);
+
+/// What the child is asked. No secret is in it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    identity: Identity,
+    /// The digest of the access token that was refused, where one was.
+    refused: Option<String>,
+}
+
+/// What `mcp-front refresh-child` takes from its environment; the rest comes on its stdin.
+#[derive(Debug, Clone)]
+pub struct RefreshChild {
+    /// Where things live.
+    pub paths: Paths,
+    /// The encrypted files' key, where the user gave one.
+    pub encryption_key: Option<KeySource>,
+    /// The client for the token endpoint.
+    pub http: http::Client,
+}
+
+/// Runs the hidden command `refresh-child`: one request on stdin, one answer on stdout. Returns
+/// when everything is saved, or after a quarter of an hour.
+///
+/// # Errors
+/// Where stdin holds no request, or signals cannot be taken over.
+///
+/// # Cancel safety
+/// None: it must run to its end.
+pub async fn run_refresh_child(child: RefreshChild) -> io::Result<()> {
+    become_independent()?;
+    let mut line = String::new();
+    io::stdin().lock().take(LINE_LIMIT).read_line(&mut line)?;
+    let request: Request = serde_json::from_str(&line)?;
+    let (place, refused) = child.place(request)?;
+    let (deliver, delivered) = oneshot::channel();
+    let renewal = tokio::spawn(renew(place, refused, deliver));
+    let whole = async {
+        if let Ok(answer) = delivered.await {
+            // The parent may be gone: the renewal goes on all the same.
+            if let Err(error) = write_line(&answer) {
+                tracing::debug!(%error, "nobody waits for the answer");
+            }
+        }
+        renewal.await.map_err(io::Error::other)
+    };
+    tokio::time::timeout(LIFE_LIMIT, whole).await.map_err(io::Error::other)?
+}
+
+impl RefreshChild {
+    fn place(self, request: Request) -> io::Result<(Place, Refused)> {
+        let Request { identity, refused } = request;
+        // Plain http was allowed or refused by whoever asks.
+        let server = ServerUri::parse(identity.url.as_str(), true).map_err(io::Error::other)?;
+        let refused = match refused {
+            None => Refused::No,
+            Some(text) => Refused::Token(
+                TokenDigest::from_hex(&text).ok_or_else(|| io::Error::other("the digest is none"))?,
+            ),
+        };
+        let store = Store::open(StoreConfig {
+            kind: identity.store,
+            paths: self.paths.clone(),
+            encryption_key: self.encryption_key,
+        });
+        let key = ServiceKey::new(&identity.profile, &server);
+        Ok((Place { paths: self.paths, store, key, identity, http: self.http }, refused))
+    }
+}
+
+/// Writes one answer as one line.
+fn write_line(answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&line)?;
+    stdout.flush()
+}
+
+/// Has a child renew the login.
+///
+/// # Cancel safety
+/// Dropping the future leaves the child running to its own end.
+pub(super) async fn renew_in_child(children: &Children, identity: Identity, refused: Refused) -> Answer {
+    let refused = match refused {
+        Refused::Token(digest) => Some(digest.to_hex()),
+        Refused::No | Refused::Bare => None,
+    };
+    let request = Request { identity, refused };
+    let reason = match tokio::time::timeout(ANSWER_LIMIT, ask(children, &request)).await {
+        Ok(Ok(answer)) => return answer,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it did not answer in time".to_owned(),
+    };
+    Err(Failure::Unavailable {
+        cause: format!(
+            "the refreshing process `{} {SUBCOMMAND}` failed: {reason}",
+            children.executable().display()
+        ),
+        retry_after: None,
+    })
+}
+
+async fn ask(children: &Children, request: &Request) -> io::Result<Answer> {
+    let mut command = Command::from(children.command(SUBCOMMAND));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    if let Some(mut stdin) = stdin {
+        stdin.write_all(&line).await?;
+    }
+    let mut answer = String::new();
+    if let Some(stdout) = stdout {
+        BufReader::new(stdout.take(LINE_LIMIT)).read_line(&mut answer).await?;
+    }
+    // It may have to save for a while yet; whoever outlives it reaps it.
+    tokio::spawn(async move { child.wait().await });
+    if answer.is_empty() {
+        return Err(io::Error::other("it ended without an answer"));
+    }
+    Ok(serde_json::from_str(&answer)?)
+}

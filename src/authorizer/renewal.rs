@@ -1,0 +1,283 @@
+//! One refresh, from the lock to the save.
+//!
+//! Lock, read again, settle what an earlier refresh left in the journal, journal "request sent",
+//! ask, journal "answer held", save, read back, hand out, clear the journal, unlock. Whoever runs
+//! this must not be cancelled from the request to the save: a rotated refresh token exists in one
+//! answer only (RFC 6749 §6). An answer that cannot be saved is handed out all the same, and the
+//! lock is kept while saving is tried again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::decision::{Refused, Step, decide};
+use super::failure::{Failure, with_causes};
+use super::merge::{ended, merged};
+use super::standing::Standing;
+use super::turn::{Turn, generation_of};
+use crate::credential::{Credential, Generation, Kind, OauthCredential};
+use crate::http;
+use crate::lock::{Purpose, ServiceLock};
+use crate::oauth::{GrantError, TokenResponse, grant};
+use crate::paths::Paths;
+use crate::redact::{ExposeSecret, Secret};
+use crate::server_uri::ServiceKey;
+use crate::store::index::{Identity, LastError};
+use crate::store::{JournalEntry, Store};
+
+/// How long another holder of the lock is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(12);
+/// How long one token request may take.
+const REQUEST_LIMIT: Duration = Duration::from_secs(8);
+/// The pause before the one repetition of a request without a verdict: within the shortest grace
+/// that authorization servers give to the previous refresh token.
+const REPETITION_PAUSE: Duration = Duration::from_millis(250);
+/// How long saving is tried. Until then nobody else may refresh: the old refresh token is spent.
+const SAVE_PATIENCE: Duration = Duration::from_secs(600);
+/// The shortest and the longest pause between two tries to save.
+const SAVE_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// What the login stands at after the renewal (`None`: nothing is stored), or why it failed.
+pub(super) type Answer = Result<Option<Standing>, Failure>;
+
+/// Where a renewal takes place.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) paths: Paths,
+    pub(super) store: Store,
+    pub(super) key: ServiceKey,
+    /// Who the service is, where the index does not say.
+    pub(super) identity: Identity,
+    pub(super) http: http::Client,
+}
+
+/// Renews the login and sends the outcome to `deliver` as soon as a request may use it; returns
+/// when everything is saved and unlocked.
+///
+/// # Cancel safety
+/// None: it must run to its end.
+pub(super) async fn renew(place: Place, refused: Refused, deliver: oneshot::Sender<Answer>) {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    let lock = match ServiceLock::acquire(&place.paths, &place.key, Purpose::Refresh, deadline).await {
+        Ok(lock) => lock,
+        Err(error) => {
+            let _ = deliver.send(Err(Failure::of_lock(&error)));
+            return;
+        }
+    };
+    let mut turn = Turn::new(place, lock);
+    let answer = match advance(&mut turn, refused).await {
+        Ok(Advance::Stands(record)) => Ok(record.as_ref().map(Standing::of)),
+        Ok(Advance::Renewed { base, credential }) => return keep(turn, base, credential, deliver).await,
+        Err(failure) => Err(failure),
+    };
+    drop(turn);
+    let _ = deliver.send(answer);
+}
+
+/// How far a turn came.
+enum Advance {
+    /// The record, if there is one, needs no request.
+    Stands(Option<Credential>),
+    /// A new record, not yet saved, that succeeds the one of generation `base`.
+    Renewed { base: Generation, credential: Credential },
+}
+
+/// Reads again, settles the journal, and asks for new tokens where that is due.
+async fn advance(turn: &mut Turn, refused: Refused) -> Result<Advance, Failure> {
+    match turn.entry().map_err(|error| Failure::of_index(&error))? {
+        Some(entry) if entry.deleted => return Ok(Advance::Stands(None)),
+        Some(entry) => turn.place.identity = entry.identity,
+        None => {}
+    }
+    let (mut record, cut_off) = settle_journal(turn).await?;
+    // Once more where the record changed under a refusal: somebody wrote it without the lock.
+    for _ in 0..2 {
+        let Some(due) = Due::find(record.as_ref(), refused) else {
+            break;
+        };
+        let base = due.credential.generation.clone();
+        let sent = JournalEntry::RequestSent { succeeds: Some(base.clone()), at: Timestamp::now() };
+        // A store that cannot take the journal would not take the answer either.
+        turn.write_journal(sent).await?;
+        let error = match ask(&turn.place.http, &due).await {
+            Ok(response) => {
+                let kind = Kind::Oauth(Box::new(merged(&due.oauth, response, Timestamp::now())));
+                return Ok(Advance::Renewed { base, credential: Credential { kind, ..due.credential } });
+            }
+            Err(error) => error,
+        };
+        if let Some(failure) = Failure::of_grant(&error) {
+            postpone(turn, &error).await;
+            return Err(failure);
+        }
+        record = turn.load().await?;
+        if generation_of(&record) == Some(&base) {
+            let kind = Kind::Oauth(Box::new(ended(&due.oauth, &error, cut_off, Timestamp::now())));
+            let dead = bury(turn, Credential { kind, ..due.credential }).await;
+            return Ok(Advance::Stands(Some(dead)));
+        }
+    }
+    if let Some(record) = &record {
+        turn.repair(record);
+    }
+    Ok(Advance::Stands(record))
+}
+
+/// A login whose refresh is due and possible.
+struct Due {
+    credential: Credential,
+    oauth: OauthCredential,
+    token: Secret,
+}
+
+impl Due {
+    fn find(record: Option<&Credential>, refused: Refused) -> Option<Self> {
+        let credential = record?;
+        let view = Standing::of(credential).view();
+        if !matches!(decide(Some(&view), refused, Timestamp::now()), Step::Renew { .. }) {
+            return None;
+        }
+        let Kind::Oauth(oauth) = &credential.kind else {
+            return None;
+        };
+        let token = oauth.refresh_token.clone()?;
+        Some(Self { credential: credential.clone(), oauth: (**oauth).clone(), token })
+    }
+}
+
+/// Reads the record, and settles what an earlier refresh left in the journal. An answer that was
+/// held is promoted while the record is still the one that it succeeds; else it is worthless.
+/// Returns the record, and whether an earlier refresh of it lost its answer.
+async fn settle_journal(turn: &mut Turn) -> Result<(Option<Credential>, bool), Failure> {
+    let record = turn.load().await?;
+    match turn.journal().await? {
+        None => Ok((record, false)),
+        Some(JournalEntry::RequestSent { succeeds, .. }) => {
+            let cut_off = generation_of(&record) == succeeds.as_ref();
+            Ok((record, cut_off))
+        }
+        Some(JournalEntry::AnswerHeld { succeeds, credential, .. }) => {
+            let record = if generation_of(&record) == succeeds.as_ref() {
+                tracing::info!(service = %turn.place.key, "saving the answer of an interrupted refresh");
+                Some(turn.save(credential).await?)
+            } else {
+                record
+            };
+            turn.clear_journal().await;
+            Ok((record, false))
+        }
+    }
+}
+
+/// Sends the refresh token to the bound token endpoint, once more where there is no verdict.
+async fn ask(http: &http::Client, due: &Due) -> Result<TokenResponse, GrantError> {
+    let request = async || {
+        let refresh = grant::refresh(http, &due.oauth.binding, &due.oauth.client, &due.token);
+        tokio::time::timeout(REQUEST_LIMIT, refresh)
+            .await
+            .unwrap_or_else(|_| Err(GrantError::Transient { cause: "it did not answer in time".to_owned() }))
+    };
+    match request().await {
+        Err(GrantError::NotSent { .. } | GrantError::Transient { .. }) => {
+            tokio::time::sleep(REPETITION_PAUSE).await;
+            request().await
+        }
+        verdict => verdict,
+    }
+}
+
+/// Notes a refresh without a verdict. A lost answer stays journalled: it explains a later refusal.
+async fn postpone(turn: &mut Turn, error: &GrantError) {
+    let code = match error {
+        GrantError::RateLimited { .. } => "rate_limited",
+        GrantError::NotSent { .. } => "unreachable",
+        GrantError::Malformed { .. } => "malformed_answer",
+        _ => "no_verdict",
+    };
+    turn.note(LastError { at: Timestamp::now(), code: code.to_owned(), text: with_causes(error) });
+    if !matches!(error, GrantError::Transient { .. }) {
+        turn.clear_journal().await;
+    }
+}
+
+/// Keeps a login that the server ended, marked as such. A mark that cannot be saved still holds
+/// for the process that asked.
+async fn bury(turn: &mut Turn, dead: Credential) -> Credential {
+    match turn.save(dead.clone()).await {
+        Ok(saved) => {
+            turn.clear_journal().await;
+            saved
+        }
+        Err(failure) => {
+            tracing::warn!(?failure, "cannot mark the login as ended");
+            dead
+        }
+    }
+}
+
+/// Saves a new record and hands it out; what cannot be saved is handed out too, and saving is
+/// tried again.
+async fn keep(mut turn: Turn, base: Generation, credential: Credential, deliver: oneshot::Sender<Answer>) {
+    let held = JournalEntry::AnswerHeld {
+        succeeds: Some(base.clone()),
+        at: Timestamp::now(),
+        credential: credential.clone(),
+    };
+    if let Err(failure) = turn.write_journal(held).await {
+        tracing::warn!(?failure, "cannot journal the refreshed login");
+    }
+    match turn.save(credential.clone()).await {
+        Ok(saved) => {
+            let _ = deliver.send(Ok(Some(Standing::of(&saved))));
+        }
+        Err(failure) => {
+            tracing::error!(?failure, "the refreshed login is not saved; trying again");
+            let _ = deliver.send(Ok(Some(Standing::unsaved(&credential))));
+            if !save_late(&mut turn, &base, credential).await {
+                tracing::error!("the refreshed login could not be saved");
+                return;
+            }
+        }
+    }
+    turn.clear_journal().await;
+}
+
+/// Tries to save until it works, or until somebody else's record makes it pointless. `false` where
+/// neither came about in time.
+async fn save_late(turn: &mut Turn, base: &Generation, credential: Credential) -> bool {
+    let deadline = Instant::now() + SAVE_PATIENCE;
+    let mut pause = SAVE_PAUSE.0;
+    while Instant::now() < deadline {
+        tokio::time::sleep(pause).await;
+        pause = SAVE_PAUSE.1.min(pause * 2);
+        if !turn.regain(deadline).await {
+            return false;
+        }
+        match turn.load().await {
+            Ok(Some(found)) if is_same_login(&found, &credential) => {
+                turn.repair(&found);
+                return true;
+            }
+            // A login, a `tokens set` or a `tokens delete` of a person wins.
+            Ok(found) if generation_of(&found) != Some(base) => return true,
+            _ => {}
+        }
+        if turn.save(credential.clone()).await.is_ok() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a stalled write arrived after all.
+fn is_same_login(found: &Credential, meant: &Credential) -> bool {
+    match (&found.kind, &meant.kind) {
+        (Kind::Oauth(found), Kind::Oauth(meant)) => {
+            found.access_token.value.expose_secret() == meant.access_token.value.expose_secret()
+        }
+        _ => false,
+    }
+}

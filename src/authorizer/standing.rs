@@ -1,0 +1,77 @@
+//! What a credential stands at: the one excerpt that leaves the store's record for a request.
+//!
+//! Both ways to it give the same: reading the record here, and the answer of the process that
+//! refreshed. Refresh tokens and client secrets are not in it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::authorization::TokenDigest;
+use super::decision::{Renewal, View};
+use crate::credential::{Credential, Generation, Kind};
+use crate::redact::Secret;
+
+/// A credential's access token, and what decisions need to know of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Standing {
+    #[serde(with = "crate::credential::secret")]
+    pub(super) token: Secret,
+    /// The record's; of an unsaved one, that of the record that it succeeds.
+    pub(super) generation: Generation,
+    obtained_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    scopes: Vec<String>,
+    renewal: Renewal,
+    /// Whether the store keeps it; `false` while a save is still being tried.
+    pub(super) saved: bool,
+}
+
+impl Standing {
+    /// What a credential that the store keeps stands at.
+    pub(super) fn of(credential: &Credential) -> Self {
+        match &credential.kind {
+            Kind::Oauth(oauth) => Self {
+                token: oauth.access_token.value.clone(),
+                generation: credential.generation.clone(),
+                obtained_at: oauth.access_token.obtained_at,
+                expires_at: oauth.access_token.expires_at,
+                scopes: oauth.scopes.clone(),
+                renewal: match (&oauth.ended, &oauth.refresh_token) {
+                    (Some(ended), _) => Renewal::Ended(ended.reason.clone()),
+                    (None, None) => Renewal::NoRefreshToken,
+                    (None, Some(_)) => Renewal::Refresh,
+                },
+                saved: true,
+            },
+            Kind::Token(token) => Self {
+                token: token.value.clone(),
+                generation: credential.generation.clone(),
+                obtained_at: token.set_at,
+                expires_at: None,
+                scopes: Vec::new(),
+                renewal: Renewal::Static,
+                saved: true,
+            },
+        }
+    }
+
+    /// The same, of a credential that could not be saved yet.
+    pub(super) fn unsaved(credential: &Credential) -> Self {
+        Self { saved: false, ..Self::of(credential) }
+    }
+
+    /// The scopes granted; empty where nobody named any.
+    pub(super) fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// What decisions look at.
+    pub(super) fn view(&self) -> View {
+        View {
+            digest: TokenDigest::of(&self.token),
+            obtained_at: self.obtained_at,
+            expires_at: self.expires_at,
+            renewal: self.renewal.clone(),
+        }
+    }
+}

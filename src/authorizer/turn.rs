@@ -1,0 +1,131 @@
+//! One holder's turn with a service's lock: the store, the journal and the index under it.
+//!
+//! The lock travels through every write. A write that does not answer in time keeps it; then no
+//! other write starts until that one has returned.
+
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::renewal::Place;
+use crate::credential::{Credential, Generation};
+use crate::lock::{Purpose, ServiceLock};
+use crate::store::index::{Entry, Index, IndexError, LastError};
+use crate::store::{JournalEntry, Patience, StoreError, Written};
+
+/// The holder of a service's lock.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) place: Place,
+    index: Index,
+    /// `None` while a write that did not answer in time still has it.
+    lock: Option<ServiceLock>,
+}
+
+impl Turn {
+    pub(super) fn new(place: Place, lock: ServiceLock) -> Self {
+        Self { index: Index::open(place.paths.clone()), place, lock: Some(lock) }
+    }
+
+    /// The service's index entry.
+    pub(super) fn entry(&self) -> Result<Option<Entry>, IndexError> {
+        match self.index.get(&self.place.key) {
+            // The record wins, and repairs it.
+            Err(IndexError::Corrupt { .. }) => Ok(None),
+            read => read,
+        }
+    }
+
+    /// The record.
+    pub(super) async fn load(&self) -> Result<Option<Credential>, Failure> {
+        let loaded = self.place.store.load(&self.place.key, Patience::Bridge).await;
+        loaded.map_err(|error| self.failure(&error))
+    }
+
+    /// What an earlier refresh left behind.
+    pub(super) async fn journal(&self) -> Result<Option<JournalEntry>, Failure> {
+        let Some(lock) = &self.lock else {
+            return Err(self.failure(&stalled()));
+        };
+        self.place.store.journal(lock, Patience::Bridge).await.map_err(|error| self.failure(&error))
+    }
+
+    /// Notes a step of a refresh.
+    pub(super) async fn write_journal(&mut self, entry: JournalEntry) -> Result<(), Failure> {
+        let Some(lock) = self.lock.take() else {
+            return Err(self.failure(&stalled()));
+        };
+        let written = self.place.store.write_journal(lock, entry, Patience::Bridge).await;
+        self.returned(written)
+    }
+
+    /// Forgets the journal. What is left of it would be judged by its generation.
+    pub(super) async fn clear_journal(&mut self) {
+        let Some(lock) = self.lock.take() else {
+            return;
+        };
+        let cleared = self.place.store.clear_journal(lock, Patience::Bridge).await;
+        if let Err(failure) = self.returned(cleared) {
+            tracing::warn!(?failure, "cannot clear the journal");
+        }
+    }
+
+    /// Saves the record and brings the index in line; returns it with its new generation.
+    pub(super) async fn save(&mut self, credential: Credential) -> Result<Credential, Failure> {
+        let Some(lock) = self.lock.take() else {
+            return Err(self.failure(&stalled()));
+        };
+        let written = self.place.store.save(lock, credential.clone(), Patience::Bridge).await;
+        let generation = self.returned(written)?;
+        let credential = Credential { generation, ..credential };
+        self.repair(&credential);
+        Ok(credential)
+    }
+
+    /// Brings the index in line with the record.
+    pub(super) fn repair(&self, credential: &Credential) {
+        let Some(lock) = &self.lock else {
+            return;
+        };
+        if let Err(error) = self.index.repair(lock, self.place.identity.clone(), credential) {
+            tracing::warn!(%error, "cannot bring the index in line with the stored login");
+        }
+    }
+
+    /// Notes what went wrong, for `tokens list`.
+    pub(super) fn note(&self, last: LastError) {
+        let Some(lock) = &self.lock else {
+            return;
+        };
+        if let Err(error) = self.index.note(lock, |entry| entry.last_error = Some(last)) {
+            tracing::warn!(%error, "cannot note the failed refresh");
+        }
+    }
+
+    /// Takes the lock again where a stalled write has kept it; whether it worked.
+    pub(super) async fn regain(&mut self, deadline: Instant) -> bool {
+        if self.lock.is_none() {
+            let Place { paths, key, .. } = &self.place;
+            self.lock = ServiceLock::acquire(paths, key, Purpose::Refresh, deadline).await.ok();
+        }
+        self.lock.is_some()
+    }
+
+    fn returned<T>(&mut self, (lock, result): Written<T>) -> Result<T, Failure> {
+        self.lock = lock;
+        result.map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &StoreError) -> Failure {
+        Failure::of_store(error, &self.place.store.place())
+    }
+}
+
+/// An earlier write still has the lock.
+fn stalled() -> StoreError {
+    StoreError::Unresponsive { after: std::time::Duration::from_secs(4) }
+}
+
+/// The record's generation, where there is a record.
+pub(super) fn generation_of(record: &Option<Credential>) -> Option<&Generation> {
+    record.as_ref().map(|credential| &credential.generation)
+}
