@@ -3,7 +3,7 @@
 //! A secret leaves a [`Secret`] through `expose_secret` alone; whoever calls it is that secret's
 //! one exit. Text that a server chose is shown only through [`printable`].
 
-pub use secrecy::{ExposeSecret, SecretString as Secret};
+pub use secrecy::{ExposeSecret, SecretSlice, SecretString as Secret};
 
 /// The most characters of foreign text that [`printable`] lets through.
 const PRINTABLE_LIMIT: usize = 500;

@@ -31,6 +31,7 @@ mod refresh_child;
 mod renewal;
 mod standing;
 mod turn;
+pub mod stored;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::{bridge, demo, login, login_child, refresh_child, tokens};
+use super::{bridge, demo, login, tokens};
 use crate::config::{ColorChoice, Flags, LogFormat};
 use crate::store::StoreKind;
 
@@ -25,10 +25,11 @@ Environment:
   MCP_FRONT_LOG                              log filter, for instance mcp_front=debug
   NO_COLOR, CLICOLOR_FORCE                   as --color never and --color always";
 
-/// Log in once to a hosted MCP server; every MCP host on this machine reaches it.
+/// Log in once to a hosted MCP server; every MCP host on this machine then reaches it
 #[derive(Debug, Parser)]
-#[command(name = "mcp-front", version, about, after_help = EXAMPLES, max_term_width = 100)]
-#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "mcp-front", bin_name = "mcp-front", version, after_help = EXAMPLES)]
+#[command(max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) global: Global,
@@ -44,7 +45,8 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
     /// Where secrets are kept [default: keyring]
-    #[arg(long, global = true, value_name = "STORE", value_parser = store_kind())]
+    #[arg(long, global = true, value_name = "keyring|file|memory", hide_possible_values = true)]
+    #[arg(value_parser = store_kind())]
     store: Option<StoreKind>,
     /// Never ask anything; fail instead
     #[arg(long, global = true)]
@@ -53,10 +55,10 @@ pub(super) struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
     /// How logs are written on stderr [default: text]
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, value_name = "text|json", hide_possible_values = true)]
     log_format: Option<Format>,
     /// Colour on a terminal [default: auto]
-    #[arg(long, global = true, value_name = "WHEN")]
+    #[arg(long, global = true, value_name = "auto|always|never", hide_possible_values = true)]
     color: Option<Color>,
 }
 
@@ -67,10 +69,15 @@ pub(super) enum Command {
     Bridge(bridge::Arguments),
     Tokens(tokens::Arguments),
     Demo(demo::Arguments),
+    /// Log in for a bridge: a request on stdin, the outcome on stdout
     #[command(hide = true)]
-    LoginChild(login_child::Arguments),
+    LoginChild,
+    /// Open the address on stdin in a browser
     #[command(hide = true)]
-    RefreshChild(refresh_child::Arguments),
+    OpenBrowser,
+    /// Refresh for a bridge: a request on stdin, the outcome on stdout
+    #[command(hide = true)]
+    RefreshChild,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -4,13 +4,25 @@
 
 use std::path::PathBuf;
 
+use ::http::HeaderMap;
 use clap::Args;
 
 use super::Context;
 use super::failure::Failure;
-use super::login::LoginFlags;
+use super::login_flags::LoginFlags;
+use crate::authorizer::{self, Authorizer, Children, LoginPolicy};
+use crate::bridge;
+use crate::config::headers::Headers;
+use crate::config::service::Service;
+use crate::config::{ConfigError, Environment, proxies};
+use crate::http;
+use crate::store::index::Index;
+use crate::upstream::streamable_http::StreamableHttp;
 
 const EXAMPLES: &str = "\
+Without --login no browser is ever opened: requests are then answered with an error that names the
+command to run. The options from --name on are the login's, and need --login.
+
 Examples:
   mcp-front bridge front
   mcp-front bridge https://mcp.example.com/mcp
@@ -20,10 +32,7 @@ Examples:
 In Claude Code:
   claude mcp add front -- /absolute/path/mcp-front bridge front";
 
-/// Serve a hosted MCP server on stdin and stdout; an MCP host starts this.
-///
-/// Without --login no browser is ever opened: a missing login is answered with an error that
-/// names the command to run.
+/// Serve a hosted MCP server on stdin and stdout; an MCP host starts this
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -43,6 +52,51 @@ pub(super) struct Arguments {
     pub(super) flags: LoginFlags,
 }
 
-pub(super) async fn run(_arguments: Arguments, _context: &Context) -> Result<(), Failure> {
-    todo!()
+/// Bridges until the host leaves.
+///
+/// # Errors
+/// A [`Failure`] before the first message where the arguments make no sense or stdin or signals
+/// are broken. What goes wrong later is told to the host.
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
+    let settings = &context.settings;
+    let flags = &arguments.flags;
+    if let Some(flag) = flags.given().filter(|_| !arguments.login) {
+        return Err(ConfigError::Combination(format!("{flag} is of no use without --login")).into());
+    }
+    let headers = headers(&arguments, &context.environment)?;
+    let paths = settings.paths()?;
+    let index = Index::open(paths.clone());
+    let mut service = Service::resolve(&arguments.target, flags.allow_http, settings, &index)?;
+    let named = service.entry.is_some() || service.preset.is_some();
+    let login = if arguments.login {
+        service.rename(flags.name.as_deref(), &index)?;
+        LoginPolicy::Allowed(Box::new(flags.config(&service, flags.client(&service)?, context)?))
+    } else {
+        LoginPolicy::Never
+    };
+    let client = http::Client::new(proxies::http_config(&context.environment));
+    let authorizer = Authorizer::new(authorizer::Config {
+        server: service.server.clone(),
+        profile: service.profile.clone(),
+        name: named.then(|| service.name.clone()),
+        store: settings.store_config(service.store(settings)?, paths),
+        login,
+        children: Children::new(super::executable()?, context.environment.iter()),
+        http: client.clone(),
+    });
+    let upstream = StreamableHttp::new(client, service.server, headers);
+    Ok(bridge::run(bridge::Config { upstream, authorizer }).await?)
+}
+
+fn headers(arguments: &Arguments, environment: &Environment) -> Result<HeaderMap, ConfigError> {
+    let mut headers = Headers::default();
+    for path in &arguments.header_file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::File { path: path.clone(), source })?;
+        headers.add_file(&text, &path.display().to_string(), environment)?;
+    }
+    for header in &arguments.header {
+        headers.add(header, "--header", environment)?;
+    }
+    Ok(headers.into_map())
 }

@@ -6,17 +6,16 @@ use clap::Args;
 
 use super::Context;
 use super::failure::Failure;
-use crate::config::environment;
 use crate::demo;
 
 const EXAMPLES: &str = "\
+Nothing leaves this machine, and nothing stays on it.
+
 Examples:
   mcp-front demo
   mcp-front demo --browser      approve the login yourself";
 
-/// Show login, bridge and renewal against a server inside this binary.
-///
-/// Nothing leaves this machine, and nothing stays on it.
+/// Show login, bridge and renewal against a server inside this binary
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -30,11 +29,9 @@ pub(super) struct Arguments {
 /// # Errors
 /// [`Failure::Demo`] at the first step that misbehaves.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
-    let executable = environment::executable()
-        .map_err(|source| Failure::Io { doing: "find this program's own path", source })?;
     demo::run(demo::Config {
         browser: arguments.browser,
-        executable,
+        executable: super::executable()?,
         out: Box::new(io::stdout()),
         colour: context.terminal.colored_stdout,
         countdown: io::stderr().is_terminal(),

@@ -10,8 +10,17 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::terminal::InputError;
+use crate::authorizer::login::LoginError;
+use crate::authorizer::stored::ChangeError;
+use crate::bridge::BridgeError;
 use crate::config::ConfigError;
 use crate::demo::DemoError;
+use crate::lock::LockError;
+use crate::oauth::{GrantError, OauthError};
+use crate::server_uri::ServerUriError;
+use crate::store::index::IndexError;
+use crate::store::{KeyError, StoreError};
+use crate::web::WebError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +31,21 @@ pub(super) enum Failure {
     /// A question without an answer.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// Changing what is stored.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The bridge.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
     /// The demo.
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// A helper process's task.
+    #[error(transparent)]
+    Helper(Box<dyn Error + Send + Sync>),
     /// The system refused something small.
     #[error("cannot {doing}")]
     Io {
@@ -81,20 +102,36 @@ impl Failure {
         match self {
             Self::Config(error) => config(error),
             Self::Input(InputError::Interrupted) | Self::Demo(DemoError::Interrupted) => {
-                Verdict { exit: INTERRUPTED, hint: None }
+                Verdict::plain(INTERRUPTED)
             }
             Self::Input(InputError::NotAsked { instead, .. }) => Verdict::of(USAGE, *instead),
-            Self::Input(_) | Self::Demo(_) | Self::Io { .. } => Verdict { exit: FAILED, hint: None },
+            Self::Login(error) => login(error),
+            Self::Change(ChangeError::Store(error)) => store(error),
+            Self::Change(ChangeError::Index(error)) => index(error),
+            Self::Change(ChangeError::Lock(error)) => lock(error),
+            Self::Change(ChangeError::Random(_))
+            | Self::Input(_)
+            | Self::Bridge(_)
+            | Self::Demo(_)
+            | Self::Helper(_)
+            | Self::Io { .. } => Verdict::plain(FAILED),
         }
     }
 }
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
+const SERVICE: u8 = 3;
+const LOGIN: u8 = 4;
 const STORE: u8 = 5;
+const TIME: u8 = 6;
 const INTERRUPTED: u8 = 130;
 
 impl Verdict {
+    fn plain(exit: u8) -> Self {
+        Self { exit, hint: None }
+    }
+
     fn of(exit: u8, hint: impl Into<String>) -> Self {
         Self { exit, hint: Some(hint.into()) }
     }
@@ -106,19 +143,96 @@ fn config(error: &ConfigError) -> Verdict {
             Verdict::of(USAGE, format!("did you mean {}?", listed(near)))
         }
         ConfigError::UnknownService { .. } => {
-            Verdict::of(USAGE, "`mcp-front tokens list` shows the names; a new service is added by its URL")
+            Verdict::of(USAGE, "`mcp-front tokens list` shows the names; a new service is named by its URL")
         }
         ConfigError::StorePinned { name, pinned, .. } => Verdict::of(
             USAGE,
-            format!(
-                "leave the choice out, or give --store {pinned}; to move it, first run `mcp-front tokens delete {name}`"
-            ),
+            format!("use --store {pinned}; to move it, run `mcp-front tokens delete {name}` and log in anew"),
         ),
-        ConfigError::Url(crate::server_uri::ServerUriError::PlainHttp(_)) => {
+        ConfigError::Url(ServerUriError::PlainHttp(_)) => {
             Verdict::of(USAGE, "--allow-http permits it where the network is trusted")
         }
-        ConfigError::Place(_) => Verdict { exit: STORE, hint: None },
-        _ => Verdict { exit: USAGE, hint: None },
+        ConfigError::Place(_) => Verdict::plain(STORE),
+        _ => Verdict::plain(USAGE),
+    }
+}
+
+fn login(error: &LoginError) -> Verdict {
+    match error {
+        LoginError::Oauth(error) => oauth(error),
+        LoginError::Listener(WebError::PortTaken { .. }) => Verdict::of(
+            FAILED,
+            "end the program that uses the port, or register another and give --callback-port",
+        ),
+        LoginError::Listener(_) => Verdict::plain(FAILED),
+        LoginError::Denied(_) => Verdict::plain(LOGIN),
+        LoginError::Deadline { .. } => Verdict::of(TIME, "run the same command again"),
+        LoginError::Grant(GrantError::ClientRefused { .. }) => {
+            Verdict::of(LOGIN, "check the client id and secret at the provider")
+        }
+        LoginError::Grant(GrantError::Refused { .. }) => Verdict::of(LOGIN, "run the same command again"),
+        LoginError::Grant(_) => Verdict::of(SERVICE, "run the same command again later"),
+        LoginError::Store(error) => store(error),
+        LoginError::Index(error) => index(error),
+        LoginError::Lock(error) => lock(error),
+    }
+}
+
+fn oauth(error: &OauthError) -> Verdict {
+    match error {
+        OauthError::ClientRequired => Verdict::of(
+            USAGE,
+            "create an OAuth client at the provider, and give --client-id and --client-secret-file",
+        ),
+        OauthError::Unreachable { .. } => Verdict::of(SERVICE, "check the address and the network"),
+        OauthError::NoAuthorizationSupport => {
+            Verdict::of(SERVICE, "for a service with API tokens, run `mcp-front tokens set URL`")
+        }
+        OauthError::RegistrationRefused { .. } => {
+            Verdict::of(SERVICE, "a client created at the provider may do: --client-id, --client-secret-file")
+        }
+        _ => Verdict::plain(SERVICE),
+    }
+}
+
+fn store(error: &StoreError) -> Verdict {
+    match error {
+        StoreError::Absent { .. } => Verdict::of(
+            STORE,
+            "start a keychain, or choose --store file (encrypted files) or --store memory (this process only)",
+        ),
+        StoreError::Locked => Verdict::of(STORE, "unlock the keychain and run the same command again"),
+        StoreError::Unresponsive { .. } => Verdict::of(
+            STORE,
+            "look for an unlock prompt that waits for an answer, then run the same command again",
+        ),
+        StoreError::Untrusted { .. } => Verdict::of(STORE, "choose another store: --store file"),
+        StoreError::Corrupt { .. } => {
+            Verdict::of(STORE, "`mcp-front tokens delete NAME` forgets it; then log in again")
+        }
+        StoreError::Key(KeyError::Missing { .. } | KeyError::Other { .. }) => Verdict::of(
+            STORE,
+            "give the right key in MCP_FRONT_ENCRYPTION_KEY_FILE, or delete the login and log in again",
+        ),
+        StoreError::Key(KeyError::Malformed { .. }) => {
+            Verdict::of(STORE, "`openssl rand -base64 32` makes a key")
+        }
+        _ => Verdict::plain(STORE),
+    }
+}
+
+fn index(error: &IndexError) -> Verdict {
+    match error {
+        IndexError::NameTaken { .. } => Verdict::of(USAGE, "choose another name with --name"),
+        IndexError::Lock(error) => lock(error),
+        _ => Verdict::plain(STORE),
+    }
+}
+
+fn lock(error: &LockError) -> Verdict {
+    match error {
+        LockError::Busy { .. } => Verdict::of(TIME, "run the same command again"),
+        LockError::Io { .. } => Verdict::plain(STORE),
     }
 }
 

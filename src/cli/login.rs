@@ -1,14 +1,32 @@
 //! `mcp-front login`: the one command that opens a browser.
 
-use std::path::PathBuf;
+mod journey;
+mod progress;
+mod summary;
+
+use std::io::{self, Write};
 
 use clap::Args;
-use url::Url;
+use dialoguer::Select;
+use dialoguer::console::Term;
+use jiff::Timestamp;
 
 use super::Context;
 use super::failure::Failure;
+use super::login_flags::{self, LoginFlags};
+use super::terminal::{Input, InputError, Question};
+use crate::authorizer::login::{Config, LoginError, Redirect};
+use crate::config::preset;
+use crate::config::service::Service;
+use crate::config::{ConfigError, Settings};
+use crate::oauth::{OauthError, PreRegistered};
+use crate::redact::Secret;
+use crate::store::index::{Entry, EntryKind, Index};
 
 const EXAMPLES: &str = "\
+A login that is still good is left as it is. An old login is replaced only after the new one is
+stored.
+
 Examples:
   mcp-front login front                           asks for Front's client id and secret
   mcp-front login https://mcp.example.com/mcp     discovers and registers by itself
@@ -17,61 +35,170 @@ Examples:
   mcp-front login front --no-browser              for a machine without a browser
   mcp-front login                                 choose among what needs a login";
 
-/// Log in to a hosted MCP server in the browser, and store the login.
-///
-/// A login that is still good is left as it is. The old login is replaced only after the new one
-/// is stored.
+const TARGET: Question =
+    Question { what: "Service (`front`, or a URL)", instead: "name the service: `mcp-front login front`" };
+const CLIENT_ID: Question =
+    Question { what: "Client id", instead: "give it with --client-id and --client-secret-file" };
+const CLIENT_SECRET: Question = Question {
+    what: "Client secret (not shown)",
+    instead: "give it with --client-secret-file or --client-secret-stdin",
+};
+
+/// Log in to a hosted MCP server in the browser, and store the login
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// A stored service's name, `front`, or the URL of an MCP endpoint
     #[arg(value_name = "NAME|URL")]
-    pub(super) target: Option<String>,
+    target: Option<String>,
     /// Log in anew, even where the login is still good
     #[arg(long)]
-    pub(super) force: bool,
+    force: bool,
     /// Read the client secret from stdin
     #[arg(long, requires = "client_id", conflicts_with = "client_secret_file")]
-    pub(super) client_secret_stdin: bool,
+    client_secret_stdin: bool,
     #[command(flatten)]
-    pub(super) flags: LoginFlags,
+    flags: LoginFlags,
 }
 
-/// The flags that `login` and `bridge --login` share.
-#[derive(Debug, Clone, Default, Args)]
-pub(super) struct LoginFlags {
-    /// Keep the service under this name [default: from the URL's host]
-    #[arg(long, value_name = "NAME")]
-    pub(super) name: Option<String>,
-    /// Id of an OAuth client that was created at the provider
-    #[arg(long, value_name = "ID")]
-    pub(super) client_id: Option<String>,
-    /// File that holds this client's secret
-    #[arg(long, value_name = "PATH", requires = "client_id")]
-    pub(super) client_secret_file: Option<PathBuf>,
-    /// https URL of a client ID metadata document, for servers that take one
-    #[arg(long, value_name = "URL")]
-    pub(super) client_metadata_url: Option<Url>,
-    /// Ask for this scope; repeat for more [default: what the server names]
-    #[arg(long, value_name = "SCOPE")]
-    pub(super) scope: Vec<String>,
-    /// Ask for no scope at all
-    #[arg(long, conflicts_with = "scope")]
-    pub(super) no_scope: bool,
-    /// Redirect URI as it was registered at the provider
-    #[arg(long, value_name = "URI", conflicts_with = "callback_port")]
-    pub(super) redirect_uri: Option<Url>,
-    /// Port of the callback on this machine [default: any free one]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) callback_port: Option<u16>,
-    /// Print the authorization URL instead of opening a browser
-    #[arg(long)]
-    pub(super) no_browser: bool,
-    /// Allow plain http beyond this machine: tokens travel unencrypted
-    #[arg(long)]
-    pub(super) allow_http: bool,
+/// Logs in, and says what came of it.
+///
+/// # Errors
+/// The login's own, [`ConfigError`] for what was typed, [`InputError`] for what was not.
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
+    let settings = &context.settings;
+    let index = Index::open(settings.paths()?);
+    // A menu reads the keyboard itself, so it comes before anything else that reads stdin.
+    let choice = match &arguments.target {
+        Some(target) => Choice::Target(target.clone()),
+        None => choose(&index, context)?,
+    };
+    let mut input = Keyboard::default();
+    let target = match choice {
+        Choice::Target(target) => target,
+        Choice::Typed => input.open().ask(&context.terminal, TARGET).await?,
+    };
+    let mut service = Service::resolve(&target, arguments.flags.allow_http, settings, &index)?;
+    service.rename(arguments.flags.name.as_deref(), &index)?;
+    service.refuse_forgetful(service.store(settings)?)?;
+
+    let client = client(&arguments, &service, context, &mut input).await?;
+    let mut config = arguments.flags.config(&service, client, context)?;
+    config.options.force = arguments.force;
+    let outcome = match journey::travel(&config, context, &mut input).await {
+        Err(LoginError::Oauth(OauthError::ClientRequired)) if config.options.client.is_none() => {
+            config.options.client = Some(ask_client(&service, &config, context, &mut input).await?);
+            journey::travel(&config, context, &mut input).await
+        }
+        outcome => outcome,
+    }?;
+    summary::say(&outcome, &service, context)
 }
 
-pub(super) async fn run(_arguments: Arguments, _context: &Context) -> Result<(), Failure> {
-    todo!()
+/// Stdin, read from the moment somebody needs it.
+#[derive(Default)]
+struct Keyboard(Option<Input>);
+
+impl Keyboard {
+    /// The next line, as [`Input::next`].
+    async fn next(&mut self) -> Option<Result<Secret, &'static str>> {
+        self.open().next().await
+    }
+
+    fn open(&mut self) -> &mut Input {
+        self.0.get_or_insert_with(Input::open)
+    }
+}
+
+enum Choice {
+    Target(String),
+    Typed,
+}
+
+/// Offers the profile's services that need a login; where there is none, a name is to be typed.
+fn choose(index: &Index, context: &Context) -> Result<Choice, Failure> {
+    let Settings { profile, .. } = &context.settings;
+    if !context.terminal.may_ask {
+        return Err(InputError::NotAsked { what: TARGET.what, instead: TARGET.instead }.into());
+    }
+    let now = Timestamp::now();
+    let needs_login = |entry: &Entry| {
+        entry.kind == EntryKind::Oauth && !entry.deleted && super::tokens::state(entry, now).1.is_some()
+    };
+    let mut names: Vec<String> = index
+        .list()
+        .map_err(ConfigError::from)?
+        .into_iter()
+        .filter(|entry| entry.identity.profile == *profile && needs_login(entry))
+        .map(|entry| entry.identity.name)
+        .collect();
+    if names.is_empty() {
+        return Ok(Choice::Typed);
+    }
+    names.sort();
+    let menu = Select::new().with_prompt("Log in to").items(&names).item("another service").default(0);
+    let chosen = menu.interact_on_opt(&Term::stderr()).map_err(|error| {
+        // The menu leaves the cursor hidden when Ctrl-C ends it.
+        let _ = Term::stderr().show_cursor();
+        interrupted(error)
+    })?;
+    match chosen {
+        None => Err(InputError::Interrupted.into()),
+        Some(number) if number < names.len() => Ok(Choice::Target(names.swap_remove(number))),
+        Some(_) => Ok(Choice::Typed),
+    }
+}
+
+fn interrupted(dialoguer::Error::IO(error): dialoguer::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::Interrupted => InputError::Interrupted.into(),
+        _ => InputError::Io(error).into(),
+    }
+}
+
+/// The client that the flags name; its secret may come from stdin or a hidden prompt.
+async fn client(
+    arguments: &Arguments,
+    service: &Service,
+    context: &Context,
+    keyboard: &mut Keyboard,
+) -> Result<Option<PreRegistered>, Failure> {
+    let Some(mut client) = arguments.flags.client(service)? else { return Ok(None) };
+    if arguments.client_secret_stdin {
+        client.secret = Some(login_flags::secret_of_stdin("--client-secret-stdin")?);
+    } else if client.secret.is_none() && service.preset.is_some() {
+        client.secret = Some(keyboard.open().ask_hidden(&context.terminal, CLIENT_SECRET).await?);
+    }
+    Ok(Some(client))
+}
+
+/// Asks for the client that the provider wants created by hand.
+async fn ask_client(
+    service: &Service,
+    config: &Config,
+    context: &Context,
+    keyboard: &mut Keyboard,
+) -> Result<PreRegistered, Failure> {
+    let terminal = &context.terminal;
+    if !terminal.may_ask {
+        return Err(InputError::NotAsked { what: "a client id", instead: CLIENT_ID.instead }.into());
+    }
+    let instructions =
+        service.preset.map_or(UNKNOWN_PROVIDER, |preset: &preset::Preset| preset.client_instructions);
+    let _ = writeln!(io::stderr(), "{instructions}\n       {}\n", redirect_shown(&config.options.redirect));
+    let id = keyboard.open().ask(terminal, CLIENT_ID).await?;
+    let secret = keyboard.open().ask_hidden(terminal, CLIENT_SECRET).await?;
+    Ok(login_flags::client(id, Some(secret), service))
+}
+
+const UNKNOWN_PROVIDER: &str = "\
+This service registers no clients by itself. Create an OAuth client at its provider, with this
+redirect URI:";
+
+fn redirect_shown(redirect: &Redirect) -> String {
+    match redirect {
+        Redirect::Uri(uri) => uri.to_string(),
+        Redirect::Port(port) => format!("http://127.0.0.1:{port}/callback"),
+        Redirect::Ephemeral => "http://127.0.0.1/callback (any port; --callback-port fixes one)".to_owned(),
+    }
 }

@@ -1,13 +1,14 @@
-//! `mcp-front login-child`: hidden; this program's helper process.
+//! `mcp-front login-child`: hidden; a login that outlives the bridge which asked for it.
+//!
+//! It asks nothing: there is a browser, and perhaps nobody at a terminal.
 
-use clap::Args;
-
-use super::Context;
 use super::failure::Failure;
+use crate::authorizer::login;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {}
-
-pub(super) async fn run(_arguments: Arguments, _context: &Context) -> Result<(), Failure> {
-    todo!()
+/// Takes a request from stdin and answers on stdout.
+///
+/// # Errors
+/// Where stdin holds no request, or the login failed.
+pub(super) async fn run() -> Result<(), Failure> {
+    login::run_child().await.map_err(|error| Failure::Helper(error.into()))
 }

@@ -10,13 +10,16 @@ mod failure;
 mod logging;
 mod login;
 mod login_child;
+mod login_flags;
 mod moment;
+mod open_browser;
 mod refresh_child;
 mod terminal;
 mod tokens;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ColorChoice as ClapColor, CommandFactory, FromArgMatches};
@@ -91,6 +94,12 @@ fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
     outcome
 }
 
+/// The absolute path of this program.
+fn executable() -> Result<PathBuf, Failure> {
+    config::environment::executable()
+        .map_err(|source| Failure::Io { doing: "find this program's own path", source })
+}
+
 /// Writes data to stdout. A reader that left early is no error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
@@ -105,8 +114,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         // These mind their signals themselves: they have something to finish first.
         Command::Bridge(arguments) => bridge::run(arguments, context).await,
         Command::Demo(arguments) => demo::run(arguments, context).await,
-        Command::RefreshChild(arguments) => refresh_child::run(arguments, context).await,
-        Command::LoginChild(arguments) => login_child::run(arguments, context).await,
+        Command::RefreshChild => refresh_child::run(context).await,
+        Command::LoginChild => login_child::run().await,
+        Command::OpenBrowser => open_browser::run(),
         Command::Login(arguments) => until_interrupted(login::run(arguments, context)).await,
         Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, context)).await,
     }

@@ -1,13 +1,22 @@
-//! `mcp-front refresh-child`: hidden; this program's helper process.
-
-use clap::Args;
+//! `mcp-front refresh-child`: hidden; the short-lived process in which a bridge's token is renewed.
 
 use super::Context;
 use super::failure::Failure;
+use crate::authorizer::{self, RefreshChild};
+use crate::config::proxies;
+use crate::http;
 
-#[derive(Debug, Args)]
-pub(super) struct Arguments {}
-
-pub(super) async fn run(_arguments: Arguments, _context: &Context) -> Result<(), Failure> {
-    todo!()
+/// Takes a request from stdin and answers on stdout.
+///
+/// # Errors
+/// Where stdin holds no request.
+pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+    let child = RefreshChild {
+        paths: context.settings.paths()?,
+        encryption_key: context.settings.encryption_key(),
+        http: http::Client::new(proxies::http_config(&context.environment)),
+    };
+    authorizer::run_refresh_child(child)
+        .await
+        .map_err(|source| Failure::Io { doing: "take a refresh request from stdin", source })
 }

@@ -4,7 +4,7 @@
 //! RFC 9110 §7 and §11), a name given twice, and values that no header can carry (RFC 9110 §5.5).
 //! Values may be secrets: no error shows one, and each is marked sensitive.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{ConfigError, Environment};
 
@@ -36,7 +36,7 @@ const OWNED_PREFIX: &str = "mcp-";
 
 /// Headers gathered from flags and files.
 #[derive(Default)]
-pub struct Headers(Vec<(HeaderName, HeaderValue)>);
+pub struct Headers(HeaderMap);
 
 impl Headers {
     /// Adds one `Name: value`; `origin` says where it stands, for instance `--header`.
@@ -62,7 +62,7 @@ impl Headers {
         if OWNED.contains(&name.as_str()) || name.as_str().starts_with(OWNED_PREFIX) {
             return refuse(name.as_str(), "the transport sets it");
         }
-        if self.0.iter().any(|(present, _)| *present == name) {
+        if self.0.contains_key(&name) {
             return refuse(name.as_str(), "it is given twice");
         }
         let value = match expand(value.trim(), environment) {
@@ -73,7 +73,7 @@ impl Headers {
             return refuse(name.as_str(), "its value has characters that no header can carry");
         };
         value.set_sensitive(true);
-        self.0.push((name, value));
+        self.0.insert(name, value);
         Ok(())
     }
 
@@ -91,8 +91,8 @@ impl Headers {
         Ok(())
     }
 
-    /// What was gathered, in the order given.
-    pub fn into_vec(self) -> Vec<(HeaderName, HeaderValue)> {
+    /// What was gathered.
+    pub fn into_map(self) -> HeaderMap {
         self.0
     }
 }
@@ -132,7 +132,8 @@ mod tests {
             Environment::from_iter([("TEAM", "blue"), ("NESTED", "${TEAM}"), ("BREAK", "a\r\nb: c")]);
         let mut headers = Headers::default();
         headers.add(line, "--header", &environment).map_err(|error| error.to_string())?;
-        let (name, value) = headers.into_vec().remove(0);
+        let map = headers.into_map();
+        let (name, value) = map.iter().next().unwrap();
         assert!(value.is_sensitive());
         Ok((name.to_string(), value.to_str().unwrap().to_owned()))
     }

@@ -7,16 +7,15 @@
 pub mod environment;
 pub mod headers;
 pub mod preset;
+pub mod proxies;
 pub mod service;
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::paths::{Paths, PathsError};
-use secrecy::SecretSlice;
-
-use crate::redact::printable;
+use crate::redact::{SecretSlice, printable};
 use crate::server_uri::ServerUriError;
 use crate::store::index::IndexError;
 use crate::store::{KeySource, StoreConfig, StoreKind};
@@ -232,7 +231,27 @@ impl Settings {
 
     /// The credential store of `kind` for this run.
     pub fn store_config(&self, kind: StoreKind, paths: Paths) -> StoreConfig {
-        StoreConfig { kind, paths, encryption_key: self.encryption_key.clone() }
+        StoreConfig { kind, paths, encryption_key: self.encryption_key() }
+    }
+
+    /// The encrypted file store's key, where the user gave one.
+    pub fn encryption_key(&self) -> Option<KeySource> {
+        self.encryption_key.clone()
+    }
+
+    /// Whether the key itself stands in the environment.
+    pub fn has_inline_key(&self) -> bool {
+        matches!(self.encryption_key, Some(KeySource::Inline(_)))
+    }
+
+    /// The paths that came from the environment and that another process needs too, by variable.
+    pub fn places(&self) -> Vec<(&'static str, &Path)> {
+        let home = self.home.as_deref().map(|path| ("MCP_FRONT_HOME", path));
+        let key = match &self.encryption_key {
+            Some(KeySource::File(path)) => Some(("MCP_FRONT_ENCRYPTION_KEY_FILE", path.as_path())),
+            _ => None,
+        };
+        home.into_iter().chain(key).collect()
     }
 }
 

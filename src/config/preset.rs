@@ -18,8 +18,12 @@ pub struct Preset {
     pub authorization_endpoint: &'static str,
     /// The token endpoint, likewise.
     pub token_endpoint: &'static str,
-    /// Where a person creates the OAuth client that the service demands; one step a line.
+    /// The callback's port: its client is registered by hand, so the redirect URI has to stay.
+    pub callback_port: u16,
+    /// Where a person creates the OAuth client that the service demands.
     pub client_instructions: &'static str,
+    /// What to know before a static token is stored for it.
+    pub token_note: &'static str,
 }
 
 /// Front (<https://front.com>): no dynamic registration, a confidential client, HTTP Basic.
@@ -29,10 +33,13 @@ const FRONT: Preset = Preset {
     endpoint: "https://mcp.frontapp.com/mcp",
     authorization_endpoint: "https://app.frontapp.com/oauth/authorize",
     token_endpoint: "https://app.frontapp.com/oauth/token",
+    callback_port: 41789,
     client_instructions: "\
-Front wants an OAuth client of your own. In Front: Settings → Developers → Create app,
-add the feature OAuth, give it feature access to \"MCP Server\" only, and enter the redirect URI
-shown below. Then copy the client id and secret from there.",
+Front wants an OAuth client of your own, made once:
+  1. In Front, open Settings > Developers and create an app.
+  2. Add the feature OAuth to it, with feature access to \"MCP Server\" and nothing else.
+  3. Enter this redirect URL:",
+    token_note: "Front's MCP server takes no API tokens at present; `mcp-front login front` is the way in.",
 };
 
 const PRESETS: [&Preset; 1] = [&FRONT];

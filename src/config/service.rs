@@ -41,35 +41,49 @@ impl Service {
         settings: &Settings,
         index: &Index,
     ) -> Result<Self, ConfigError> {
-        if looks_like_url(target) {
+        let is_kept = |entry: &Entry| !entry.deleted;
+        if target.contains("://") {
             let server = ServerUri::parse(target, allow_http)?;
-            let key = ServiceKey::new(&settings.profile, &server);
-            let entry = index.get(&key)?.filter(|entry| !entry.deleted);
-            return Ok(Self::new(server, settings, entry));
+            return Self::at(server, settings, index, is_kept);
         }
-        if let Some(entry) = index.find(&settings.profile, target)?.filter(|entry| !entry.deleted) {
-            // Plain http was allowed when this entry came to be.
-            let server = ServerUri::parse(entry.identity.url.as_str(), true)?;
-            return Ok(Self::new(server, settings, Some(entry)));
+        if let Some(entry) = index.find(&settings.profile, target)?.filter(is_kept) {
+            return Self::of(entry, settings);
         }
         if let Some(preset) = preset::named(target) {
-            let server = ServerUri::parse(preset.endpoint, false)?;
-            let key = ServiceKey::new(&settings.profile, &server);
-            let entry = index.get(&key)?.filter(|entry| !entry.deleted);
-            return Ok(Self::new(server, settings, entry));
+            return Self::at(ServerUri::parse(preset.endpoint, false)?, settings, index, is_kept);
         }
-        let mut known: Vec<String> = index
-            .list()?
-            .into_iter()
-            .filter(|entry| entry.identity.profile == settings.profile)
-            .map(|entry| entry.identity.name)
-            .collect();
-        known.extend(preset::names().map(str::to_owned));
-        Err(ConfigError::UnknownService {
-            name: printable(target),
-            profile: settings.profile.clone(),
-            near: nearest(target, known),
-        })
+        Err(unknown(target, settings, index)?)
+    }
+
+    /// As [`resolve`](Self::resolve), for deleting: a half-deleted service counts too, and plain
+    /// http harms nobody.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn resolve_any(target: &str, settings: &Settings, index: &Index) -> Result<Self, ConfigError> {
+        if target.contains("://") {
+            return Self::at(ServerUri::parse(target, true)?, settings, index, |_| true);
+        }
+        match index.find(&settings.profile, target)? {
+            Some(entry) => Self::of(entry, settings),
+            None => Self::resolve(target, true, settings, index),
+        }
+    }
+
+    fn at(
+        server: ServerUri,
+        settings: &Settings,
+        index: &Index,
+        is_kept: impl Fn(&Entry) -> bool,
+    ) -> Result<Self, ConfigError> {
+        let entry = index.get(&ServiceKey::new(&settings.profile, &server))?.filter(is_kept);
+        Ok(Self::new(server, settings, entry))
+    }
+
+    fn of(entry: Entry, settings: &Settings) -> Result<Self, ConfigError> {
+        // Plain http was allowed when this entry came to be.
+        let server = ServerUri::parse(entry.identity.url.as_str(), true)?;
+        Ok(Self::new(server, settings, Some(entry)))
     }
 
     fn new(server: ServerUri, settings: &Settings, entry: Option<Entry>) -> Self {
@@ -83,16 +97,47 @@ impl Service {
         Self { name, server, profile: settings.profile.clone(), key, entry, preset }
     }
 
-    /// Renames the service, as `--name` asks.
+    /// Renames the service, as `--name` asks. A new service without a name of its own gets one
+    /// that is free in its profile.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] where `name` is none.
-    pub fn rename(&mut self, name: Option<&str>) -> Result<(), ConfigError> {
+    /// [`ConfigError::Invalid`] where `name` is none, [`ConfigError::Combination`] where another
+    /// service has it, and [`ConfigError::Place`].
+    pub fn rename(&mut self, name: Option<&str>, index: &Index) -> Result<(), ConfigError> {
         if let Some(name) = name {
             check_name(name, "--name")?;
+            if let Some(other) = self.other_with(name, index)? {
+                let url = printable(other.identity.url.as_str());
+                return Err(ConfigError::Combination(format!("--name: `{name}` is the name of {url}")));
+            }
             self.name = name.to_owned();
+        } else if self.entry.is_none() {
+            let stem = self.name.clone();
+            let mut number = 1;
+            while self.other_with(&self.name, index)?.is_some() {
+                number += 1;
+                self.name = format!("{stem}-{number}");
+            }
         }
         Ok(())
+    }
+
+    /// Refuses a store that would forget the login at the end of the command that makes it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Combination`].
+    pub fn refuse_forgetful(&self, kind: StoreKind) -> Result<(), ConfigError> {
+        if kind != StoreKind::Memory {
+            return Ok(());
+        }
+        let text = "the memory store forgets everything when this command ends: it is for `bridge --login`";
+        Err(ConfigError::Combination(text.to_owned()))
+    }
+
+    /// Another service of the profile that has this name.
+    fn other_with(&self, name: &str, index: &Index) -> Result<Option<Entry>, ConfigError> {
+        let found = index.find(&self.profile, name)?;
+        Ok(found.filter(|entry| entry.key != self.key && !entry.deleted))
     }
 
     /// The store that keeps this service's login: the pinned one, else the settings'.
@@ -113,8 +158,16 @@ impl Service {
     }
 }
 
-fn looks_like_url(target: &str) -> bool {
-    target.contains("://")
+fn unknown(target: &str, settings: &Settings, index: &Index) -> Result<ConfigError, ConfigError> {
+    let entries = index.list()?.into_iter().map(|entry| entry.identity);
+    let stored =
+        entries.filter(|identity| identity.profile == settings.profile).map(|identity| identity.name);
+    let known = stored.chain(preset::names().map(str::to_owned)).collect();
+    Ok(ConfigError::UnknownService {
+        name: printable(target),
+        profile: settings.profile.clone(),
+        near: nearest(target, known),
+    })
 }
 
 /// A name for an endpoint without one: its host's telling label, with the port on this machine.

@@ -1,13 +1,68 @@
-//! `mcp-front tokens delete`: forgets what is stored for a service.
+//! `mcp-front tokens delete`: forgets what is stored for a service. Doing it again is no error.
+
+use std::io::{self, Write};
 
 use clap::Args;
 
+use crate::authorizer::stored;
 use crate::cli::Context;
 use crate::cli::failure::Failure;
+use crate::cli::terminal::{Input, InputError, Question};
+use crate::config::ConfigError;
+use crate::config::service::Service;
+use crate::store::index::Index;
 
+const EXAMPLES: &str = "\
+The grant itself is not revoked at the provider. A running bridge notices at its next request.
+
+Examples:
+  mcp-front tokens delete front
+  mcp-front tokens delete front --yes      without being asked";
+
+const CONFIRMATION: Question =
+    Question { what: "Delete it? [y/N]", instead: "--yes deletes without being asked" };
+
+/// Delete what is stored for a service
 #[derive(Debug, Args)]
-pub(super) struct Arguments {}
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// A stored service's name or URL
+    #[arg(value_name = "NAME|URL")]
+    target: String,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
 
-pub(super) async fn run(_arguments: &Arguments, _context: &Context) -> Result<(), Failure> {
-    todo!()
+/// Deletes after asking.
+///
+/// # Errors
+/// Where nothing may be asked and `--yes` is absent, or the store refuses.
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
+    let settings = &context.settings;
+    let paths = settings.paths()?;
+    let index = Index::open(paths.clone());
+    let service = match Service::resolve_any(&arguments.target, settings, &index) {
+        Err(error @ ConfigError::UnknownService { .. }) => {
+            let _ = writeln!(io::stderr(), "Nothing to delete: {error}.");
+            return Ok(());
+        }
+        service => service?,
+    };
+    if !arguments.yes && !confirmed(&service, context).await? {
+        let _ = writeln!(io::stderr(), "Nothing was deleted.");
+        return Ok(());
+    }
+    let kind = service.store(settings)?;
+    let deleted = stored::delete(settings.store_config(kind, paths), &service.key).await?;
+    let outcome = if deleted { "Deleted what was stored for" } else { "Nothing was stored for" };
+    let _ = writeln!(io::stderr(), "{outcome} {}.", service.name);
+    Ok(())
+}
+
+async fn confirmed(service: &Service, context: &Context) -> Result<bool, InputError> {
+    let Service { name, server, profile, .. } = service;
+    let _ = writeln!(io::stderr(), "{name} is {server}, profile {profile}.");
+    let answer = Input::open().ask(&context.terminal, CONFIRMATION).await?;
+    Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
 }

@@ -16,13 +16,13 @@ use crate::store::Store;
 use crate::store::index::{Entry, EntryKind, Index, State};
 
 const EXAMPLES: &str = "\
+Nothing is unlocked for it. All profiles are listed, or the one that --profile names.
+
 Examples:
   mcp-front tokens list
   mcp-front tokens list --json | jq -r '.[] | select(.state == \"login_required\").name'";
 
-/// List what is stored and its state; never a value, and nothing is unlocked.
-///
-/// All profiles are listed, or the one that --profile or MCP_FRONT_PROFILE names.
+/// List what is stored and its state, never a value
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {

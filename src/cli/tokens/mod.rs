@@ -6,10 +6,12 @@ mod set;
 
 use clap::{Args, Subcommand};
 
+pub(super) use list::state;
+
 use super::Context;
 use super::failure::Failure;
 
-/// List, set and delete what is stored.
+/// List, set and delete what is stored
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]

@@ -1,13 +1,85 @@
-//! `mcp-front tokens set`: a static API token, from stdin or a hidden prompt.
+//! `mcp-front tokens set`: a static API token, from stdin or a hidden prompt, never from argv.
+
+use std::io::{self, Write};
 
 use clap::Args;
 
+use crate::authorizer::stored;
 use crate::cli::Context;
 use crate::cli::failure::Failure;
+use crate::cli::login_flags::{check_secret, read_secret};
+use crate::cli::terminal::{Input, Question};
+use crate::config::ConfigError;
+use crate::config::service::Service;
+use crate::redact::{ExposeSecret, Secret};
+use crate::store::Store;
+use crate::store::index::{Identity, Index};
 
+/// The longest token, in bytes.
+const LIMIT: u64 = 4096;
+
+const EXAMPLES: &str = "\
+The token is read from stdin, or asked for without being shown. The bridge sends it as
+`Authorization: Bearer`, until it is set anew or deleted.
+
+Examples:
+  mcp-front tokens set https://mcp.example.com/mcp
+  pass show example | mcp-front tokens set example";
+
+const TOKEN: Question = Question { what: "Token (not shown)", instead: "give the token on stdin" };
+
+/// Store a static API token
 #[derive(Debug, Args)]
-pub(super) struct Arguments {}
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// A stored service's name, or the URL of an MCP endpoint
+    #[arg(value_name = "NAME|URL")]
+    target: String,
+    /// Keep the service under this name [default: from the URL's host]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Allow plain http beyond this machine: the token travels unencrypted
+    #[arg(long)]
+    allow_http: bool,
+}
 
-pub(super) async fn run(_arguments: &Arguments, _context: &Context) -> Result<(), Failure> {
-    todo!()
+/// Stores the token, and says whether it replaced something.
+///
+/// # Errors
+/// Where there is no usable token, or it cannot be stored.
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
+    let settings = &context.settings;
+    let paths = settings.paths()?;
+    let index = Index::open(paths.clone());
+    let mut service = Service::resolve(&arguments.target, arguments.allow_http, settings, &index)?;
+    service.rename(arguments.name.as_deref(), &index)?;
+    let kind = service.store(settings)?;
+    service.refuse_forgetful(kind)?;
+    let mut stderr = io::stderr();
+    if let Some(preset) = service.preset {
+        let _ = writeln!(stderr, "note: {}", preset.token_note);
+    }
+    let token = token(context).await?;
+    let config = settings.store_config(kind, paths);
+    let place = Store::open(config.clone()).place();
+    let identity = Identity {
+        name: service.name.clone(),
+        profile: service.profile,
+        url: service.server.as_url().clone(),
+        store: kind,
+    };
+    let replaced = stored::set_token(config, &service.key, identity, token).await?;
+    let done = if replaced { "Updated" } else { "Added" };
+    let _ = writeln!(stderr, "{done} the token of {}, kept in {place}.", service.name);
+    Ok(())
+}
+
+async fn token(context: &Context) -> Result<Secret, Failure> {
+    if context.terminal.stdin {
+        let token = Input::open().ask_hidden(&context.terminal, TOKEN).await?;
+        check_secret(token.expose_secret(), "the token", LIMIT)?;
+        return Ok(token);
+    }
+    let failed = |source| ConfigError::File { path: "stdin".into(), source };
+    Ok(read_secret(io::stdin(), "the token on stdin", LIMIT, failed)?)
 }

@@ -1,0 +1,87 @@
+//! What a person changes in the store directly: a static token set, a service forgotten.
+//!
+//! Both happen under the service's lock and leave the index telling the truth: a save writes the
+//! store, then the index; a deletion marks the index first, so that running bridges notice before
+//! the record goes, and a repeated one finishes what was interrupted.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::credential::{Credential, Generation, Kind, SCHEMA, StaticToken};
+use crate::lock::{LockError, Purpose, ServiceLock};
+use crate::redact::Secret;
+use crate::server_uri::ServiceKey;
+use crate::store::index::{Identity, Index, IndexError};
+use crate::store::{Patience, Store, StoreConfig, StoreError, Written};
+
+/// How long a refresh that is under way may hold the lock before a person is told.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Why nothing was changed, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Another process held the service's lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The credential store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index refused.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The system has no randomness to give.
+    #[error("no random numbers are to be had")]
+    Random(#[from] getrandom::Error),
+}
+
+/// Stores a static token in place of whatever was stored, and says whether something was.
+///
+/// # Errors
+/// [`ChangeError`].
+///
+/// # Cancel safety
+/// A write that has begun goes on to its end; the index is then repaired by whoever comes next.
+pub async fn set_token(
+    config: StoreConfig,
+    key: &ServiceKey,
+    identity: Identity,
+    value: Secret,
+) -> Result<bool, ChangeError> {
+    let index = Index::open(config.paths.clone());
+    let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
+    let store = Store::open(config);
+    let token = StaticToken { value, set_at: Timestamp::now() };
+    let mut credential =
+        Credential { schema: SCHEMA, generation: Generation::draw()?, kind: Kind::Token(token) };
+    let (lock, replaced) = returned(store.erase(lock, Patience::Person).await)?;
+    let (lock, generation) = returned(store.save(lock, credential.clone(), Patience::Person).await)?;
+    credential.generation = generation;
+    index.repair(&lock, identity, &credential)?;
+    Ok(replaced)
+}
+
+/// Forgets a service: journal, record and index entry. Says whether there was anything.
+///
+/// # Errors
+/// [`ChangeError`]; a repeat finishes what was interrupted.
+pub async fn delete(config: StoreConfig, key: &ServiceKey) -> Result<bool, ChangeError> {
+    let index = Index::open(config.paths.clone());
+    let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
+    let known = index.mark_deleted(&lock)?;
+    let store = Store::open(config);
+    let (lock, erased) = match returned(store.erase(lock, Patience::Person).await) {
+        // Without a keychain, nothing can lie in it that the index does not know of.
+        Err(StoreError::Absent { .. }) if !known => return Ok(false),
+        outcome => outcome?,
+    };
+    index.remove(&lock)?;
+    Ok(known || erased)
+}
+
+/// The lock and the outcome of a write that has ended.
+fn returned<T>((lock, outcome): Written<T>) -> Result<(ServiceLock, T), StoreError> {
+    let value = outcome?;
+    lock.map(|lock| (lock, value)).ok_or(StoreError::Unresponsive { after: Patience::Person.limit() })
+}

@@ -1,0 +1,160 @@
+//! What a login ends with: what was granted, where it lies, and how a host uses it.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use clap::builder::styling::{AnsiColor, Style};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::authorizer::login::{Outcome, Summary};
+use crate::cli::failure::Failure;
+use crate::cli::{Context, executable, moment};
+use crate::config::DEFAULT_PROFILE;
+use crate::config::service::Service;
+use crate::redact::printable;
+
+/// Tells how a login ended well.
+///
+/// # Errors
+/// Where this program's own path is unknown.
+pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Result<(), Failure> {
+    let (headline, summary) = match outcome {
+        Outcome::LoggedIn(summary) => ("Logged in to", Some(summary)),
+        Outcome::StillGood(summary) => ("Already logged in to", Some(summary)),
+        Outcome::Adopted(summary) => ("Another mcp-front has just logged in to", Some(summary)),
+        Outcome::NotNeeded => ("No login is needed for", None),
+    };
+    let name = summary.map_or(&service.name, |summary| &summary.name);
+    let green = AnsiColor::Green.on_default();
+    let mut text = format!(
+        "{} {headline} {name} ({})\n",
+        context.terminal.paint(green, "✓"),
+        printable(service.server.as_str())
+    );
+    if let Some(summary) = summary {
+        text += &facts(summary, Timestamp::now());
+    }
+    if matches!(outcome, Outcome::StillGood(_)) {
+        let _ = writeln!(text, "Nothing was changed; --force logs in anew.");
+    }
+    // What needs no login is not stored, so no name leads to it.
+    let target = if summary.is_some() { name.as_str() } else { service.server.as_str() };
+    let entry = HostEntry { name, target, program: &executable()?, service, context };
+    text += &entry.text();
+    // Talk: a closed stderr changes nothing about the login.
+    let _ = write!(io::stderr(), "{text}");
+    Ok(())
+}
+
+fn facts(summary: &Summary, now: Timestamp) -> String {
+    let scopes = match summary.scopes.is_empty() {
+        true => "none named".to_owned(),
+        false => summary.scopes.iter().map(|scope| printable(scope)).collect::<Vec<_>>().join(" "),
+    };
+    let expiry = match summary.access_expires_at {
+        Some(at) => format!("expires {}", moment::shown(at, now)),
+        None => "the server names no expiry".to_owned(),
+    };
+    let renewal = if summary.renews { "renews by itself" } else { "does not renew: log in again then" };
+    let mut text = format!("  scopes        {scopes}\n  access token  {expiry}; {renewal}\n");
+    if summary.renews {
+        let end = match summary.refresh_expires_at {
+            Some(at) => format!("ends {}", moment::shown(at, now)),
+            None => "lasts until the server ends it".to_owned(),
+        };
+        let _ = writeln!(text, "  login         {end}");
+    }
+    let _ = writeln!(text, "  kept in       {}", summary.place);
+    text
+}
+
+/// How a host is told to start the bridge.
+struct HostEntry<'a> {
+    name: &'a str,
+    target: &'a str,
+    program: &'a Path,
+    service: &'a Service,
+    context: &'a Context,
+}
+
+impl HostEntry<'_> {
+    fn text(&self) -> String {
+        let (arguments, environment) = (self.arguments(), self.environment());
+        let program = self.program.display().to_string();
+        let mut command = format!("claude mcp add {}", quoted(self.name));
+        for (name, value) in &environment {
+            let _ = write!(command, " -e {}", quoted(&format!("{name}={value}")));
+        }
+        let _ = write!(command, " -- {}", quoted(&program));
+        for argument in &arguments {
+            let _ = write!(command, " {}", quoted(argument));
+        }
+        let mut entry = json!({ "command": program, "args": arguments });
+        if !environment.is_empty() {
+            let variables = environment.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+            entry["env"] = serde_json::Value::Object(variables.collect());
+        }
+        let entry = json!({ "mcpServers": { self.name: entry } });
+        let bold = Style::new().bold();
+        let head = |text| self.context.terminal.paint(bold, text);
+        let mut text = format!(
+            "\n{}\n  {command}\n{}\n  {entry}\n",
+            head("Add it to Claude Code:"),
+            head("Or to another host:")
+        );
+        if self.context.settings.has_inline_key() {
+            text += "The host must pass MCP_FRONT_ENCRYPTION_KEY on; a file named by\n\
+                     MCP_FRONT_ENCRYPTION_KEY_FILE is easier to keep.\n";
+        }
+        text
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["bridge".to_owned(), self.target.to_owned()];
+        if self.service.profile != DEFAULT_PROFILE {
+            arguments.extend(["--profile".to_owned(), self.service.profile.clone()]);
+        }
+        if self.service.server.as_url().scheme() == "http"
+            && !self.service.server.is_loopback()
+            && self.target != self.name
+        {
+            arguments.push("--allow-http".to_owned());
+        }
+        arguments
+    }
+
+    /// Variables that the bridge needs too: hosts pass hardly any on.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let places = self.context.settings.places();
+        places.into_iter().map(|(name, path)| (name, path.display().to_string())).collect()
+    }
+}
+
+/// A word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        for (word, shown) in [
+            ("/usr/bin/mcp-front", "/usr/bin/mcp-front"),
+            ("/Users/a b/mcp-front", "'/Users/a b/mcp-front'"),
+            ("it's", r"'it'\''s'"),
+            ("https://x/?a=$(b)&c", "'https://x/?a=$(b)&c'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), shown);
+        }
+    }
+}

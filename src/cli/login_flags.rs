@@ -1,0 +1,202 @@
+//! The flags that `login` and `bridge --login` share, and what they ask the authorizer for.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::Context;
+use super::failure::Failure;
+use crate::authorizer::login::{Config, Options, Redirect, Scope};
+use crate::config::service::Service;
+use crate::config::{ConfigError, proxies};
+use crate::credential::ClientAuthentication;
+use crate::oauth::{Pinned, PreRegistered};
+use crate::redact::Secret;
+
+/// The longest client secret that is taken, in bytes.
+const SECRET_LIMIT: u64 = 4096;
+
+/// How a login is made.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct LoginFlags {
+    /// Keep the service under this name [default: from the URL's host]
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Id of an OAuth client that was created at the provider
+    #[arg(long, value_name = "ID")]
+    pub(super) client_id: Option<String>,
+    /// File that holds this client's secret
+    #[arg(long, value_name = "PATH", requires = "client_id")]
+    pub(super) client_secret_file: Option<PathBuf>,
+    /// https URL of a client ID metadata document, for servers that take one
+    #[arg(long, value_name = "URL")]
+    pub(super) client_metadata_url: Option<Url>,
+    /// Ask for this scope; repeat for more [default: what the server names]
+    #[arg(long, value_name = "SCOPE")]
+    pub(super) scope: Vec<String>,
+    /// Ask for no scope at all
+    #[arg(long, conflicts_with = "scope")]
+    pub(super) no_scope: bool,
+    /// Redirect URI as it was registered at the provider
+    #[arg(long, value_name = "URI", conflicts_with = "callback_port")]
+    pub(super) redirect_uri: Option<Url>,
+    /// Port of the callback on this machine [default: any free one]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) callback_port: Option<u16>,
+    /// Print the authorization URL instead of opening a browser
+    #[arg(long)]
+    pub(super) no_browser: bool,
+    /// Allow plain http beyond this machine: tokens travel unencrypted
+    #[arg(long)]
+    pub(super) allow_http: bool,
+}
+
+impl LoginFlags {
+    /// A flag that was given and means something to a login alone.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            (self.name.is_some(), "--name"),
+            (self.client_id.is_some(), "--client-id"),
+            (self.client_metadata_url.is_some(), "--client-metadata-url"),
+            (!self.scope.is_empty(), "--scope"),
+            (self.no_scope, "--no-scope"),
+            (self.redirect_uri.is_some(), "--redirect-uri"),
+            (self.callback_port.is_some(), "--callback-port"),
+            (self.no_browser, "--no-browser"),
+        ];
+        flags.into_iter().find_map(|(given, flag)| given.then_some(flag))
+    }
+
+    /// The client that was named, with the secret of its file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or holds no secret.
+    pub(super) fn client(&self, service: &Service) -> Result<Option<PreRegistered>, Failure> {
+        let Some(id) = &self.client_id else { return Ok(None) };
+        let secret = self.client_secret_file.as_deref().map(secret_of_file).transpose()?;
+        Ok(Some(client(id.clone(), secret, service)))
+    }
+
+    /// The login that these flags ask for.
+    ///
+    /// # Errors
+    /// Where the flags make no sense for `service`.
+    pub(super) fn config(
+        &self,
+        service: &Service,
+        client: Option<PreRegistered>,
+        context: &Context,
+    ) -> Result<Config, Failure> {
+        let store = service.store(&context.settings)?;
+        let browser = if self.no_browser { None } else { Some(super::executable()?) };
+        Ok(Config {
+            server: service.server.clone(),
+            profile: service.profile.clone(),
+            name: service.name.clone(),
+            store: context.settings.store_config(store, context.settings.paths()?),
+            http: proxies::http_config(&context.environment),
+            options: Options {
+                client,
+                client_demanded: service.preset.is_some(),
+                client_metadata_url: self.client_metadata_url.clone(),
+                pinned: pinned(service)?,
+                scope: self.scope(),
+                redirect: self.redirect(service),
+                browser,
+                ..Options::default()
+            },
+        })
+    }
+
+    fn scope(&self) -> Scope {
+        let scopes: Vec<String> =
+            self.scope.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect();
+        match scopes.is_empty() {
+            _ if self.no_scope => Scope::None,
+            true => Scope::Automatic,
+            false => Scope::Exactly(scopes),
+        }
+    }
+
+    fn redirect(&self, service: &Service) -> Redirect {
+        let port = self.callback_port.or(service.preset.map(|preset| preset.callback_port));
+        match (&self.redirect_uri, port) {
+            (Some(uri), _) => Redirect::Uri(uri.clone()),
+            (None, Some(port)) => Redirect::Port(port),
+            (None, None) => Redirect::Ephemeral,
+        }
+    }
+}
+
+/// A client that was created at the provider, as the service's preset says that it authenticates.
+pub(super) fn client(id: String, secret: Option<Secret>, service: &Service) -> PreRegistered {
+    let authentication = service.preset.map(|_| ClientAuthentication::Basic);
+    PreRegistered { id, secret, authentication }
+}
+
+fn pinned(service: &Service) -> Result<Option<Pinned>, ConfigError> {
+    let Some(preset) = service.preset else { return Ok(None) };
+    let parse = |text: &str| {
+        Url::parse(text).map_err(|_| crate::server_uri::ServerUriError::Malformed(text.to_owned()))
+    };
+    Ok(Some(Pinned {
+        authorization_endpoint: parse(preset.authorization_endpoint)?,
+        token_endpoint: parse(preset.token_endpoint)?,
+    }))
+}
+
+fn secret_of_file(path: &Path) -> Result<Secret, ConfigError> {
+    let failed = |source| ConfigError::File { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    read_secret(file, &path.display().to_string(), SECRET_LIMIT, failed)
+}
+
+/// The client secret on stdin.
+///
+/// # Errors
+/// As [`read_secret`], for `origin`.
+pub(super) fn secret_of_stdin(origin: &'static str) -> Result<Secret, ConfigError> {
+    let failed = |source| ConfigError::File { path: "stdin".into(), source };
+    read_secret(std::io::stdin(), origin, SECRET_LIMIT, failed)
+}
+
+/// Reads a secret to the end of `input`, without the line break that an editor leaves there.
+///
+/// # Errors
+/// `failed`, or [`ConfigError::Invalid`] for `origin`: empty, over `limit` bytes, control
+/// characters, or no text.
+pub(super) fn read_secret(
+    input: impl Read,
+    origin: &str,
+    limit: u64,
+    failed: impl FnOnce(std::io::Error) -> ConfigError,
+) -> Result<Secret, ConfigError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    // Two more bytes for the line break, one for what is too long.
+    input.take(limit + 3).read_to_end(&mut bytes).map_err(failed)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| unusable(origin, "text"))?;
+    let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    check_secret(text, origin, limit)?;
+    Ok(Secret::from(text.to_owned()))
+}
+
+/// Checks a secret that a person gave.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] for `origin`; it does not show the secret.
+pub(super) fn check_secret(text: &str, origin: &str, limit: u64) -> Result<(), ConfigError> {
+    match () {
+        () if text.is_empty() => Err(unusable(origin, "a value, it is empty")),
+        () if text.len() as u64 > limit => Err(unusable(origin, "at most 4096 bytes")),
+        () if text.chars().any(char::is_control) => Err(unusable(origin, "free of control characters")),
+        () => Ok(()),
+    }
+}
+
+fn unusable(origin: &str, expected: &str) -> ConfigError {
+    ConfigError::Invalid { origin: origin.to_owned(), value: "…".to_owned(), expected: expected.to_owned() }
+}
