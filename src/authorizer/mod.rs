@@ -30,8 +30,8 @@ mod process;
 mod refresh_child;
 mod renewal;
 mod standing;
-mod turn;
 pub mod stored;
+mod turn;
 
 use std::sync::Arc;
 
