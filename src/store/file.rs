@@ -218,5 +218,6 @@ fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     |error| StoreError::platform(doing, error)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests;

@@ -66,11 +66,14 @@ pub enum IndexError {
     },
 }
 
+/// Each entry's file as it was last read, and the generation that was in it.
+type Seen = HashMap<ServiceKey, (Stamp, Option<Generation>)>;
+
 /// The index of all services. Clones share what they have seen.
 #[derive(Debug, Clone)]
 pub struct Index {
     paths: Paths,
-    seen: Arc<Mutex<HashMap<ServiceKey, (Stamp, Option<Generation>)>>>,
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl Index {

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::{MetadataExt, symlink};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretSlice;
 
 use super::*;
@@ -87,10 +89,12 @@ fn every_save_has_its_own_nonce() {
 fn keys_come_raw_or_in_base64_and_nothing_else() {
     let raw: Vec<u8> = (0..32).map(|byte| byte * 7 + 4).collect();
     let ends_in_newline = [&[b'k'; 31][..], b"\n"].concat();
-    let url_safe = ALPHABET_CASE.0;
+    // 43 characters, and 32 that are raw although they would read as base64 too.
+    let url_safe = b"-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8";
+    let letters = b"abcdefghijklmnopqrstuvwxyzABCDEF";
     let place = place();
     place.with(&raw).put(&one(), VALUE).unwrap();
-    let standard = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &raw);
+    let standard = STANDARD.encode(&raw);
     let unpadded = standard.trim_end_matches('=').to_owned();
     for same in [
         raw.clone(),
@@ -107,7 +111,7 @@ fn keys_come_raw_or_in_base64_and_nothing_else() {
         fs::write(&file, &same).unwrap();
         assert!(place.with_file(&file).get(&one()).unwrap().is_some(), "{same:?}");
     }
-    for other in [ends_in_newline, ALPHABET_CASE.1.to_vec(), url_safe.to_vec()] {
+    for other in [ends_in_newline, letters.to_vec(), url_safe.to_vec()] {
         assert!(matches!(place.with(&other).get(&one()), Err(StoreError::Key(KeyError::Other { .. }))));
     }
     for no_key in [
@@ -129,11 +133,6 @@ fn keys_come_raw_or_in_base64_and_nothing_else() {
         Err(StoreError::Key(KeyError::Unreadable { .. }))
     ));
 }
-
-/// A url-safe key of 43 characters with both special characters, and one of 32 characters, which
-/// is raw although it would read as base64 too.
-const ALPHABET_CASE: (&[u8], &[u8]) =
-    (b"-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8", b"abcdefghijklmnopqrstuvwxyzABCDEF");
 
 #[test]
 fn a_wrong_key_names_both_and_destroys_nothing() {

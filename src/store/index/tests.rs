@@ -46,7 +46,7 @@ fn an_entry_follows_its_record_and_holds_no_secret() {
     place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
 
     let entry = place.index.find("default", "one").unwrap().unwrap();
-    assert_eq!(place.index.list().unwrap(), [entry.clone()]);
+    assert_eq!(place.index.list().unwrap().as_slice(), std::slice::from_ref(&entry));
     assert_eq!(place.index.get(lock.key()).unwrap().as_ref(), Some(&entry));
     assert_eq!((entry.kind, entry.renews, &entry.state), (EntryKind::Oauth, true, &State::Valid));
     assert_eq!(place.index.generation(lock.key()), Some(credential.generation));
