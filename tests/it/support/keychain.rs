@@ -93,6 +93,11 @@ impl Session {
         self.keyring = None;
     }
 
+    /// Halts the keychain: it stays on the bus, and answers nothing.
+    pub(crate) fn stall_keyring(&self) {
+        self.keyring.as_ref().expect("a running keychain").signal(rustix::process::Signal::STOP);
+    }
+
     /// Locks the default collection.
     pub(crate) fn lock(&self) {
         let bus = self.connect();
