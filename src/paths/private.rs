@@ -8,6 +8,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -17,6 +18,12 @@ mod platform;
 
 /// No file of ours is longer; a longer one is not read.
 const LIMIT_BYTES: u64 = 1 << 20;
+
+/// What a temporary file's name starts with.
+const TEMPORARY: &str = ".new-";
+
+/// A temporary file older than this was left behind by a process that was killed.
+const LEFT_BEHIND: Duration = Duration::from_secs(600);
 
 /// Creates the directory and its parents, for this user alone (mode 0700).
 ///
@@ -111,10 +118,26 @@ fn temporary<'a>(path: &'a Path, bytes: &[u8]) -> io::Result<(NamedTempFile, &'a
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+    sweep(parent);
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(parent)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok((file, parent))
+}
+
+/// Removes what killed processes left behind. It is in nobody's way, so failing is no error.
+fn sweep(directory: &Path) {
+    let Ok(files) = fs::read_dir(directory) else {
+        return;
+    };
+    for file in files.flatten() {
+        let is_temporary = file.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
+        let modified = || file.metadata().and_then(|metadata| metadata.modified()).ok();
+        let age = || modified().and_then(|modified| modified.elapsed().ok());
+        if is_temporary && age().is_some_and(|age| age > LEFT_BEHIND) {
+            let _ = fs::remove_file(file.path());
+        }
+    }
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {
@@ -144,6 +167,19 @@ mod tests {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         assert!(remove_private(&path).unwrap());
         assert!(!remove_private(&path).unwrap());
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_swept_and_what_is_being_written_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let (stale, fresh) = (root.path().join(".new-stale"), root.path().join(".new-fresh"));
+        for path in [&stale, &fresh] {
+            fs::write(path, "x").unwrap();
+        }
+        let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3_600);
+        File::options().write(true).open(&stale).unwrap().set_modified(hour_ago).unwrap();
+        write_private(&root.path().join("file"), b"x").unwrap();
+        assert!(!stale.exists() && fresh.exists());
     }
 
     #[test]

@@ -103,6 +103,11 @@ impl Stage {
             "forgets" => {
                 assert!(matches!(self.save(Patience::Bridge).await, Err(StoreError::Untrusted { .. })));
             }
+            "unlocked-by-a-person" => {
+                assert!(matches!(self.load().await, Err(StoreError::Locked)));
+                assert!(self.store.load(&key(), Patience::Person).await.unwrap().is_none());
+                assert!(self.load().await.unwrap().is_none());
+            }
             "waits-for-a-person" => {
                 let key = key();
                 let wait = self.store.load(&key, Patience::Person);
@@ -232,4 +237,11 @@ fn a_prompt_that_nobody_answers_holds_up_a_person_only() {
     let _fake = FakeKeychain::start(&session, Manner::PromptsForEver);
     run("locked", session.variables());
     run("waits-for-a-person", session.variables());
+}
+
+#[test]
+fn a_person_is_asked_to_unlock_and_a_bridge_asks_nobody() {
+    let Some(session) = Session::without_keychain() else { return };
+    let _fake = FakeKeychain::start(&session, Manner::OpensWhenAsked);
+    run("unlocked-by-a-person", session.variables());
 }

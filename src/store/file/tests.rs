@@ -1,4 +1,4 @@
-//! The encrypted files against their promises.
+//! The encrypted files against their promises (needs A10 and A29; attacks C01 to C04).
 
 use std::os::unix::fs::{MetadataExt, symlink};
 

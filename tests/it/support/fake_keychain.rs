@@ -4,8 +4,11 @@
 //! never has to read a secret.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use zbus::blocking::Connection;
+use zbus::object_server::SignalEmitter;
 use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value};
 
 use super::keychain::{SECRETS, Session};
@@ -22,6 +25,8 @@ pub(crate) enum Manner {
     ForgetsWrites,
     /// It is locked, and its prompt is never completed.
     PromptsForEver,
+    /// It is locked until the person whom it prompts gives the password.
+    OpensWhenAsked,
 }
 
 /// A fake keychain; dropping it takes it off the bus.
@@ -32,10 +37,11 @@ pub(crate) struct FakeKeychain {
 impl FakeKeychain {
     pub(crate) fn start(session: &Session, manner: Manner) -> Self {
         let connection = session.connect();
+        let locked = Arc::new(AtomicBool::new(manner != Manner::ForgetsWrites));
         let server = connection.object_server();
-        server.at(SERVICE, Service(manner)).expect("a free path");
-        server.at(COLLECTION, Collection(manner)).expect("a free path");
-        server.at(PROMPT, Prompt).expect("a free path");
+        server.at(SERVICE, Service(Arc::clone(&locked))).expect("a free path");
+        server.at(COLLECTION, Collection(Arc::clone(&locked))).expect("a free path");
+        server.at(PROMPT, Prompt { manner, locked: Arc::clone(&locked) }).expect("a free path");
         drop(server);
         connection.request_name(SECRETS).expect("a free name");
         Self { _connection: connection }
@@ -46,7 +52,7 @@ fn path(text: &'static str) -> OwnedObjectPath {
     ObjectPath::from_static_str_unchecked(text).into()
 }
 
-struct Service(Manner);
+struct Service(Arc<AtomicBool>);
 
 #[zbus::interface(name = "org.freedesktop.Secret.Service")]
 impl Service {
@@ -67,14 +73,11 @@ impl Service {
     }
 
     fn unlock(&self, objects: Vec<OwnedObjectPath>) -> (Vec<OwnedObjectPath>, OwnedObjectPath) {
-        match self.0 {
-            Manner::ForgetsWrites => (objects, path("/")),
-            Manner::PromptsForEver => (Vec::new(), path(PROMPT)),
-        }
+        if self.0.load(Ordering::SeqCst) { (Vec::new(), path(PROMPT)) } else { (objects, path("/")) }
     }
 }
 
-struct Collection(Manner);
+struct Collection(Arc<AtomicBool>);
 
 #[zbus::interface(name = "org.freedesktop.Secret.Collection")]
 impl Collection {
@@ -89,13 +92,24 @@ impl Collection {
 
     #[zbus(property)]
     fn locked(&self) -> bool {
-        self.0 == Manner::PromptsForEver
+        self.0.load(Ordering::SeqCst)
     }
 }
 
-struct Prompt;
+struct Prompt {
+    manner: Manner,
+    locked: Arc<AtomicBool>,
+}
 
 #[zbus::interface(name = "org.freedesktop.Secret.Prompt")]
 impl Prompt {
-    fn prompt(&self, _window: &str) {}
+    async fn prompt(&self, _window: &str, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) {
+        if self.manner == Manner::OpensWhenAsked {
+            self.locked.store(false, Ordering::SeqCst);
+            Self::completed(&emitter, false, Value::from("")).await.expect("the bus lives on");
+        }
+    }
+
+    #[zbus(signal)]
+    async fn completed(emitter: &SignalEmitter<'_>, dismissed: bool, result: Value<'_>) -> zbus::Result<()>;
 }

@@ -1,0 +1,117 @@
+//! The encrypted file store across processes: killed in the middle of saving, and under a mask
+//! that would let everybody in.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mcp_front::credential::{Credential, Generation, Kind, SCHEMA, StaticToken};
+use mcp_front::lock::{Purpose, ServiceLock};
+use mcp_front::paths::Paths;
+use mcp_front::redact::Secret;
+use mcp_front::server_uri::{ServerUri, ServiceKey};
+use mcp_front::store::{Patience, Store, StoreConfig, StoreKind};
+
+use crate::support::process::{Captured, Process};
+
+const HOME: &str = "MCP_FRONT_TEST_HOME";
+
+struct Stage {
+    paths: Paths,
+    store: Store,
+}
+
+impl Stage {
+    fn at(home: &Path) -> Self {
+        let paths = Paths::resolve(Some(home)).unwrap();
+        let config = StoreConfig { kind: StoreKind::File, paths: paths.clone(), encryption_key: None };
+        Self { paths, store: Store::open(config) }
+    }
+
+    async fn lock(&self) -> ServiceLock {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+        ServiceLock::acquire(&self.paths, &key(), Purpose::Refresh, deadline).await.unwrap()
+    }
+}
+
+fn key() -> ServiceKey {
+    ServiceKey::new("default", &ServerUri::parse("https://mcp.example/", false).unwrap())
+}
+
+/// A record whose length differs from one to the next.
+fn credential(number: usize) -> Credential {
+    let token = StaticToken { value: Secret::from("x".repeat(1 + number * 997)), set_at: Timestamp::now() };
+    Credential { schema: SCHEMA, generation: Generation::draw().unwrap(), kind: Kind::Token(token) }
+}
+
+/// Runs the scene `name` of this file in a process of its own.
+fn scene(name: &str, home: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", &format!("store_file::{name}"), "--ignored", "--nocapture"]);
+    command.env_clear().env(HOME, home).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+}
+
+#[tokio::test]
+#[ignore = "a scene: saves until it is killed"]
+async fn saving_for_ever() {
+    let Ok(home) = std::env::var(HOME) else {
+        return;
+    };
+    let stage = Stage::at(home.as_ref());
+    let mut lock = stage.lock().await;
+    for number in (0..64).cycle() {
+        let (back, saved) = stage.store.save(lock, credential(number), Patience::Bridge).await;
+        eprintln!("saved {}", saved.unwrap().as_str());
+        lock = back.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_save_that_is_killed_leaves_a_whole_record_and_a_free_lock() {
+    let home = tempfile::tempdir().unwrap();
+    for round in 1..=12 {
+        let mut saving = Process::start(&mut scene("saving_for_ever", home.path()));
+        drop(saving.child.stdout.take().map(Captured::new));
+        saving.stderr.wait_for("some saves", |text| text.matches("saved").count() >= round);
+        saving.signal(rustix::process::Signal::KILL);
+        saving.wait();
+        let stage = Stage::at(home.path());
+        let _lock = stage.lock().await;
+        stage.store.load(&key(), Patience::Bridge).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "a scene: saves once under an open mask"]
+async fn saving_under_an_open_mask() {
+    let Ok(home) = std::env::var(HOME) else {
+        return;
+    };
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let stage = Stage::at(home.as_ref());
+    let (_lock, saved) = stage.store.save(stage.lock().await, credential(1), Patience::Bridge).await;
+    saved.unwrap();
+}
+
+#[test]
+fn files_are_private_whatever_the_mask() {
+    let home = tempfile::tempdir().unwrap();
+    let output = scene("saving_under_an_open_mask", home.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let stage = Stage::at(home.path());
+    for directory in [stage.paths.state().to_owned(), stage.paths.locks(), stage.paths.credentials()] {
+        assert_eq!(mode(&directory), 0o700, "{}", directory.display());
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let private = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(&path), private, "{}", path.display());
+        }
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
