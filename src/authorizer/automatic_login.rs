@@ -4,13 +4,16 @@
 //! lock makes it one over all processes. A failed one is not repeated for a while, and what a
 //! fresh login did not cure (a rejected token, missing scopes) is not tried twice.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use super::failure::with_causes;
 use super::keeper::Keeper;
-use super::login::{self, Scope, start_child};
+use super::login::{self, Interaction, Scope, start_child};
+use crate::store::StoreKind;
 
 /// How long a request waits for the person: its host wants an answer within 25 s.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -104,12 +107,22 @@ impl AutomaticLogin {
         let executable = keeper.config.children.executable().to_owned();
         let (ended, ending) = watch::channel(None);
         tokio::spawn(async move {
-            let result = start_child(&executable, &config).await;
-            ended.send_replace(Some(result.map_err(|error| error.to_string())));
+            ended.send_replace(Some(run(&executable, &config).await));
         });
         history.latest = Some(Latest { started: Instant::now(), ending: ending.clone() });
         Ok(ending)
     }
+}
+
+/// Logs in, in a process of its own; in this one for the memory store, which no other can reach.
+async fn run(executable: &Path, config: &login::Config) -> Ending {
+    if config.store.kind != StoreKind::Memory {
+        return start_child(executable, config).await.map_err(|error| with_causes(&error));
+    }
+    let (events, _) = mpsc::unbounded_channel();
+    let (_nobody, pasted) = mpsc::channel(1);
+    let outcome = login::login(config, Interaction { events, pasted }).await;
+    outcome.map(drop).map_err(|error| with_causes(&error))
 }
 
 /// The login for a cause: what looks good, and yet does not do, is replaced.

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::authorization::{Authorization, TokenDigest};
 use super::decision::{Refused, Renewal, Step, View, decide};
@@ -21,6 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(30);
 /// How long a token that was renewed and refused again is not renewed once more; doubles as well.
 const REJECTION_PAUSE: Duration = Duration::from_secs(60);
+/// How old a token may be that counts as new when it is refused.
+const JUST_NOW: SignedDuration = SignedDuration::from_secs(30);
 
 /// What this process remembers.
 #[derive(Debug, Default)]
@@ -234,6 +236,15 @@ impl Memory {
         self.trouble = None;
     }
 
+    /// Whether the token at hand is `token` and was issued a moment ago: what is refused then would
+    /// be refused after another renewal as well.
+    pub(super) fn has_just_got(&self, token: TokenDigest, now: Now) -> bool {
+        self.held.as_ref().is_some_and(|held| {
+            let age = now.wall.duration_since(held.view.obtained_at);
+            held.view.digest == token && age < JUST_NOW
+        })
+    }
+
     /// Notes that a renewed token was refused again.
     pub(super) fn note_rejection(&mut self, token: TokenDigest, now: Now) {
         let count = self.rejection.as_ref().map_or(0, |rejection| rejection.count);
@@ -276,3 +287,6 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,14 +121,15 @@ impl Authorizer {
     ) -> Result<Authorization, AuthorizerError> {
         tracing::debug!(error = ?challenge.error, "the service refused the request's authorization");
         let question = refused.digest().map_or(Refused::Bare, Refused::Token);
-        let rejected = refused.answers_refusal() && {
-            let mut memory = self.keeper.memory();
-            let is_current = memory.token() == refused.digest();
-            if let (true, Some(token)) = (is_current, refused.digest()) {
-                memory.note_rejection(token, Now::read());
-            }
-            is_current
-        };
+        let rejected = refused.answers_refusal()
+            && refused.digest().is_some_and(|token| {
+                let (mut memory, now) = (self.keeper.memory(), Now::read());
+                let is_new = memory.has_just_got(token, now);
+                if is_new {
+                    memory.note_rejection(token, now);
+                }
+                is_new
+            });
         let outcome = if rejected { Err(Problem::Rejected) } else { resolve(&self.keeper, question).await };
         self.finish(outcome, question).await.map(Authorization::answering_refusal)
     }

@@ -102,7 +102,8 @@ async fn advance(turn: &mut Turn, refused: Refused) -> Result<Advance, Failure> 
         let sent = JournalEntry::RequestSent { succeeds: Some(base.clone()), at: Timestamp::now() };
         // A store that cannot take the journal would not take the answer either.
         turn.write_journal(sent).await?;
-        let error = match ask(&turn.place.http, &due).await {
+        let (verdict, lost) = ask(&turn.place.http, &due).await;
+        let error = match verdict {
             Ok(response) => {
                 let kind = Kind::Oauth(Box::new(merged(&due.oauth, response, Timestamp::now())));
                 return Ok(Advance::Renewed { base, credential: Credential { kind, ..due.credential } });
@@ -115,7 +116,7 @@ async fn advance(turn: &mut Turn, refused: Refused) -> Result<Advance, Failure> 
         }
         record = turn.load().await?;
         if generation_of(&record) == Some(&base) {
-            let kind = Kind::Oauth(Box::new(ended(&due.oauth, &error, cut_off, Timestamp::now())));
+            let kind = Kind::Oauth(Box::new(ended(&due.oauth, &error, cut_off || lost, Timestamp::now())));
             let dead = bury(turn, Credential { kind, ..due.credential }).await;
             return Ok(Advance::Stands(Some(dead)));
         }
@@ -172,21 +173,22 @@ async fn settle_journal(turn: &mut Turn) -> Result<(Option<Credential>, bool), F
     }
 }
 
-/// Sends the refresh token to the bound token endpoint, once more where there is no verdict.
-async fn ask(http: &http::Client, due: &Due) -> Result<TokenResponse, GrantError> {
+/// Sends the refresh token to the bound token endpoint, once more where there is no verdict. Tells
+/// also whether an answer may have been lost on the way to the verdict.
+async fn ask(http: &http::Client, due: &Due) -> (Result<TokenResponse, GrantError>, bool) {
     let request = async || {
         let refresh = grant::refresh(http, &due.oauth.binding, &due.oauth.client, &due.token);
         tokio::time::timeout(REQUEST_LIMIT, refresh)
             .await
             .unwrap_or_else(|_| Err(GrantError::Transient { cause: "it did not answer in time".to_owned() }))
     };
-    match request().await {
-        Err(GrantError::NotSent { .. } | GrantError::Transient { .. }) => {
-            tokio::time::sleep(REPETITION_PAUSE).await;
-            request().await
-        }
-        verdict => verdict,
+    let verdict = request().await;
+    let lost = matches!(verdict, Err(GrantError::Transient { .. }));
+    if lost || matches!(verdict, Err(GrantError::NotSent { .. })) {
+        tokio::time::sleep(REPETITION_PAUSE).await;
+        return (request().await, lost);
     }
+    (verdict, false)
 }
 
 /// Notes a refresh without a verdict. A lost answer stays journalled: it explains a later refusal.

@@ -1,0 +1,143 @@
+//! What memory answers, as tables.
+
+use super::*;
+use crate::credential::{Credential, Kind};
+use crate::store::samples;
+
+fn now() -> Now {
+    Now::read()
+}
+
+fn generation() -> Generation {
+    Generation::draw().unwrap()
+}
+
+fn standing(credential: &Credential) -> Standing {
+    Standing::of(credential)
+}
+
+/// A memory that holds what `credential` stands at, and the generation that it was seen at.
+fn holding(credential: &Credential) -> (Memory, Option<Generation>) {
+    let mut memory = Memory::default();
+    let seen = Some(generation());
+    memory.hold(seen.clone(), Some(&standing(credential)));
+    (memory, seen)
+}
+
+/// An OAuth login whose access token has `left` seconds of an hour left.
+fn oauth(left: i64) -> Credential {
+    let mut credential = samples::oauth("access-canary", "refresh-canary");
+    if let Kind::Oauth(oauth) = &mut credential.kind {
+        let expiry = Timestamp::now() + SignedDuration::from_secs(left);
+        oauth.access_token.obtained_at = expiry - SignedDuration::from_hours(1);
+        oauth.access_token.expires_at = Some(expiry);
+    }
+    credential
+}
+
+fn unavailable() -> AuthorizerError {
+    AuthorizerError::Unavailable { cause: "down".into(), retry_after: Duration::ZERO }
+}
+
+#[test]
+fn the_store_is_asked_first_and_after_every_change() {
+    let credential = samples::token("static");
+    assert!(matches!(Memory::default().recall(Refused::No, None, now()), Recalled::Unknown { .. }));
+    let (memory, seen) = holding(&credential);
+    assert!(matches!(memory.recall(Refused::No, seen.as_ref(), now()), Recalled::Settled(Ok(_))));
+    for other in [None, Some(generation())] {
+        assert!(matches!(memory.recall(Refused::No, other.as_ref(), now()), Recalled::Unknown { .. }));
+    }
+}
+
+#[test]
+fn bare_until_a_login_is_demanded() {
+    let mut memory = Memory::default();
+    memory.hold(None, None);
+    let Recalled::Settled(Ok(authorization)) = memory.recall(Refused::No, None, now()) else {
+        panic!("a request goes out bare");
+    };
+    assert!(authorization.is_bare());
+    assert!(matches!(memory.recall(Refused::Bare, None, now()), Recalled::Unknown { .. }));
+    memory.demand();
+    for refused in [Refused::No, Refused::Bare] {
+        assert!(matches!(
+            memory.recall(refused, None, now()),
+            Recalled::Settled(Err(Problem::Person(Person::LogInFirst)))
+        ));
+    }
+    memory.hold(None, Some(&standing(&samples::token("static"))));
+    assert!(matches!(memory.recall(Refused::No, None, now()), Recalled::Settled(Ok(_))));
+}
+
+/// H04, F06: a failure holds attempts back, and a token that is still good goes on being used.
+#[test]
+fn trouble_is_answered_at_once() {
+    let (mut memory, seen) = holding(&oauth(-10));
+    let recall = |memory: &Memory| memory.recall(Refused::No, seen.as_ref(), now());
+    assert!(matches!(recall(&memory), Recalled::Unknown { meanwhile: None }));
+    memory.note_trouble(unavailable(), Some(Duration::from_secs(86_400)), now());
+    let Recalled::Settled(Err(Problem::Other(AuthorizerError::Unavailable { retry_after, .. }))) =
+        recall(&memory)
+    else {
+        panic!("no attempt is due");
+    };
+    assert!(retry_after <= LONGEST_PAUSE && retry_after > LONGEST_PAUSE - Duration::from_secs(5));
+    memory.clear_trouble();
+    memory.note_trouble(AuthorizerError::Busy { waited: Duration::ZERO }, None, now());
+    assert!(matches!(recall(&memory), Recalled::Unknown { .. }), "a lock may be free at any moment");
+
+    let (mut memory, seen) = holding(&oauth(120));
+    let recall = |memory: &Memory| memory.recall(Refused::No, seen.as_ref(), now());
+    assert!(matches!(recall(&memory), Recalled::Unknown { meanwhile: Some(_) }));
+    memory.note_trouble(unavailable(), None, now());
+    assert!(matches!(recall(&memory), Recalled::Settled(Ok(_))));
+}
+
+#[test]
+fn pauses_grow_to_their_limit() {
+    let mut memory = Memory::default();
+    let pauses: Vec<u64> = (0..8)
+        .map(|_| match memory.note_trouble(unavailable(), None, now()) {
+            AuthorizerError::Unavailable { retry_after, .. } => retry_after.as_secs(),
+            other => panic!("{other}"),
+        })
+        .collect();
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
+}
+
+/// H14: what was renewed and refused again is not renewed once more for a while.
+#[test]
+fn a_rejected_token_is_not_renewed_again() {
+    let credential = oauth(3600);
+    let (mut memory, seen) = holding(&credential);
+    let digest = memory.token().unwrap();
+    let recall = |memory: &Memory| memory.recall(Refused::Token(digest), seen.as_ref(), now());
+    assert!(memory.has_just_got(digest, now()));
+    assert!(matches!(recall(&memory), Recalled::Unknown { .. }));
+    memory.note_rejection(digest, now());
+    assert!(matches!(recall(&memory), Recalled::Settled(Err(Problem::Rejected))));
+    // Other requests still go out: the service may have come to its senses.
+    assert!(matches!(memory.recall(Refused::No, seen.as_ref(), now()), Recalled::Settled(Ok(_))));
+    let later = Now { steady: Instant::now() + REJECTION_PAUSE * 2, ..now() };
+    assert!(matches!(memory.recall(Refused::Token(digest), seen.as_ref(), later), Recalled::Unknown { .. }));
+}
+
+/// B11: a static token that is refused stays, and a person is told which command helps.
+#[test]
+fn a_refused_static_token_is_kept() {
+    let (memory, seen) = holding(&samples::token("static"));
+    let refused = Refused::Token(memory.token().unwrap());
+    assert!(matches!(
+        memory.recall(refused, seen.as_ref(), now()),
+        Recalled::Settled(Err(Problem::Person(Person::SetToken)))
+    ));
+    assert!(matches!(memory.recall(Refused::No, seen.as_ref(), now()), Recalled::Settled(Ok(_))));
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    let (memory, _) = holding(&samples::token("canary-value"));
+    assert!(!format!("{memory:?}").contains("canary"));
+    assert!(!format!("{:?}", standing(&samples::token("canary-value"))).contains("canary"));
+}
