@@ -61,7 +61,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     let settings = &context.settings;
     let flags = &arguments.flags;
     if let Some(flag) = flags.given().filter(|_| !arguments.login) {
-        return Err(ConfigError::Combination(format!("{flag} is of no use without --login")).into());
+        return Err(ConfigError::Unusable(format!("{flag} is of no use without --login")).into());
     }
     let headers = headers(&arguments, &context.environment)?;
     let paths = settings.paths()?;

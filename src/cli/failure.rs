@@ -237,6 +237,6 @@ fn lock(error: &LockError) -> Verdict {
 }
 
 /// Names in a sentence: `a`, `b` or `c`.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
 }

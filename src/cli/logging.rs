@@ -3,7 +3,7 @@
 //! Other crates' targets may carry requests, bodies and codes in their debug lines, so whatever a
 //! user asks for, theirs stay at `info`; only the product's own go deeper.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
@@ -34,7 +34,9 @@ pub(super) fn start(filter: &LogFilter, format: LogFormat, color: bool) -> Resul
 }
 
 fn text<S: Subscriber + for<'a> LookupSpan<'a>>(color: bool) -> impl Layer<S> {
-    tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(color)
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(color);
+    // A person watching knows the time; a host's log file does not.
+    if io::stderr().is_terminal() { layer.without_time().with_target(false).boxed() } else { layer.boxed() }
 }
 
 fn json<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {

@@ -35,12 +35,19 @@ Examples:
   mcp-front login front --no-browser              for a machine without a browser
   mcp-front login                                 choose among what needs a login";
 
-const TARGET: Question =
-    Question { what: "Service (`front`, or a URL)", instead: "name the service: `mcp-front login front`" };
-const CLIENT_ID: Question =
-    Question { what: "Client id", instead: "give it with --client-id and --client-secret-file" };
+const TARGET: Question = Question {
+    prompt: "Service (`front`, or a URL)",
+    what: "the service's name or URL",
+    instead: "name it: `mcp-front login front`",
+};
+const CLIENT_ID: Question = Question {
+    prompt: "Client id",
+    what: "a client id",
+    instead: "create an OAuth client at the provider; give --client-id and --client-secret-file",
+};
 const CLIENT_SECRET: Question = Question {
-    what: "Client secret (not shown)",
+    prompt: "Client secret (not shown)",
+    what: "the client's secret",
     instead: "give it with --client-secret-file or --client-secret-stdin",
 };
 
@@ -119,7 +126,7 @@ enum Choice {
 fn choose(index: &Index, context: &Context) -> Result<Choice, Failure> {
     let Settings { profile, .. } = &context.settings;
     if !context.terminal.may_ask {
-        return Err(InputError::NotAsked { what: TARGET.what, instead: TARGET.instead }.into());
+        return Err(TARGET.unasked().into());
     }
     let now = Timestamp::now();
     let needs_login = |entry: &Entry| {
@@ -165,7 +172,7 @@ async fn client(
 ) -> Result<Option<PreRegistered>, Failure> {
     let Some(mut client) = arguments.flags.client(service)? else { return Ok(None) };
     if arguments.client_secret_stdin {
-        client.secret = Some(login_flags::secret_of_stdin("--client-secret-stdin")?);
+        client.secret = Some(login_flags::secret_of_stdin("the client secret on stdin")?);
     } else if client.secret.is_none() && service.preset.is_some() {
         client.secret = Some(keyboard.open().ask_hidden(&context.terminal, CLIENT_SECRET).await?);
     }
@@ -181,7 +188,7 @@ async fn ask_client(
 ) -> Result<PreRegistered, Failure> {
     let terminal = &context.terminal;
     if !terminal.may_ask {
-        return Err(InputError::NotAsked { what: "a client id", instead: CLIENT_ID.instead }.into());
+        return Err(CLIENT_ID.unasked().into());
     }
     let instructions =
         service.preset.map_or(UNKNOWN_PROVIDER, |preset: &preset::Preset| preset.client_instructions);

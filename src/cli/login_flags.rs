@@ -167,7 +167,7 @@ pub(super) fn secret_of_stdin(origin: &'static str) -> Result<Secret, ConfigErro
 /// Reads a secret to the end of `input`, without the line break that an editor leaves there.
 ///
 /// # Errors
-/// `failed`, or [`ConfigError::Invalid`] for `origin`: empty, over `limit` bytes, control
+/// `failed`, or [`ConfigError::Unusable`] for `origin`: empty, over `limit` bytes, control
 /// characters, or no text.
 pub(super) fn read_secret(
     input: impl Read,
@@ -178,7 +178,7 @@ pub(super) fn read_secret(
     let mut bytes = Zeroizing::new(Vec::new());
     // Two more bytes for the line break, one for what is too long.
     input.take(limit + 3).read_to_end(&mut bytes).map_err(failed)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| unusable(origin, "text"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| unusable(origin, "is not text"))?;
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     check_secret(text, origin, limit)?;
     Ok(Secret::from(text.to_owned()))
@@ -187,16 +187,16 @@ pub(super) fn read_secret(
 /// Checks a secret that a person gave.
 ///
 /// # Errors
-/// [`ConfigError::Invalid`] for `origin`; it does not show the secret.
+/// [`ConfigError::Unusable`] for `origin`; it does not show the secret.
 pub(super) fn check_secret(text: &str, origin: &str, limit: u64) -> Result<(), ConfigError> {
     match () {
-        () if text.is_empty() => Err(unusable(origin, "a value, it is empty")),
-        () if text.len() as u64 > limit => Err(unusable(origin, "at most 4096 bytes")),
-        () if text.chars().any(char::is_control) => Err(unusable(origin, "free of control characters")),
+        () if text.is_empty() => Err(unusable(origin, "is empty")),
+        () if text.len() as u64 > limit => Err(unusable(origin, "is longer than 4096 bytes")),
+        () if text.chars().any(char::is_control) => Err(unusable(origin, "has control characters")),
         () => Ok(()),
     }
 }
 
-fn unusable(origin: &str, expected: &str) -> ConfigError {
-    ConfigError::Invalid { origin: origin.to_owned(), value: "…".to_owned(), expected: expected.to_owned() }
+fn unusable(origin: &str, problem: &str) -> ConfigError {
+    ConfigError::Unusable(format!("{origin} {problem}"))
 }

@@ -132,9 +132,9 @@ pub enum ConfigError {
         /// What it should have been.
         expected: String,
     },
-    /// Two arguments that exclude each other, or one that needs another.
+    /// What was given does not fit together, or holds nothing usable; a whole sentence.
     #[error("{0}")]
-    Combination(String),
+    Unusable(String),
     /// A header that cannot be sent.
     #[error("header {header}: {problem}")]
     Header {

@@ -101,14 +101,14 @@ impl Service {
     /// that is free in its profile.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] where `name` is none, [`ConfigError::Combination`] where another
+    /// [`ConfigError::Invalid`] where `name` is none, [`ConfigError::Unusable`] where another
     /// service has it, and [`ConfigError::Place`].
     pub fn rename(&mut self, name: Option<&str>, index: &Index) -> Result<(), ConfigError> {
         if let Some(name) = name {
             check_name(name, "--name")?;
             if let Some(other) = self.other_with(name, index)? {
                 let url = printable(other.identity.url.as_str());
-                return Err(ConfigError::Combination(format!("--name: `{name}` is the name of {url}")));
+                return Err(ConfigError::Unusable(format!("--name: `{name}` is the name of {url}")));
             }
             self.name = name.to_owned();
         } else if self.entry.is_none() {
@@ -125,13 +125,13 @@ impl Service {
     /// Refuses a store that would forget the login at the end of the command that makes it.
     ///
     /// # Errors
-    /// [`ConfigError::Combination`].
+    /// [`ConfigError::Unusable`].
     pub fn refuse_forgetful(&self, kind: StoreKind) -> Result<(), ConfigError> {
         if kind != StoreKind::Memory {
             return Ok(());
         }
         let text = "the memory store forgets everything when this command ends: it is for `bridge --login`";
-        Err(ConfigError::Combination(text.to_owned()))
+        Err(ConfigError::Unusable(text.to_owned()))
     }
 
     /// Another service of the profile that has this name.

@@ -43,10 +43,19 @@ pub(in crate::cli) enum InputError {
 /// What is asked for, and how to give it where nothing can be asked.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Question {
-    /// What is asked for, as a prompt.
+    /// The prompt.
+    pub(in crate::cli) prompt: &'static str,
+    /// What it asks for, in a sentence.
     pub(in crate::cli) what: &'static str,
     /// How to give it without being asked, as a hint.
     pub(in crate::cli) instead: &'static str,
+}
+
+impl Question {
+    /// The error where it cannot be asked.
+    pub(in crate::cli) fn unasked(self) -> InputError {
+        InputError::NotAsked { what: self.what, instead: self.instead }
+    }
 }
 
 /// The lines of stdin.
@@ -77,7 +86,7 @@ impl Input {
         question: Question,
     ) -> Result<String, InputError> {
         permit(terminal, question)?;
-        Ok(self.answer(question.what).await?.expose_secret().to_owned())
+        Ok(self.answer(question).await?.expose_secret().to_owned())
     }
 
     /// Asks for a line that is not shown; an empty answer is asked for again.
@@ -90,17 +99,33 @@ impl Input {
         question: Question,
     ) -> Result<Secret, InputError> {
         permit(terminal, question)?;
-        let Question { what, instead } = question;
-        let hidden = Hidden::begin().map_err(|_| InputError::NotAsked { what, instead })?;
-        let answer = self.answer(what).await;
+        let hidden = Hidden::begin().map_err(|_| question.unasked())?;
+        let answer = self.answer(question).await;
         drop(hidden);
         writeln!(io::stderr())?;
         answer
     }
 
-    async fn answer(&mut self, what: &'static str) -> Result<Secret, InputError> {
+    /// Asks a question that only `y` or `yes` affirms.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(in crate::cli) async fn confirm(
+        &mut self,
+        terminal: &Terminal,
+        question: Question,
+    ) -> Result<bool, InputError> {
+        permit(terminal, question)?;
+        write!(io::stderr(), "{} [y/N]: ", question.prompt)?;
+        match self.next().await.ok_or(InputError::Interrupted)? {
+            Ok(line) => Ok(matches!(line.expose_secret().trim(), "y" | "Y" | "yes" | "Yes" | "YES")),
+            Err(problem) => Err(InputError::Unusable { what: question.what, problem }),
+        }
+    }
+
+    async fn answer(&mut self, Question { prompt, what, .. }: Question) -> Result<Secret, InputError> {
         loop {
-            write!(io::stderr(), "{what}: ")?;
+            write!(io::stderr(), "{prompt}: ")?;
             let line = self.next().await.ok_or(InputError::Interrupted)?;
             let line = line.map_err(|problem| InputError::Unusable { what, problem })?;
             let line = line.expose_secret().trim();
@@ -111,8 +136,8 @@ impl Input {
     }
 }
 
-fn permit(terminal: &Terminal, Question { what, instead }: Question) -> Result<(), InputError> {
-    if terminal.may_ask { Ok(()) } else { Err(InputError::NotAsked { what, instead }) }
+fn permit(terminal: &Terminal, question: Question) -> Result<(), InputError> {
+    if terminal.may_ask { Ok(()) } else { Err(question.unasked()) }
 }
 
 fn read_lines(mut input: impl Read, sender: &mpsc::Sender<Result<Secret, &'static str>>) {

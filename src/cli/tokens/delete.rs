@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::authorizer::stored;
 use crate::cli::Context;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, listed};
 use crate::cli::terminal::{Input, InputError, Question};
 use crate::config::ConfigError;
 use crate::config::service::Service;
@@ -19,8 +19,11 @@ Examples:
   mcp-front tokens delete front
   mcp-front tokens delete front --yes      without being asked";
 
-const CONFIRMATION: Question =
-    Question { what: "Delete it? [y/N]", instead: "--yes deletes without being asked" };
+const CONFIRMATION: Question = Question {
+    prompt: "Delete what is stored for it?",
+    what: "a confirmation",
+    instead: "--yes deletes without being asked",
+};
 
 /// Delete what is stored for a service
 #[derive(Debug, Args)]
@@ -44,7 +47,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let index = Index::open(paths.clone());
     let service = match Service::resolve_any(&arguments.target, settings, &index) {
         Err(error @ ConfigError::UnknownService { .. }) => {
-            let _ = writeln!(io::stderr(), "Nothing to delete: {error}.");
+            let _ = writeln!(io::stderr(), "Nothing to delete: {error}.{}", meant(&error));
             return Ok(());
         }
         service => service?,
@@ -63,6 +66,14 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 async fn confirmed(service: &Service, context: &Context) -> Result<bool, InputError> {
     let Service { name, server, profile, .. } = service;
     let _ = writeln!(io::stderr(), "{name} is {server}, profile {profile}.");
-    let answer = Input::open().ask(&context.terminal, CONFIRMATION).await?;
-    Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+    Input::open().confirm(&context.terminal, CONFIRMATION).await
+}
+
+fn meant(error: &ConfigError) -> String {
+    match error {
+        ConfigError::UnknownService { near, .. } if !near.is_empty() => {
+            format!(" Known is {}.", listed(near))
+        }
+        _ => String::new(),
+    }
 }

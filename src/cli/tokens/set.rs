@@ -26,7 +26,8 @@ Examples:
   mcp-front tokens set https://mcp.example.com/mcp
   pass show example | mcp-front tokens set example";
 
-const TOKEN: Question = Question { what: "Token (not shown)", instead: "give the token on stdin" };
+const TOKEN: Question =
+    Question { prompt: "Token (not shown)", what: "the token", instead: "give the token on stdin" };
 
 /// Store a static API token
 #[derive(Debug, Args)]
