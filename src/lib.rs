@@ -27,7 +27,7 @@
 //! | `rmcp` | [`oauth`] for the login, [`demo`] for its server, [`upstream`] for the wire's constants |
 //! | `oauth2` | [`oauth`] |
 //! | `sse_stream` | [`upstream`] |
-//! | `keyring`, `keyring_core`, `zbus_secret_service_keyring_store`, `aes_gcm` | [`store`] |
+//! | `keyring`, `keyring_core`, `zbus_secret_service_keyring_store`, `secret_service`, `aes_gcm` | [`store`] |
 //! | `reqwest` | [`http`] |
 //! | `axum` | [`web`], [`demo`] |
 //! | `directories` | [`paths`] |

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::SecretSlice;
 use serde::{Deserialize, Serialize};
 
 use crate::credential::{Credential, Generation};
 use crate::lock::ServiceLock;
 use crate::paths::Paths;
+use crate::redact::SecretSlice;
 use crate::server_uri::ServiceKey;
 
 mod attempt;

@@ -49,13 +49,13 @@ fn credential(number: usize) -> Credential {
 /// Runs the scene `name` of this file in a process of its own.
 fn scene(name: &str, home: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("store_file::{name}"), "--ignored", "--nocapture"]);
+    command.args(["--exact", &format!("store_file::{name}"), "--nocapture"]);
     command.env_clear().env(HOME, home).stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }
 
+/// A scene: saves until it is killed. Without a home there is nothing to play.
 #[tokio::test]
-#[ignore = "a scene: saves until it is killed"]
 async fn saving_for_ever() {
     let Ok(home) = std::env::var(HOME) else {
         return;
@@ -84,8 +84,8 @@ async fn a_save_that_is_killed_leaves_a_whole_record_and_a_free_lock() {
     }
 }
 
+/// A scene: saves once under an open mask.
 #[tokio::test]
-#[ignore = "a scene: saves once under an open mask"]
 async fn saving_under_an_open_mask() {
     let Ok(home) = std::env::var(HOME) else {
         return;

@@ -4,9 +4,9 @@ use std::os::unix::fs::{MetadataExt, symlink};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::SecretSlice;
 
 use super::*;
+use crate::redact::SecretSlice;
 use crate::server_uri::{ServerUri, ServiceKey};
 
 struct Place {

@@ -28,6 +28,9 @@ pub(in crate::store) const PLACE: &str = "the keychain (Secret Service)";
 /// What a person sees in a keychain browser.
 const LABEL: &str = "mcp-front login";
 
+/// The collection that the API keeps for what a session's end may erase.
+const VOLATILE: &str = "/org/freedesktop/secrets/collection/session";
+
 /// The keychain's items, over two connections of their own.
 pub(in crate::store) struct KeychainItems {
     service: SecretService<'static>,
@@ -77,7 +80,12 @@ impl KeychainItems {
     /// Makes sure that there is a default collection to put new items into.
     fn require_default(&self) -> Result<(), StoreError> {
         match self.service.get_default_collection() {
-            Ok(_) => Ok(()),
+            Ok(collection) => {
+                if collection.collection_path.as_str() == VOLATILE {
+                    tracing::warn!("the keychain's default collection is a session's: it forgets at logout");
+                }
+                Ok(())
+            }
             Err(secret_service::Error::NoResult) if self.may_prompt => {
                 self.service.create_collection("Default", "default").map_err(asked).map(|_| ())
             }
