@@ -6,6 +6,8 @@
 // A test's word for "this must hold" is a panic, and what it leaves out it says on stderr.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod commands;
+mod prompts;
 mod store_file;
 mod store_keyring;
 #[allow(dead_code)]

@@ -67,6 +67,12 @@ impl Terminal {
         (&*self.pty).write_all(text.as_bytes()).expect("the terminal takes input");
     }
 
+    /// Whether the terminal shows what is typed.
+    pub(crate) fn echoes(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&*self.pty).expect("the terminal's modes").local_modes;
+        modes.contains(rustix::termios::LocalModes::ECHO)
+    }
+
     /// All that was shown so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.screen.0.lock().unwrap().bytes).into_owned()

@@ -1,0 +1,159 @@
+//! What the commands say, to a person and to a script: output, hints and exit codes.
+
+use serde_json::{Value, json};
+
+use crate::support::bridge::Bridge;
+use crate::support::home::Home;
+use crate::support::mcp_server::McpServer;
+
+const ENDPOINT: &str = "https://mcp.example.com/mcp";
+const TOKEN: &str = "canary-static-token-0d3f";
+
+fn listed(home: &Home) -> Vec<Value> {
+    serde_json::from_str(&home.run(["tokens", "list", "--json"]).expect(0).stdout).unwrap()
+}
+
+#[test]
+fn a1_a_token_is_set_sent_listed_and_deleted() {
+    let home = Home::with_file_store();
+    let server = McpServer::open();
+    let set = |value: &str| {
+        let token = format!("{value}\n");
+        home.run_with_input(["tokens", "set", &server.url(), "--name", "mock"], token.as_bytes()).expect(0)
+    };
+    assert!(set("an-older-one").stderr.contains("Added the token of mock"));
+    assert!(set(TOKEN).stderr.contains("Updated the token of mock"));
+
+    let mut bridge = Bridge::start(&home, &["mock"]);
+    bridge.initialize();
+    let sent = server.requests().last().unwrap().header("authorization").map(str::to_owned);
+    assert_eq!(sent, Some(format!("Bearer {TOKEN}")));
+
+    let [service] = &listed(&home)[..] else { panic!("one service is stored") };
+    assert_eq!(service["name"], "mock");
+    assert_eq!(service["kind"], "token");
+    assert_eq!(service["state"], "valid");
+    assert_eq!(service["store"], "file");
+    let shown = home.run(["tokens", "list"]).expect(0);
+    assert!(shown.stdout.contains("mock"), "{}", shown.stdout);
+    for file in home.files() {
+        let held = file.1.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes());
+        assert!(!held, "{} holds the token in the clear", file.0.display());
+    }
+
+    home.run(["tokens", "delete", "mock", "--yes"]).expect(0);
+    home.run(["tokens", "delete", "mock", "--yes"]).expect(0);
+    assert_eq!(listed(&home), Vec::<Value>::new());
+}
+
+#[test]
+fn a5_profiles_keep_the_same_service_apart() {
+    let home = Home::with_file_store();
+    for profile in ["default", "service-user"] {
+        let arguments = ["tokens", "set", ENDPOINT, "--profile", profile];
+        home.run_with_input(arguments, profile.as_bytes()).expect(0);
+    }
+    let profiles: Vec<Value> = listed(&home).iter().map(|service| service["profile"].clone()).collect();
+    assert_eq!(profiles, [json!("default"), json!("service-user")]);
+    let one = home.run(["tokens", "list", "--json", "--profile", "service-user"]).expect(0).stdout;
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&one).unwrap().len(), 1);
+    home.run(["tokens", "delete", "example", "--yes"]).expect(0);
+    assert_eq!(listed(&home)[0]["profile"], "service-user");
+}
+
+#[test]
+fn tokens_that_no_header_can_carry_are_refused_without_being_shown() {
+    let home = Home::with_file_store();
+    let long = "x".repeat(4097);
+    for (input, problem) in [
+        ("", "is empty"),
+        ("\n", "is empty"),
+        ("canary\nsecond line\n", "has control characters"),
+        ("canary\u{0}", "has control characters"),
+        (&long, "is longer than 4096 bytes"),
+    ] {
+        let refused = home.run_with_input(["tokens", "set", ENDPOINT], input.as_bytes()).expect(2);
+        assert!(refused.stderr.contains(problem), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("canary"), "{}", refused.stderr);
+    }
+    assert!(listed(&home).is_empty());
+}
+
+#[test]
+fn mistakes_are_named_with_what_to_do_and_their_exit_code() {
+    let home = Home::with_file_store().with("BROKEN", "a\nb");
+    home.run_with_input(["tokens", "set", ENDPOINT, "--name", "example"], b"value").expect(0);
+    for (arguments, error, hint) in [
+        (&["bridge", "exampel"] as &[&str], "no service is named `exampel`", "did you mean `example`?"),
+        (&["bridge", "https://x.test/", "--client-id", "x"], "--client-id is of no use without --login", ""),
+        (&["bridge", "http://x.test/"], "plain http", "--allow-http"),
+        (&["bridge", "https://x.test/", "--header", "X-Key: ${MISSING}"], "MISSING is not set", ""),
+        (&["bridge", "https://x.test/", "--header", "X-Key: ${BROKEN}"], "x-key", ""),
+        (&["bridge", "https://x.test/", "--header", "Authorization: x"], "authorization", ""),
+        (&["bridge", "https://x.test/", "--header-file", "missing"], "cannot read missing", ""),
+        (
+            &["bridge", "example", "--store", "keyring"],
+            "in the store `file`, but --store says `keyring`",
+            "--store file",
+        ),
+        (&["login"], "nothing can be asked here", "mcp-front login front"),
+        (&["login", "front", "--client-id", "x"], "the client's secret is needed", "--client-secret-file"),
+        (&["login", "https://y.test/", "--store", "memory"], "memory store forgets", ""),
+        (
+            &["login", "https://y.test/", "--name", "example"],
+            "`example` is the name of https://mcp.example.com/mcp",
+            "",
+        ),
+        (&["login", "https://y.test/", "--name", "a/b"], "--name: `a/b` is not a name", ""),
+        (&["tokens", "delete", "example"], "a confirmation is needed", "--yes"),
+        (&["--profile", "../x", "tokens", "list"], "--profile: `../x` is not a name", ""),
+    ] {
+        let refused = home.run(arguments).expect(2);
+        assert_eq!(refused.stdout, "", "{arguments:?}");
+        assert!(
+            refused.stderr.starts_with("error: ") || refused.stderr.contains("\nerror: "),
+            "{}",
+            refused.stderr
+        );
+        assert!(refused.stderr.contains(error), "{arguments:?}: {}", refused.stderr);
+        assert!(hint.is_empty() || refused.stderr.contains("hint: "), "{arguments:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(hint), "{arguments:?}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn the_environment_is_checked_and_named() {
+    for (name, value) in
+        [("MCP_FRONT_STORE", "vault"), ("MCP_FRONT_PROFILE", "a b"), ("MCP_FRONT_LOG", "a=b=c")]
+    {
+        let refused = Home::with_file_store().with(name, value).run(["tokens", "list"]).expect(2);
+        assert!(refused.stderr.contains(&format!("error: {name}: `{value}`")), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn headers_reach_the_service() {
+    let server = McpServer::open();
+    let home = Home::with_file_store().with("TEAM", "blue");
+    std::fs::write(home.path().join("headers"), "# of the team\nX-Two: 2\n").unwrap();
+    let url = server.url();
+    let mut bridge = Bridge::start(&home, &[&url, "--header", "X-Team: ${TEAM}", "--header-file", "headers"]);
+    bridge.initialize();
+    let request = &server.requests()[0];
+    assert_eq!(request.header("x-team"), Some("blue"));
+    assert_eq!(request.header("x-two"), Some("2"));
+    assert_eq!(request.header("authorization"), None);
+}
+
+#[test]
+fn help_names_every_command_and_no_hidden_one() {
+    let home = Home::bare();
+    let help = home.run(["--help"]).expect(0).stdout;
+    for command in ["login", "bridge", "tokens", "demo"] {
+        assert!(help.contains(&format!("\n  {command}  ")), "{help}");
+        home.run([command, "--help"]).expect(0);
+    }
+    assert!(!help.contains("-child") && !help.contains("open-browser"), "{help}");
+    assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    assert!(home.run(["--version"]).expect(0).stdout.starts_with("mcp-front "));
+}
