@@ -7,7 +7,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod commands;
+mod fidelity;
 mod prompts;
+mod session;
 mod store_file;
 mod store_keyring;
 #[allow(dead_code)]

@@ -57,6 +57,8 @@ struct State {
     /// Whether a refresh answers with the same refresh token.
     keeps_refresh_tokens: bool,
     denies: bool,
+    /// Whether the resource server refuses every access token, fresh ones too.
+    refuses_all: bool,
     clients: HashMap<String, Vec<String>>,
     codes: HashMap<String, HashMap<String, String>>,
     grants: Vec<Grant>,
@@ -141,7 +143,9 @@ impl AuthorizationServer {
 
     /// Whether `token` opens the resource server.
     pub(crate) fn accepts(&self, token: &str) -> bool {
-        self.state().grants.iter().any(|grant| !grant.revoked && grant.access_tokens.contains(token))
+        let state = self.state();
+        !state.refuses_all
+            && state.grants.iter().any(|grant| !grant.revoked && grant.access_tokens.contains(token))
     }
 
     /// Makes the resource server refuse every access token that is out now; the grants live on.
@@ -149,6 +153,11 @@ impl AuthorizationServer {
         for grant in &mut self.state().grants {
             grant.access_tokens.clear();
         }
+    }
+
+    /// Makes the resource server refuse every access token from now on, fresh ones too.
+    pub(crate) fn revoke_access_for_ever(&self) {
+        self.state().refuses_all = true;
     }
 
     /// An administrator revokes every grant.

@@ -1,11 +1,12 @@
 //! The browser that a login opens: an executable that only reports the address, and a person
 //! played by a thread of the test.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
 use rustix::fs::{CWD, FileType, Mode};
 use tempfile::TempDir;
@@ -20,7 +21,7 @@ const REDIRECTS: usize = 10;
 /// A fake browser; name [`executable`](Self::executable) in `BROWSER`.
 pub(crate) struct Browser {
     directory: TempDir,
-    opened: mpsc::Receiver<Url>,
+    opened: Mutex<mpsc::Receiver<Url>>,
 }
 
 impl Browser {
@@ -48,7 +49,7 @@ impl Browser {
         // Open for writing too, so that reading never ends between two tabs.
         let reader = OpenOptions::new().read(true).write(true).open(&pipe).expect("the pipe opens");
         std::thread::spawn(move || watch(reader, &sender, &act));
-        Self { directory, opened }
+        Self { directory, opened: Mutex::new(opened) }
     }
 
     /// The value for `BROWSER`.
@@ -58,12 +59,12 @@ impl Browser {
 
     /// Waits for the next tab.
     pub(crate) fn opened(&self) -> Url {
-        self.opened.recv_timeout(DEADLINE).expect("a tab is opened")
+        self.opened.lock().unwrap().recv_timeout(DEADLINE).expect("a tab is opened")
     }
 
     /// How many tabs were opened that nobody asked after.
     pub(crate) fn tabs(&self) -> usize {
-        self.opened.try_iter().count()
+        self.opened.lock().unwrap().try_iter().count()
     }
 }
 
@@ -77,11 +78,23 @@ fn watch(reader: File, sender: &mpsc::Sender<Url>, act: &dyn Fn(&Url)) {
     }
 }
 
-/// Follows `url` through its redirects, as a browser in which the person is signed in already.
+/// Follows `url` through its redirects, as a browser in which the person is signed in already; it
+/// keeps each origin's cookies.
 pub(crate) fn follow(url: &Url) -> std::io::Result<Response> {
     let mut url = url.clone();
+    let mut cookies: BTreeMap<(String, String), String> = BTreeMap::new();
     for _ in 0..REDIRECTS {
-        let response = fetch::get(&url)?;
+        let origin = url.origin().ascii_serialization();
+        let own = cookies.iter().filter(|((of, _), _)| *of == origin);
+        let cookie: Vec<_> = own.map(|((_, name), value)| format!("{name}={value}")).collect();
+        let response = fetch::send("GET", &url, &[("Cookie", &cookie.join("; "))], b"")?;
+        let is_cookie = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("set-cookie");
+        for (_, cookie) in response.headers.iter().filter(is_cookie) {
+            let pair = cookie.split(';').next().unwrap_or_default();
+            if let Some((name, value)) = pair.split_once('=') {
+                cookies.insert((origin.clone(), name.to_owned()), value.to_owned());
+            }
+        }
         match response.header("Location") {
             Some(location) if (300..400).contains(&response.status) => {
                 url = url.join(location).map_err(|_| std::io::ErrorKind::InvalidData)?;

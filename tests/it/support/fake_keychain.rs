@@ -1,114 +1,273 @@
-//! A keychain that answers on the session bus, and must not be trusted.
+//! A keychain that misbehaves (freedesktop.org Secret Service API, draft 0.2): it lies about saves,
+//! or asks a person who may never come.
 //!
-//! It takes part in the Diffie-Hellman exchange with a public key that is any number, since it
-//! never has to read a secret.
+//! It never reads a secret: its Diffie-Hellman key is 1, so that every session has the same key, and
+//! what one session wrote is handed to another as it came.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use serde::{Deserialize, Serialize};
 use zbus::blocking::Connection;
-use zbus::object_server::SignalEmitter;
-use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value};
+use zbus::object_server::{ObjectServer, SignalEmitter};
+use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Type, Value};
 
+use super::gate::Gate;
 use super::keychain::{SECRETS, Session};
 
 const SERVICE: &str = "/org/freedesktop/secrets";
-const COLLECTION: &str = "/org/freedesktop/secrets/collection/fake";
-const ITEM: &str = "/org/freedesktop/secrets/collection/fake/1";
+const COLLECTION: &str = "/org/freedesktop/secrets/collection/login";
 const PROMPT: &str = "/org/freedesktop/secrets/prompt/1";
+const NO_PATH: &str = "/";
 
-/// What the keychain does wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// It accepts every item, and holds none.
-    ForgetsWrites,
-    /// It is locked, and its prompt is never completed.
-    PromptsForEver,
-    /// It is locked until the person whom it prompts gives the password.
-    OpensWhenAsked,
+/// What it does.
+#[derive(Clone)]
+pub(crate) enum Conduct {
+    /// All that is asked of it.
+    Honest,
+    /// It says that a save went well, and keeps what it had.
+    Lying,
+    /// It is locked, and its prompt ends when the gate opens.
+    Prompting(Gate),
 }
 
-/// A fake keychain; dropping it takes it off the bus.
+/// The keychain on a session's bus; it leaves the bus when it is dropped.
 pub(crate) struct FakeKeychain {
+    state: Arc<Mutex<State>>,
     _connection: Connection,
 }
 
+struct State {
+    conduct: Conduct,
+    locked: bool,
+    items: BTreeMap<usize, StoredItem>,
+    prompts: usize,
+}
+
+#[derive(Clone)]
+struct StoredItem {
+    attributes: HashMap<String, String>,
+    secret: Secret,
+}
+
+/// Session, parameters, value and content type.
+#[derive(Clone, Serialize, Deserialize, Type)]
+struct Secret(OwnedObjectPath, Vec<u8>, Vec<u8>, String);
+
+type Shared = Arc<Mutex<State>>;
+
 impl FakeKeychain {
-    pub(crate) fn start(session: &Session, manner: Manner) -> Self {
+    /// Takes the keychain's name on `session`'s bus.
+    pub(crate) fn start(session: &Session, conduct: Conduct) -> Self {
+        let locked = matches!(conduct, Conduct::Prompting(_));
+        let state = Arc::new(Mutex::new(State { conduct, locked, items: BTreeMap::new(), prompts: 0 }));
         let connection = session.connect();
-        let locked = Arc::new(AtomicBool::new(manner != Manner::ForgetsWrites));
-        let server = connection.object_server();
-        server.at(SERVICE, Service(Arc::clone(&locked))).expect("a free path");
-        server.at(COLLECTION, Collection(Arc::clone(&locked))).expect("a free path");
-        server.at(PROMPT, Prompt { manner, locked: Arc::clone(&locked) }).expect("a free path");
-        drop(server);
-        connection.request_name(SECRETS).expect("a free name");
-        Self { _connection: connection }
+        {
+            let objects = connection.object_server();
+            objects.at(SERVICE, Service(Arc::clone(&state))).expect("the service's path is free");
+            objects.at(COLLECTION, Collection(Arc::clone(&state))).expect("the collection's path is free");
+            objects.at(PROMPT, Prompt(Arc::clone(&state))).expect("the prompt's path is free");
+        }
+        connection.request_name(SECRETS).expect("nobody else keeps secrets on this bus");
+        Self { state, _connection: connection }
+    }
+
+    /// Changes its ways.
+    pub(crate) fn set_conduct(&self, conduct: Conduct) {
+        lock(&self.state).conduct = conduct;
+    }
+
+    /// Locks it; from now on it asks as `conduct` says.
+    pub(crate) fn lock(&self, conduct: Conduct) {
+        let mut state = lock(&self.state);
+        (state.locked, state.conduct) = (true, conduct);
+    }
+
+    /// How many items it keeps.
+    pub(crate) fn items(&self) -> usize {
+        lock(&self.state).items.len()
+    }
+
+    /// How often a person was asked.
+    pub(crate) fn prompts(&self) -> usize {
+        lock(&self.state).prompts
     }
 }
 
-fn path(text: &'static str) -> OwnedObjectPath {
-    ObjectPath::from_static_str_unchecked(text).into()
+fn lock(state: &Shared) -> MutexGuard<'_, State> {
+    state.lock().unwrap()
 }
 
-struct Service(Arc<AtomicBool>);
+fn path(text: &str) -> OwnedObjectPath {
+    ObjectPath::try_from(text.to_owned()).expect("a path").into()
+}
+
+fn item_path(number: usize) -> OwnedObjectPath {
+    path(&format!("{COLLECTION}/{number}"))
+}
+
+struct Service(Shared);
 
 #[zbus::interface(name = "org.freedesktop.Secret.Service")]
 impl Service {
-    fn open_session(&self, _algorithm: &str, _input: Value<'_>) -> (OwnedValue, OwnedObjectPath) {
-        let public_key = Value::from(vec![2_u8]).try_to_owned().expect("no file descriptors");
-        (public_key, path("/org/freedesktop/secrets/session/1"))
+    fn open_session(&self, algorithm: String, _input: Value<'_>) -> (OwnedValue, OwnedObjectPath) {
+        let output = if algorithm == "plain" { Value::from("") } else { Value::from(vec![1_u8]) };
+        (output.try_to_owned().expect("no file descriptor in it"), path("/org/freedesktop/secrets/session/1"))
     }
 
-    fn search_items(
-        &self,
-        _attributes: HashMap<String, String>,
-    ) -> (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) {
-        (Vec::new(), Vec::new())
-    }
-
-    fn read_alias(&self, _name: &str) -> OwnedObjectPath {
-        path(COLLECTION)
+    fn search_items(&self, wanted: HashMap<String, String>) -> (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) {
+        let found = search(&self.0, &wanted);
+        if lock(&self.0).locked { (Vec::new(), found) } else { (found, Vec::new()) }
     }
 
     fn unlock(&self, objects: Vec<OwnedObjectPath>) -> (Vec<OwnedObjectPath>, OwnedObjectPath) {
-        if self.0.load(Ordering::SeqCst) { (Vec::new(), path(PROMPT)) } else { (objects, path("/")) }
+        if lock(&self.0).locked { (Vec::new(), path(PROMPT)) } else { (objects, path(NO_PATH)) }
+    }
+
+    fn read_alias(&self, _name: String) -> OwnedObjectPath {
+        path(COLLECTION)
+    }
+
+    fn get_secrets(
+        &self,
+        items: Vec<OwnedObjectPath>,
+        _session: OwnedObjectPath,
+    ) -> HashMap<OwnedObjectPath, Secret> {
+        let state = lock(&self.0);
+        let kept = state.items.iter().map(|(number, item)| (item_path(*number), item.secret.clone()));
+        kept.filter(|(path, _)| items.contains(path)).collect()
+    }
+
+    #[zbus(property)]
+    fn collections(&self) -> Vec<OwnedObjectPath> {
+        vec![path(COLLECTION)]
     }
 }
 
-struct Collection(Arc<AtomicBool>);
+fn search(state: &Shared, wanted: &HashMap<String, String>) -> Vec<OwnedObjectPath> {
+    let fits =
+        |item: &StoredItem| wanted.iter().all(|(name, value)| item.attributes.get(name) == Some(value));
+    lock(state).items.iter().filter(|(_, item)| fits(item)).map(|(number, _)| item_path(*number)).collect()
+}
+
+struct Collection(Shared);
 
 #[zbus::interface(name = "org.freedesktop.Secret.Collection")]
 impl Collection {
-    fn create_item(
+    async fn create_item(
         &self,
-        _properties: HashMap<String, OwnedValue>,
-        _secret: (OwnedObjectPath, Vec<u8>, Vec<u8>, String),
+        properties: HashMap<String, OwnedValue>,
+        secret: Secret,
         _replace: bool,
+        #[zbus(object_server)] objects: &ObjectServer,
     ) -> (OwnedObjectPath, OwnedObjectPath) {
-        (path(ITEM), path("/"))
+        let attributes = properties.get("org.freedesktop.Secret.Item.Attributes").cloned();
+        let attributes = attributes.and_then(|value| value.try_into().ok()).unwrap_or_default();
+        let existing = search(&self.0, &attributes).pop();
+        let number = {
+            let mut state = lock(&self.0);
+            let known = state.items.keys().copied().find(|number| Some(item_path(*number)) == existing);
+            let number = known.or_else(|| state.items.keys().next_back().map(|last| last + 1)).unwrap_or(1);
+            if !matches!(state.conduct, Conduct::Lying) {
+                state.items.insert(number, StoredItem { attributes, secret });
+            }
+            if known.is_some() || matches!(state.conduct, Conduct::Lying) {
+                return (item_path(number), path(NO_PATH));
+            }
+            number
+        };
+        let item = Item { number, state: Arc::clone(&self.0) };
+        objects.at(item_path(number), item).await.expect("the item's path is free");
+        (item_path(number), path(NO_PATH))
+    }
+
+    fn search_items(&self, wanted: HashMap<String, String>) -> Vec<OwnedObjectPath> {
+        search(&self.0, &wanted)
     }
 
     #[zbus(property)]
     fn locked(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        lock(&self.0).locked
+    }
+
+    #[zbus(property)]
+    fn label(&self) -> String {
+        "Login".to_owned()
+    }
+
+    #[zbus(property)]
+    fn items(&self) -> Vec<OwnedObjectPath> {
+        lock(&self.0).items.keys().map(|number| item_path(*number)).collect()
     }
 }
 
-struct Prompt {
-    manner: Manner,
-    locked: Arc<AtomicBool>,
+struct Item {
+    number: usize,
+    state: Shared,
 }
+
+#[zbus::interface(name = "org.freedesktop.Secret.Item")]
+impl Item {
+    fn get_secret(&self, session: OwnedObjectPath) -> zbus::fdo::Result<Secret> {
+        let item = lock(&self.state).items.get(&self.number).cloned();
+        let item = item.ok_or_else(|| zbus::fdo::Error::UnknownObject("no such item".to_owned()))?;
+        Ok(Secret(session, item.secret.1, item.secret.2, item.secret.3))
+    }
+
+    fn set_secret(&self, secret: Secret) {
+        let mut state = lock(&self.state);
+        if !matches!(state.conduct, Conduct::Lying)
+            && let Some(item) = state.items.get_mut(&self.number)
+        {
+            item.secret = secret;
+        }
+    }
+
+    async fn delete(&self, #[zbus(object_server)] objects: &ObjectServer) -> OwnedObjectPath {
+        lock(&self.state).items.remove(&self.number);
+        let _ = objects.remove::<Self, _>(item_path(self.number)).await;
+        path(NO_PATH)
+    }
+
+    #[zbus(property)]
+    fn locked(&self) -> bool {
+        lock(&self.state).locked
+    }
+
+    #[zbus(property)]
+    fn label(&self) -> String {
+        "an item".to_owned()
+    }
+
+    #[zbus(property)]
+    fn attributes(&self) -> HashMap<String, String> {
+        lock(&self.state).items.get(&self.number).map(|item| item.attributes.clone()).unwrap_or_default()
+    }
+}
+
+struct Prompt(Shared);
 
 #[zbus::interface(name = "org.freedesktop.Secret.Prompt")]
 impl Prompt {
-    async fn prompt(&self, _window: &str, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) {
-        if self.manner == Manner::OpensWhenAsked {
-            self.locked.store(false, Ordering::SeqCst);
-            Self::completed(&emitter, false, Value::from("")).await.expect("the bus lives on");
-        }
+    /// Answers at once, as the API wants it; the person's word comes later, as a signal.
+    async fn prompt(&self, _window: String, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) {
+        let gate = {
+            let mut state = lock(&self.0);
+            state.prompts += 1;
+            let Conduct::Prompting(gate) = &state.conduct else { return };
+            gate.clone()
+        };
+        let (state, emitter) = (Arc::clone(&self.0), emitter.to_owned());
+        std::thread::spawn(move || {
+            if gate.pass() {
+                lock(&state).locked = false;
+                let unlocked = Value::from(vec![ObjectPath::from(path(COLLECTION))]);
+                zbus::block_on(Self::completed(&emitter, false, unlocked)).expect("the bus lives on");
+            }
+        });
     }
+
+    fn dismiss(&self) {}
 
     #[zbus(signal)]
     async fn completed(emitter: &SignalEmitter<'_>, dismissed: bool, result: Value<'_>) -> zbus::Result<()>;

@@ -15,13 +15,13 @@ struct State {
 }
 
 impl Gate {
-    /// Stands at the gate until it is open. A gate that stays closed gives up at the deadline.
-    pub(crate) fn pass(&self) {
+    /// Stands at the gate until it is open; false where it stays closed until the deadline.
+    pub(crate) fn pass(&self) -> bool {
         let (state, changed) = &*self.0;
         let mut held = state.lock().unwrap();
         held.arrived += 1;
         changed.notify_all();
-        let _ = changed.wait_timeout_while(held, DEADLINE, |state| !state.open).unwrap();
+        changed.wait_timeout_while(held, DEADLINE, |state| !state.open).unwrap().0.open
     }
 
     /// Opens the gate for good.

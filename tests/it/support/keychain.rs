@@ -88,6 +88,11 @@ impl Session {
         self.wait_for_owner(SECRETS);
     }
 
+    /// As [`start_keyring`](Self::start_keyring), opening what [`unlocked`](Self::unlocked) made.
+    pub(crate) fn start_keyring_with_the_password(&mut self) {
+        self.start_keyring(Some(PASSWORD));
+    }
+
     /// Ends the keychain, as a crash would; the bus stays.
     pub(crate) fn stop_keyring(&mut self) {
         self.keyring = None;

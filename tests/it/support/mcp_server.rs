@@ -35,6 +35,8 @@ pub(crate) struct McpServer {
 struct State {
     setup: Setup,
     origin: Mutex<String>,
+    /// The issuer that the metadata names in place of the real one.
+    issuer: Mutex<Option<String>>,
     sessions: Mutex<Sessions>,
     requests: Mutex<Vec<Request>>,
     changed: Condvar,
@@ -68,6 +70,7 @@ impl McpServer {
         let state = Arc::new(State {
             setup,
             origin: Mutex::default(),
+            issuer: Mutex::default(),
             sessions: Mutex::default(),
             requests: Mutex::default(),
             changed: Condvar::new(),
@@ -116,6 +119,11 @@ impl McpServer {
         self.state.sessions.lock().unwrap().alive.clear();
     }
 
+    /// Names another authorization server in the metadata from now on.
+    pub(crate) fn name_authorization_server(&self, issuer: &str) {
+        *self.state.issuer.lock().unwrap() = Some(issuer.to_owned());
+    }
+
     /// How many sessions were opened so far, and how many are open.
     pub(crate) fn sessions(&self) -> (usize, usize) {
         let sessions = self.state.sessions.lock().unwrap();
@@ -150,8 +158,8 @@ impl State {
         match &self.setup.authorization {
             Some(authorization) if path == "/.well-known/oauth-protected-resource/mcp" => {
                 let resource = if self.setup.resource_is_origin { origin } else { format!("{origin}/mcp") };
-                let mut metadata =
-                    json!({"resource": resource, "authorization_servers": [authorization.issuer()]});
+                let issuer = self.issuer.lock().unwrap().clone().unwrap_or_else(|| authorization.issuer());
+                let mut metadata = json!({"resource": resource, "authorization_servers": [issuer]});
                 if let Some(scope) = self.setup.scope {
                     metadata["scopes_supported"] = scope.split(' ').collect();
                 }

@@ -13,6 +13,7 @@ pub(crate) mod keychain;
 pub(crate) mod mcp_server;
 pub(crate) mod node;
 pub(crate) mod process;
+pub(crate) mod service;
 pub(crate) mod terminal;
 
 use std::time::Duration;

@@ -1,0 +1,424 @@
+//! One host session over Streamable HTTP, 2025-03-26 to 2025-11-25: sessions, streams, cancellation,
+//! and leaving.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::bridge::{Bridge, initialize_params};
+use crate::support::gate::Gate;
+use crate::support::home::Home;
+use crate::support::http_server::{Reply, Request};
+use crate::support::mcp_server::McpServer;
+
+/// A session that has been initialised, without any login.
+struct Session {
+    bridge: Bridge,
+    _home: Home,
+}
+
+impl Session {
+    fn on(server: &McpServer) -> Self {
+        let home = Home::with_file_store();
+        let mut bridge = Bridge::start(&home, &[&server.url()]);
+        bridge.initialize();
+        Self { bridge, _home: home }
+    }
+}
+
+fn is(method: &'static str) -> impl Fn(&Request) -> bool {
+    move |request| request.json()["method"] == method
+}
+
+fn is_post_of(request: &Request, method: &str) -> bool {
+    request.method == "POST" && request.json()["method"] == method
+}
+
+/// A11: the host's frames, and nothing else, reach the server; EOF ends the session and the process.
+#[test]
+fn a_session_from_its_start_to_its_end() {
+    let server = McpServer::open();
+    let home = Home::with_file_store();
+    let mut bridge = Bridge::start(&home, &[&server.url()]);
+    let initialized = bridge.initialize();
+    assert_eq!(initialized["result"]["serverInfo"]["name"], "scripted");
+    assert_eq!(bridge.echo(1, "hello"), "hello");
+    server.wait_for("the GET stream", |request| request.method == "GET");
+    bridge.close_stdin();
+    let (status, rest) = bridge.wait();
+    assert!(status.success() && rest.is_empty(), "{status}, {rest:?}");
+
+    let requests = server.requests();
+    let methods: Vec<_> = requests.iter().filter(|one| one.method == "POST").map(Request::json).collect();
+    let methods: Vec<_> =
+        methods.iter().map(|message| message["method"].as_str().unwrap_or_default()).collect();
+    assert_eq!(methods, ["initialize", "notifications/initialized", "tools/call"]);
+    assert_eq!(requests.last().map(|one| one.method.as_str()), Some("DELETE"));
+    assert_eq!(server.sessions(), (1, 0));
+    for request in &requests[1..] {
+        assert_eq!(request.header("Mcp-Session-Id"), Some("canary-session-1"), "{request:?}");
+        assert_eq!(request.header("MCP-Protocol-Version"), Some("2025-11-25"), "{request:?}");
+        assert_eq!(request.header("Origin"), None);
+        assert_eq!(request.header("Authorization"), None);
+    }
+    for request in requests.iter().filter(|one| one.method == "POST") {
+        assert_eq!(request.header("Accept"), Some("application/json, text/event-stream"));
+        assert_eq!(request.header("Content-Type"), Some("application/json"));
+    }
+}
+
+#[test]
+fn nothing_is_sent_before_the_first_frame_and_the_probe_is_answered_here() {
+    let server = McpServer::open();
+    let home = Home::with_file_store();
+    let mut bridge = Bridge::start(&home, &[&server.url()]);
+    let probe = json!({"jsonrpc": "2.0", "id": "server-discover-probe-1", "method": "server/discover"});
+    bridge.send(probe.to_string());
+    let answer = bridge.message();
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&probe["id"], &json!(-32601)));
+    assert!(server.requests().is_empty());
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "still here"), "still here");
+}
+
+/// A lost session is replayed with the host's own frames, once, whatever form the refusal has.
+#[test]
+fn a_lost_session_is_replayed_and_the_host_does_not_notice() {
+    let server = McpServer::open();
+    let mut session = Session::on(&server);
+    assert_eq!(session.bridge.echo(1, "before"), "before");
+    server.forget_sessions();
+    assert_eq!(session.bridge.echo(2, "after"), "after");
+    assert_eq!(server.sessions(), (2, 1));
+    let posted = server.posted();
+    let initializes: Vec<_> = posted.iter().filter(|body| is_named(body, "initialize")).collect();
+    assert_eq!(initializes.len(), 2);
+    assert_eq!(initializes[0], initializes[1]);
+    assert_eq!(posted.iter().filter(|body| is_named(body, "notifications/initialized")).count(), 2);
+}
+
+fn is_named(body: &[u8], method: &str) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|message| message["method"] == method)
+}
+
+#[test]
+fn a_400_that_says_the_session_is_unknown_counts_as_lost() {
+    let refused = AtomicUsize::new(0);
+    let server = McpServer::scripted(move |request, responder| {
+        let first = is_post_of(request, "tools/call") && refused.fetch_add(1, Ordering::SeqCst) == 0;
+        if first {
+            let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}"#;
+            responder.reply(&Reply::json(400, body));
+        }
+        first
+    });
+    let mut session = Session::on(&server);
+    assert_eq!(session.bridge.echo(1, "again"), "again");
+    assert_eq!(server.sessions().0, 2);
+}
+
+#[test]
+fn a_session_that_stays_lost_is_an_error_and_no_loop() {
+    let server = McpServer::scripted(|request, responder| {
+        let refuse = is_post_of(request, "tools/call");
+        if refuse {
+            responder.reply(&Reply::status(404));
+        }
+        refuse
+    });
+    let mut session = Session::on(&server);
+    let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
+    assert!(answer["error"]["message"].is_string(), "{answer}");
+    assert_eq!(server.posted().iter().filter(|body| is_named(body, "tools/call")).count(), 2);
+}
+
+/// Server requests and notifications arrive before the response, in order, and the host's answer is
+/// a POST of its own.
+#[test]
+fn server_requests_on_a_post_stream_are_answered() {
+    let answered = Gate::default();
+    let gate = answered.clone();
+    let server = McpServer::scripted(move |request, responder| {
+        let message = request.json();
+        if message["id"] == "ask-1" {
+            gate.open();
+            responder.reply(&Reply::status(202));
+            return true;
+        }
+        if message["method"] != "tools/call" {
+            return false;
+        }
+        responder.start_events();
+        responder.chunk("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progress\":1}}\n\n");
+        responder.chunk("data: {\"jsonrpc\":\"2.0\",\"id\":\"ask-1\",\"method\":\"roots/list\"}\n\n");
+        gate.pass();
+        responder.chunk("data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"content\":[]}}\n\n");
+        responder.end();
+        true
+    });
+    let mut session = Session::on(&server);
+    session.bridge.send(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"ask"}}"#);
+    assert_eq!(session.bridge.message()["method"], "notifications/progress");
+    assert_eq!(session.bridge.message()["method"], "roots/list");
+    session.bridge.send(r#"{"jsonrpc":"2.0","id":"ask-1","result":{"roots":[]}}"#);
+    assert_eq!(session.bridge.message()["id"], 7);
+}
+
+#[test]
+fn messages_on_the_get_stream_reach_the_host() {
+    let server = McpServer::scripted(|request, responder| {
+        let listens = request.method == "GET";
+        if listens {
+            responder.start_events();
+            responder.chunk(
+                "id: 1\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n",
+            );
+            responder.wait_for_close();
+        }
+        listens
+    });
+    let mut session = Session::on(&server);
+    assert_eq!(session.bridge.message()["method"], "notifications/tools/list_changed");
+    assert_eq!(session.bridge.echo(1, "beside it"), "beside it");
+}
+
+#[test]
+fn a_cut_stream_is_resumed_behind_its_last_event() {
+    let server = McpServer::scripted(|request, responder| {
+        if is_post_of(request, "tools/call") {
+            responder.start_events();
+            responder.chunk("id: e1\nretry: 10\ndata:\n\n");
+            responder.chunk("id: e2\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n");
+            return true;
+        }
+        let resumes = request.method == "GET" && request.header("Last-Event-ID") == Some("e2");
+        if resumes {
+            responder.start_events();
+            responder.chunk("id: e3\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"resumed\":true}}\n\n");
+            responder.end();
+        }
+        resumes
+    });
+    let mut session = Session::on(&server);
+    let answer = session.bridge.call(1, "tools/call", json!({"name": "long"}));
+    assert_eq!(answer["result"]["resumed"], true, "{answer}");
+    assert_eq!(
+        server.posted().iter().filter(|body| is_named(body, "tools/call")).count(),
+        1,
+        "never sent again"
+    );
+}
+
+/// A12: a request that the server may have executed is never sent again: cut off, it is an error.
+#[test]
+fn a_cut_answer_without_events_is_an_error_at_once_and_never_a_second_request() {
+    for cut in 0..4 {
+        let server = McpServer::scripted(move |request, responder| {
+            let is_call = is_post_of(request, "tools/call");
+            if is_call {
+                match cut {
+                    0 => responder.reset(),
+                    1 => _ = responder.start_events(),
+                    2 => {
+                        responder.start_events();
+                        responder.chunk("data: {\"jsonrpc\":\"2.0\",\"id\":1,");
+                    }
+                    _ => _ = responder.raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"json"),
+                }
+            }
+            is_call
+        });
+        let mut session = Session::on(&server);
+        let answer = session.bridge.call(1, "tools/call", json!({"name": "send"}));
+        assert!(answer["error"]["message"].is_string(), "cut {cut}: {answer}");
+        assert_eq!(
+            server.posted().iter().filter(|body| is_named(body, "tools/call")).count(),
+            1,
+            "cut {cut}"
+        );
+        assert_eq!(session.bridge.call(2, "ping", json!({}))["result"], json!({}));
+    }
+}
+
+#[test]
+fn an_http_error_with_a_json_rpc_body_hands_the_body_on() {
+    let body = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"bad","data":{"n":1.0}}}"#;
+    for status in [400, 403, 409, 422, 500, 503] {
+        let server = McpServer::scripted(move |request, responder| {
+            let is_call = is_post_of(request, "tools/call");
+            if is_call {
+                responder.reply(&Reply::json(status, body));
+            }
+            is_call
+        });
+        let mut session = Session::on(&server);
+        session.bridge.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#);
+        assert_eq!(String::from_utf8_lossy(&session.bridge.line()), body, "status {status}");
+    }
+}
+
+#[test]
+fn an_http_error_without_one_becomes_an_error_of_ours_with_the_requests_own_id() {
+    let server = McpServer::scripted(|request, responder| {
+        let is_call = is_post_of(request, "tools/call");
+        if is_call {
+            responder
+                .reply(&Reply::html(503, "<html>down for maintenance</html>").header("Retry-After", "7"));
+        }
+        is_call
+    });
+    let mut session = Session::on(&server);
+    for id in [json!("seven"), json!(7), json!(7.5)] {
+        session.bridge.send(json!({"jsonrpc": "2.0", "id": id, "method": "tools/call"}).to_string());
+        let answer = session.bridge.message();
+        assert_eq!(answer["id"], id);
+        assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains("503")), "{answer}");
+    }
+}
+
+#[test]
+fn a_cancellation_reaches_the_server_and_the_request_gets_no_answer() {
+    let held = Gate::default();
+    let gate = held.clone();
+    let server = McpServer::scripted(move |request, responder| {
+        let is_call = is_post_of(request, "tools/call");
+        if is_call {
+            responder.start_events();
+            gate.pass();
+            responder.chunk("data: {\"jsonrpc\":\"2.0\",\"id\":\"c\",\"result\":{}}\n\n");
+            responder.end();
+        }
+        is_call
+    });
+    let mut session = Session::on(&server);
+    session.bridge.send(r#"{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"slow"}}"#);
+    held.wait_for_arrivals(1);
+    let cancel =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"c","reason":"no"}}"#;
+    session.bridge.send(cancel);
+    let seen = server.wait_for("the cancellation", is("notifications/cancelled"));
+    assert_eq!(String::from_utf8_lossy(&seen.body), cancel);
+    held.open();
+    session.bridge.send(r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#);
+    assert_eq!(session.bridge.message()["id"], 2, "the cancelled request stays silent");
+}
+
+/// What is pending at EOF has two seconds to finish, and gets its answer.
+#[test]
+fn what_is_pending_at_eof_is_answered_before_the_end() {
+    let arrived = Gate::default();
+    let gate = arrived.clone();
+    let server = McpServer::scripted(move |request, responder| {
+        let is_call = is_post_of(request, "tools/call");
+        if is_call {
+            gate.pass();
+            responder.reply(&Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{"late":true}}"#));
+        }
+        is_call
+    });
+    let mut session = Session::on(&server);
+    session.bridge.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow"}}"#);
+    arrived.wait_for_arrivals(1);
+    session.bridge.close_stdin();
+    arrived.open();
+    assert_eq!(session.bridge.message()["result"]["late"], true);
+    let (status, rest) = session.bridge.wait();
+    assert!(status.success() && rest.is_empty());
+    assert_eq!(server.sessions(), (1, 0), "the session is ended");
+}
+
+#[test]
+fn what_never_finishes_at_eof_is_answered_with_an_error() {
+    let server = McpServer::scripted(|request, responder| {
+        let is_call = is_post_of(request, "tools/call");
+        if is_call {
+            responder.wait_for_close();
+        }
+        is_call
+    });
+    let mut session = Session::on(&server);
+    session.bridge.send(r#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"never"}}"#);
+    server.wait_for("the call", is("tools/call"));
+    session.bridge.close_stdin();
+    let answer = session.bridge.message();
+    assert_eq!(answer["id"], "x");
+    assert!(answer["error"].is_object(), "{answer}");
+    assert!(session.bridge.wait().0.success());
+}
+
+/// Claude Code sends SIGINT, then SIGTERM after 100 ms, and kills after 500.
+#[test]
+fn signals_end_the_session_in_time() {
+    for signals in [&[Signal::INT][..], &[Signal::TERM], &[Signal::HUP], &[Signal::INT, Signal::TERM]] {
+        let server = McpServer::open();
+        let mut session = Session::on(&server);
+        let start = Instant::now();
+        for &signal in signals {
+            session.bridge.signal(signal);
+        }
+        server.wait_for("DELETE", |request| request.method == "DELETE");
+        assert!(start.elapsed() < Duration::from_millis(400), "DELETE came after {:?}", start.elapsed());
+        let (status, rest) = session.bridge.wait();
+        assert!(rest.is_empty());
+        assert_ne!(status.code(), Some(101), "{status}");
+    }
+}
+
+/// A host that is killed takes its bridge with it: the pipes end, or the parent changes.
+#[test]
+fn a_host_that_stops_reading_ends_the_bridge_without_a_panic() {
+    let server = McpServer::open();
+    let home = Home::with_file_store();
+    let mut command = home.command(["bridge", &server.url()]);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut process = crate::support::process::Process::start(&mut command);
+    drop(process.child.stdout.take());
+    let mut stdin = process.child.stdin.take().expect("stdin is piped");
+    let frame = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params()});
+    std::io::Write::write_all(&mut stdin, format!("{frame}\n").as_bytes()).expect("the bridge reads");
+    process.wait();
+    let stderr = String::from_utf8_lossy(&process.stderr.to_end()).into_owned();
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+/// A slow reader slows the server: what it does not read is not piled up.
+#[test]
+fn a_long_line_from_the_host_is_refused_and_the_bridge_lives_on() {
+    let server = McpServer::open();
+    let mut session = Session::on(&server);
+    let huge = vec![b'x'; 80 * 1024 * 1024];
+    session.bridge.send(&huge);
+    let answer = session.bridge.message();
+    assert_eq!(answer["error"]["code"], -32700, "{answer}");
+    assert_eq!(session.bridge.echo(2, "alive"), "alive");
+}
+
+/// Ids may come again once they are settled, and must not while they are pending.
+#[test]
+fn an_id_in_flight_is_not_taken_twice() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let calls = Mutex::new(0);
+    let server = McpServer::scripted(move |request, responder| {
+        if !is_post_of(request, "tools/call") {
+            return false;
+        }
+        *calls.lock().unwrap() += 1;
+        held.pass();
+        responder.reply(&Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
+        true
+    });
+    let mut session = Session::on(&server);
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#;
+    session.bridge.send(call);
+    gate.wait_for_arrivals(1);
+    session.bridge.send(call);
+    assert_eq!(session.bridge.message()["error"]["code"], -32600);
+    gate.open();
+    assert_eq!(session.bridge.message()["result"], json!({}));
+    session.bridge.send(call);
+    assert_eq!(session.bridge.message()["result"], json!({}));
+}

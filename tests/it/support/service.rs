@@ -1,0 +1,99 @@
+//! A hosted service as the product meets it: a guarded MCP endpoint, its authorization server, and
+//! a person's home and browser.
+
+use serde_json::Value;
+
+use super::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
+use super::bridge::Bridge;
+use super::browser::Browser;
+use super::home::{Home, Outcome};
+use super::mcp_server::{McpServer, Setup};
+
+/// The name under which the tests log in.
+pub(crate) const NAME: &str = "service";
+
+/// A service and the person who uses it.
+pub(crate) struct Service {
+    pub(crate) authorization: AuthorizationServer,
+    pub(crate) server: McpServer,
+    pub(crate) browser: Browser,
+    pub(crate) home: Home,
+    login: Vec<String>,
+}
+
+impl Service {
+    /// Dynamic registration; the person consents, and nobody has logged in yet.
+    pub(crate) fn new() -> Self {
+        let authorization = AuthorizationServer::start();
+        let server = McpServer::guarded_by(&authorization);
+        Self::of(authorization, server, Home::with_file_store())
+    }
+
+    /// As Front is described, with the client's secret in a file.
+    pub(crate) fn front_like() -> Self {
+        let authorization = AuthorizationServer::front_like();
+        let server = McpServer::start(Setup {
+            authorization: Some(authorization.clone()),
+            scope: Some("feature:mcp"),
+            resource_is_origin: true,
+            ..Setup::default()
+        });
+        let mut service = Self::of(authorization, server, Home::with_file_store());
+        let secret = service.home.path().join("client-secret");
+        std::fs::write(&secret, CLIENT_SECRET).expect("the home is writable");
+        let secret = secret.to_string_lossy().into_owned();
+        service.login = ["--client-id", CLIENT_ID, "--client-secret-file", &secret].map(str::to_owned).into();
+        service
+    }
+
+    pub(crate) fn of(authorization: AuthorizationServer, server: McpServer, home: Home) -> Self {
+        let browser = Browser::consenting();
+        let home = home.with("BROWSER", browser.executable());
+        Self { authorization, server, browser, home, login: Vec::new() }
+    }
+
+    /// As [`new`](Self::new), after a login.
+    pub(crate) fn logged_in() -> Self {
+        let service = Self::new();
+        service.login(&[]).expect(0);
+        service.browser.opened();
+        service
+    }
+
+    /// As [`logged_in`](Self::logged_in), with an access token that has ended already.
+    pub(crate) fn with_expired_token() -> Self {
+        let service = Self::new();
+        service.authorization.issue_expired_tokens();
+        service.login(&[]).expect(0);
+        service.browser.opened();
+        service.authorization.set_expiry(serde_json::json!({"expires_in": 3600}));
+        service
+    }
+
+    /// The arguments of `login` for this service.
+    pub(crate) fn login_arguments(&self, more: &[&str]) -> Vec<String> {
+        let start = ["login".to_owned(), self.server.url(), "--name".to_owned(), NAME.to_owned()];
+        start
+            .into_iter()
+            .chain(self.login.iter().cloned())
+            .chain(more.iter().map(|&word| word.to_owned()))
+            .collect()
+    }
+
+    /// Runs `login` to its end.
+    pub(crate) fn login(&self, more: &[&str]) -> Outcome {
+        self.home.run(self.login_arguments(more))
+    }
+
+    /// Starts the bridge.
+    pub(crate) fn bridge(&self) -> Bridge {
+        Bridge::start(&self.home, &[NAME])
+    }
+
+    /// The service's row in `tokens list --json`.
+    pub(crate) fn row(&self) -> Value {
+        let listed = self.home.run(["tokens", "list", "--json"]).expect(0).stdout;
+        let rows: Value = serde_json::from_str(&listed).expect("JSON");
+        rows[0].clone()
+    }
+}
