@@ -106,6 +106,10 @@ impl Failure {
             }
             Self::Input(InputError::NotAsked { instead, .. }) => Verdict::of(USAGE, *instead),
             Self::Login(error) => login(error),
+            Self::Change(ChangeError::Store(StoreError::Absent { .. })) => Verdict::of(
+                STORE,
+                "start the keychain; or leave what it holds there and log in anew with --store file",
+            ),
             Self::Change(ChangeError::Store(error)) => store(error),
             Self::Change(ChangeError::Index(error)) => index(error),
             Self::Change(ChangeError::Lock(error)) => lock(error),
