@@ -1,11 +1,31 @@
 //! Opening an address in the person's browser.
+//!
+//! The address was put together from what a server named, so it is looked at once more: `https` or
+//! `http` and nothing else is opened, as one argument and never through a shell (MCP security best
+//! practices, "Authorization URL"). The browser is started by a helper process of our own binary,
+//! whose environment its maker has rid of secrets, for a browser hands its environment on; the
+//! address reaches the helper on its stdin.
 
-use std::path::Path;
+use std::io::{self, Read};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
 
+use crate::redact::printable;
+
+/// The hidden command that opens a browser.
+pub const SUBCOMMAND: &str = "open-browser";
+
+/// How long the helper may take to report a failure. A launcher that stays for longer has found a
+/// browser.
+const VERDICT_LIMIT: Duration = Duration::from_secs(3);
+/// The longest address, in bytes.
+const ADDRESS_LIMIT: u64 = 64 * 1024;
+
 /// Why no browser was opened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrowserError {
     /// The address is none for a browser: its scheme is neither `https` nor `http`.
     #[error("the scheme `{scheme}` is not opened in a browser")]
@@ -16,23 +36,90 @@ pub enum BrowserError {
     /// No browser was found, or it did not start.
     #[error("no browser could be opened: {reason}")]
     NotOpened {
-        /// What the platform said.
+        /// What the platform said, safe to print.
         reason: String,
     },
 }
 
-/// Opens `url` through `executable`'s hidden command `open-browser`.
+/// Opens `url` through `helper`, which is the hidden command [`SUBCOMMAND`], not started yet.
 ///
 /// # Errors
 /// [`BrowserError`].
-pub async fn open(_executable: &Path, _url: &Url) -> Result<(), BrowserError> {
-    todo!()
+///
+/// # Cancel safety
+/// Dropping the future leaves a helper that has the address to its own end.
+pub async fn open(helper: Command, url: &Url) -> Result<(), BrowserError> {
+    check(url)?;
+    let failed = |error: io::Error| BrowserError::NotOpened { reason: printable(&error.to_string()) };
+    let mut child = tokio::process::Command::from(helper)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(url.as_str().as_bytes()).await.map_err(failed)?;
+    }
+    let mut complaint = child.stderr.take();
+    match tokio::time::timeout(VERDICT_LIMIT, child.wait()).await {
+        Err(_) => {
+            tokio::spawn(async move { child.wait().await });
+            Ok(())
+        }
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(_)) => {
+            let mut text = String::new();
+            if let Some(stderr) = &mut complaint {
+                // What cannot be read is not said.
+                let _ = stderr.take(4096).read_to_string(&mut text).await;
+            }
+            let reason = text.lines().next().unwrap_or("the helper failed").trim_start_matches("error: ");
+            let reason = reason.trim_start_matches("no browser could be opened: ");
+            Err(BrowserError::NotOpened { reason: printable(reason) })
+        }
+        Ok(Err(error)) => Err(failed(error)),
+    }
 }
 
-/// The body of the hidden command `open-browser`: reads one address from stdin and opens it.
+/// The body of the hidden command: reads one address from stdin and opens it. Blocks for as long as
+/// the platform's launcher does.
 ///
 /// # Errors
 /// [`BrowserError`].
 pub fn run_child() -> Result<(), BrowserError> {
-    todo!()
+    let failed = |reason: String| BrowserError::NotOpened { reason: printable(&reason) };
+    let mut text = String::new();
+    io::stdin().lock().take(ADDRESS_LIMIT).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
+    let url = Url::parse(text.trim()).map_err(|error| failed(error.to_string()))?;
+    check(&url)?;
+    webbrowser::open(url.as_str()).map_err(|error| failed(error.to_string()))
+}
+
+fn check(url: &Url) -> Result<(), BrowserError> {
+    match url.scheme() {
+        "https" | "http" if url.host().is_some() => Ok(()),
+        scheme => Err(BrowserError::Scheme { scheme: printable(scheme) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_web_addresses_are_opened() {
+        for (address, opened) in [
+            ("https://as.example/authorize?a=$(touch%20pwn)", true),
+            ("http://127.0.0.1:1/", true),
+            ("javascript:alert(1)", false),
+            ("data:text/html,x", false),
+            ("file:///etc/passwd", false),
+            ("vbscript:x", false),
+            ("ssh://as.example/", false),
+            ("ms-msdt:/id", false),
+            ("mailto:x@as.example", false),
+        ] {
+            assert_eq!(check(&Url::parse(address).unwrap()).is_ok(), opened, "{address}");
+        }
+    }
 }

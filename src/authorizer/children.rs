@@ -2,7 +2,8 @@
 //! with an environment that holds what it needs and nothing else of ours.
 //!
 //! The host's environment may hold the user's other secrets; a helper that lives longer than its
-//! bridge is no place for them.
+//! bridge is no place for them. A browser needs more than can be listed (displays, desktops, input
+//! methods), so its helper gets everything but what is ours or named like a secret.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -40,11 +41,20 @@ const PLAIN: [&str; 24] = [
 /// Beginnings of further such names.
 const PREFIXES: [&str; 3] = ["XDG_", "LC_", "MCP_FRONT_"];
 
+/// Parts of names whose values are taken for secrets.
+const SECRET_WORDS: [&str; 7] =
+    ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "API_KEY"];
+/// A name that sounds like one of them, and lets a browser's window come to the front.
+const ACTIVATION_TOKEN: &str = "XDG_ACTIVATION_TOKEN";
+
+type Variables = Vec<(OsString, OsString)>;
+
 /// How helper processes are started.
 #[derive(Clone)]
 pub struct Children {
     executable: PathBuf,
-    environment: Vec<(OsString, OsString)>,
+    environment: Variables,
+    desktop: Variables,
 }
 
 impl fmt::Debug for Children {
@@ -62,14 +72,36 @@ impl Children {
     /// Describes helpers that run `executable` (the running binary, by its absolute path) with
     /// what they need of `environment`, and nothing else of it.
     pub fn new(executable: PathBuf, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let environment = environment.into_iter().filter(|(name, _)| is_passed_on(name)).collect();
-        Self { executable, environment }
+        let (mut needed, mut desktop) = (Variables::new(), Variables::new());
+        for (name, value) in environment {
+            if is_passed_on(&name) {
+                needed.push((name.clone(), value.clone()));
+            }
+            if is_harmless(&name) {
+                desktop.push((name, value));
+            }
+        }
+        Self { executable, environment: needed, desktop }
     }
 
     /// A helper, not started yet: `executable subcommand`, with nothing but its environment set.
     pub(super) fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.executable);
         command.arg(subcommand).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// A helper that opens a browser, not started yet: nothing of ours is in its environment.
+    pub(super) fn browser_command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(&self.executable);
+        command.arg(subcommand).env_clear().envs(self.desktop.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// A helper that logs in, not started yet: it needs what a refresh needs, and a browser.
+    pub(super) fn login_command(&self, subcommand: &str) -> Command {
+        let mut command = self.browser_command(subcommand);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -88,9 +120,38 @@ fn is_passed_on(name: &OsStr) -> bool {
     PLAIN.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether the browser's helper, and with it the browser, gets the variable.
+fn is_harmless(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    let name = name.to_ascii_uppercase();
+    let is_secret = SECRET_WORDS.iter().any(|word| name.contains(word)) && name != ACTIVATION_TOKEN;
+    !name.starts_with("MCP_FRONT_") && !is_secret
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// C06: neither our own variables nor anybody's secrets reach a browser.
+    #[test]
+    fn a_browser_gets_its_desktop_and_no_secret() {
+        for (name, passed_on) in [
+            ("DISPLAY", true),
+            ("WAYLAND_DISPLAY", true),
+            ("BROWSER", true),
+            ("XDG_ACTIVATION_TOKEN", true),
+            ("DBUS_SESSION_BUS_ADDRESS", true),
+            ("MCP_FRONT_ENCRYPTION_KEY", false),
+            ("MCP_FRONT_HOME", false),
+            ("AWS_SECRET_ACCESS_KEY", false),
+            ("github_token", false),
+            ("ANTHROPIC_API_KEY", false),
+        ] {
+            assert_eq!(is_harmless(OsStr::new(name)), passed_on, "{name}");
+        }
+    }
 
     /// C06: a child's environment holds what it needs, and no secret that is not its own.
     #[test]
