@@ -89,7 +89,11 @@ pub async fn open(helper: Command, url: &Url) -> Result<(), BrowserError> {
 pub fn run_child() -> Result<(), BrowserError> {
     let failed = |reason: String| BrowserError::NotOpened { reason: printable(&reason) };
     let mut text = String::new();
-    io::stdin().lock().take(ADDRESS_LIMIT).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
+    io::stdin()
+        .lock()
+        .take(ADDRESS_LIMIT)
+        .read_to_string(&mut text)
+        .map_err(|error| failed(error.to_string()))?;
     let url = Url::parse(text.trim()).map_err(|error| failed(error.to_string()))?;
     check(&url)?;
     webbrowser::open(url.as_str()).map_err(|error| failed(error.to_string()))

@@ -202,15 +202,15 @@ pub(crate) mod secret {
 }
 
 /// As [`secret`], for an optional one.
-mod optional_secret {
+pub(crate) mod optional_secret {
     use super::*;
     use serde::{Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(value: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
         value.as_ref().map(ExposeSecret::expose_secret).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Secret>, D::Error> {
         Option::<String>::deserialize(deserializer).map(|value| value.map(Secret::from))

@@ -4,14 +4,12 @@
 //! lock makes it one over all processes. A failed one is not repeated for a while, and what a
 //! fresh login did not cure (a rejected token, missing scopes) is not tried twice.
 
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
 use super::failure::with_causes;
-use super::keeper::Keeper;
 use super::login::{self, Interaction, Scope, start_child};
 use crate::store::StoreKind;
 
@@ -59,13 +57,8 @@ impl AutomaticLogin {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the login running.
-    pub(super) async fn log_in(
-        &self,
-        keeper: &Keeper,
-        config: &login::Config,
-        cause: Cause,
-    ) -> Result<(), String> {
-        let mut ending = self.open(keeper, config, cause)?;
+    pub(super) async fn log_in(&self, config: &login::Config, cause: Cause) -> Result<(), String> {
+        let mut ending = self.open(config, cause)?;
         match tokio::time::timeout(PATIENCE, ending.wait_for(Option::is_some)).await {
             Ok(Ok(ending)) => match &*ending {
                 Some(Ok(())) => Ok(()),
@@ -77,12 +70,7 @@ impl AutomaticLogin {
         }
     }
 
-    fn open(
-        &self,
-        keeper: &Keeper,
-        config: &login::Config,
-        cause: Cause,
-    ) -> Result<watch::Receiver<Option<Ending>>, String> {
+    fn open(&self, config: &login::Config, cause: Cause) -> Result<watch::Receiver<Option<Ending>>, String> {
         let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(latest) = &history.latest {
             let pause = match &*latest.ending.borrow() {
@@ -104,10 +92,9 @@ impl AutomaticLogin {
             history.spent.push(cause.clone());
         }
         let config = adapted(config, cause);
-        let executable = keeper.config.children.executable().to_owned();
         let (ended, ending) = watch::channel(None);
         tokio::spawn(async move {
-            ended.send_replace(Some(run(&executable, &config).await));
+            ended.send_replace(Some(run(&config).await));
         });
         history.latest = Some(Latest { started: Instant::now(), ending: ending.clone() });
         Ok(ending)
@@ -115,9 +102,9 @@ impl AutomaticLogin {
 }
 
 /// Logs in, in a process of its own; in this one for the memory store, which no other can reach.
-async fn run(executable: &Path, config: &login::Config) -> Ending {
+async fn run(config: &login::Config) -> Ending {
     if config.store.kind != StoreKind::Memory {
-        return start_child(executable, config).await.map_err(|error| with_causes(&error));
+        return start_child(config).await.map_err(|error| with_causes(&error));
     }
     let (events, _) = mpsc::unbounded_channel();
     let (_nobody, pasted) = mpsc::channel(1);

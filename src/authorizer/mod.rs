@@ -158,7 +158,7 @@ impl Authorizer {
         let scopes = union(self.keeper.memory().scopes(), challenge.scope.as_deref());
         if let LoginPolicy::Allowed(config) = &self.keeper.config.login
             && !refused.answers_refusal()
-            && self.automatic.log_in(&self.keeper, config, Cause::StepUp(scopes.clone())).await.is_ok()
+            && self.automatic.log_in(config, Cause::StepUp(scopes.clone())).await.is_ok()
         {
             let outcome = resolve(&self.keeper, Refused::No).await;
             return outcome.map(Authorization::answering_refusal).map_err(|problem| self.error(problem));
@@ -181,7 +181,7 @@ impl Authorizer {
             Problem::Rejected => Cause::Rejected,
             Problem::Person(Person::SetToken) | Problem::Other(_) => return Err(self.error(problem)),
         };
-        match self.automatic.log_in(&self.keeper, config, cause).await {
+        match self.automatic.log_in(config, cause).await {
             Ok(()) => resolve(&self.keeper, refused).await.map_err(|problem| self.error(problem)),
             Err(note) => Err(self.noted(problem, &note)),
         }

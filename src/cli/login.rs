@@ -205,7 +205,11 @@ redirect URI:";
 fn redirect_shown(redirect: &Redirect) -> String {
     match redirect {
         Redirect::Uri(uri) => uri.to_string(),
-        Redirect::Port(port) => format!("http://127.0.0.1:{port}/callback"),
-        Redirect::Ephemeral => "http://127.0.0.1/callback (any port; --callback-port fixes one)".to_owned(),
+        Redirect::Port(port) | Redirect::Automatic { port: Some(port) } => {
+            format!("http://127.0.0.1:{port}/callback")
+        }
+        Redirect::Automatic { port: None } => {
+            "http://127.0.0.1/callback (any port; --callback-port fixes one)".to_owned()
+        }
     }
 }

@@ -2,13 +2,22 @@
 //!
 //! It asks nothing: there is a browser, and perhaps nobody at a terminal.
 
+use super::Context;
 use super::failure::Failure;
-use crate::authorizer::login;
+use crate::authorizer::Children;
+use crate::authorizer::login::{self, LoginChild};
+use crate::config::proxies;
 
 /// Takes a request from stdin and answers on stdout.
 ///
 /// # Errors
-/// Where stdin holds no request, or the login failed.
-pub(super) async fn run() -> Result<(), Failure> {
-    login::run_child().await.map_err(|error| Failure::Helper(error.into()))
+/// Where stdin holds no request. A login that fails is told on stdout.
+pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+    let child = LoginChild {
+        paths: context.settings.paths()?,
+        encryption_key: context.settings.encryption_key(),
+        http: proxies::http_config(&context.environment),
+        children: Children::new(super::executable()?, context.environment.iter()),
+    };
+    login::run_login_child(child).await.map_err(|error| Failure::Helper(error.into()))
 }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use super::failure::Failure;
+use crate::authorizer::Children;
 use crate::authorizer::login::{Config, Options, Redirect, Scope};
 use crate::config::service::Service;
 use crate::config::{ConfigError, proxies};
@@ -92,13 +93,13 @@ impl LoginFlags {
         context: &Context,
     ) -> Result<Config, Failure> {
         let store = service.store(&context.settings)?;
-        let browser = if self.no_browser { None } else { Some(super::executable()?) };
         Ok(Config {
             server: service.server.clone(),
             profile: service.profile.clone(),
             name: service.name.clone(),
             store: context.settings.store_config(store, context.settings.paths()?),
             http: proxies::http_config(&context.environment),
+            children: Children::new(super::executable()?, context.environment.iter()),
             options: Options {
                 client,
                 client_demanded: service.preset.is_some(),
@@ -106,7 +107,7 @@ impl LoginFlags {
                 pinned: pinned(service)?,
                 scope: self.scope(),
                 redirect: self.redirect(service),
-                browser,
+                browser: !self.no_browser,
                 ..Options::default()
             },
         })
@@ -123,11 +124,10 @@ impl LoginFlags {
     }
 
     fn redirect(&self, service: &Service) -> Redirect {
-        let port = self.callback_port.or(service.preset.map(|preset| preset.callback_port));
-        match (&self.redirect_uri, port) {
+        match (&self.redirect_uri, self.callback_port) {
             (Some(uri), _) => Redirect::Uri(uri.clone()),
             (None, Some(port)) => Redirect::Port(port),
-            (None, None) => Redirect::Ephemeral,
+            (None, None) => Redirect::Automatic { port: service.preset.map(|preset| preset.callback_port) },
         }
     }
 }

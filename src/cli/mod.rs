@@ -115,7 +115,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Bridge(arguments) => bridge::run(arguments, context).await,
         Command::Demo(arguments) => demo::run(arguments, context).await,
         Command::RefreshChild => refresh_child::run(context).await,
-        Command::LoginChild => login_child::run().await,
+        Command::LoginChild => login_child::run(context).await,
         Command::OpenBrowser => open_browser::run(),
         Command::Login(arguments) => until_interrupted(login::run(arguments, context)).await,
         Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, context)).await,

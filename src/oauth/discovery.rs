@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataSource, OAuthClientConfig,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
@@ -22,7 +23,7 @@ use crate::redact::printable;
 use crate::server_uri::{ServerUri, is_loopback};
 
 /// Authorization endpoints that are known beforehand, used only where discovery finds none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {
     /// The authorization endpoint.
     pub authorization_endpoint: Url,

@@ -8,13 +8,14 @@
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, Response};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::grant::cause;
 use super::transport::TIME_LIMIT;
 use super::{Discovery, OauthError};
-use crate::credential::{Client, ClientAuthentication, Registration};
+use crate::credential::{Client, ClientAuthentication, Registration, optional_secret};
 use crate::http as client;
 use crate::redact::{Secret, printable};
 
@@ -22,11 +23,12 @@ use crate::redact::{Secret, printable};
 const CLIENT_NAME: &str = "mcp-front";
 
 /// A client that was created by hand at the provider.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PreRegistered {
     /// `client_id`.
     pub id: String,
-    /// `client_secret` of a confidential client.
+    /// `client_secret` of a confidential client; it is serialised for a helper's stdin alone.
+    #[serde(with = "optional_secret", default)]
     pub secret: Option<Secret>,
     /// How it authenticates, where that is known beforehand.
     pub authentication: Option<ClientAuthentication>,
@@ -228,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_registered_method_wins_over_metadata() {
-        let table: &[(Value, Option<&[&str]>, Option<ClientAuthentication>)] = &[
+        type Row<'a> = (Value, Option<&'a [&'a str]>, Option<ClientAuthentication>);
+        let table: &[Row<'_>] = &[
             (json!({"client_id": "i"}), None, Some(Public)),
             (json!({"client_id": "i", "client_secret": ""}), None, Some(Public)),
             (json!({"client_id": "i", "client_secret": "s"}), None, Some(Basic)),

@@ -44,7 +44,7 @@ impl Transport {
         request: http::Request<Vec<u8>>,
         limit: Duration,
     ) -> Result<http::Response<Vec<u8>>, HttpError> {
-        if request.uri().to_string() == self.endpoint.as_str() {
+        if *request.uri() == *self.endpoint.as_str() {
             return self.probe(request, limit).await;
         }
         let well_known = request.uri().path().contains(RESOURCE_METADATA);

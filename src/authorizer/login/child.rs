@@ -1,18 +1,38 @@
-//! A login in a process of its own, so that it outlives the bridge that asked for it.
+//! A login in a process of its own, so that it outlives the bridge that asked for it: both ends of
+//! the pipe.
+//!
+//! The bridge sends one JSON line, which may hold a client secret, and reads one. A login that no
+//! browser could be opened for ends at once: nobody would ever see its address.
 
-use std::path::Path;
+use std::io::{self, BufRead, Read, Write};
+use std::process::Stdio;
 
-use super::Config;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+
+use super::{Config, Event, Interaction, Options, login};
+use crate::authorizer::Children;
+use crate::authorizer::failure::with_causes;
+use crate::authorizer::process::become_independent;
+use crate::http;
+use crate::paths::Paths;
+use crate::server_uri::ServerUri;
+use crate::store::index::Identity;
+use crate::store::{KeySource, StoreConfig};
+
+/// The hidden command.
+const SUBCOMMAND: &str = "login-child";
+/// The longest request or answer, in bytes.
+const LINE_LIMIT: u64 = 1024 * 1024;
 
 /// Why a login in a process of its own did not come about.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
-    /// The process did not start, or ended without an answer.
-    #[error("the login's process failed: {reason}")]
-    Process {
-        /// What happened.
-        reason: String,
-    },
+    /// The process did not start, ended without an answer, or got no request.
+    #[error("the login's process failed")]
+    Process(#[from] io::Error),
     /// The login itself failed.
     #[error("{reason}")]
     Login {
@@ -21,22 +41,137 @@ pub enum ChildError {
     },
 }
 
-/// Starts `executable login-child` in a session of its own and waits for its end. One browser tab
-/// over all processes: a second login of one service waits for the first.
+/// What the child is asked.
+#[derive(Serialize, Deserialize)]
+struct Request {
+    identity: Identity,
+    options: Options,
+}
+
+/// What the child answers: nothing where all went well, else the reason.
+#[derive(Serialize, Deserialize)]
+struct Reply {
+    failure: Option<String>,
+}
+
+/// What `mcp-front login-child` takes from its environment; the rest comes on its stdin.
+#[derive(Debug, Clone)]
+pub struct LoginChild {
+    /// Where things live.
+    pub paths: Paths,
+    /// The encrypted files' key, where the user gave one.
+    pub encryption_key: Option<KeySource>,
+    /// Where and as whom requests go out.
+    pub http: http::Config,
+    /// How helper processes are started.
+    pub children: Children,
+}
+
+/// Has a child log in, and waits for its end. One browser over all processes: a second login of
+/// one service waits for the first.
 ///
 /// # Errors
 /// [`ChildError`].
 ///
 /// # Cancel safety
 /// Dropping the future leaves the login running to its own deadline.
-pub async fn start_child(_executable: &Path, _config: &Config) -> Result<(), ChildError> {
-    todo!()
+pub async fn start_child(config: &Config) -> Result<(), ChildError> {
+    let identity = Identity {
+        name: config.name.clone(),
+        profile: config.profile.clone(),
+        url: config.server.as_url().clone(),
+        store: config.store.kind,
+    };
+    let request = Request { identity, options: Options { give_way: true, ..config.options.clone() } };
+    let command = Command::from(config.children.login_command(SUBCOMMAND));
+    match ask(command, &request).await?.failure {
+        None => Ok(()),
+        Some(reason) => Err(ChildError::Login { reason }),
+    }
 }
 
-/// The body of the hidden command `login-child`: request on stdin, answer on stdout.
+async fn ask(mut command: Command, request: &Request) -> io::Result<Reply> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    // Whoever outlives it reaps it.
+    tokio::spawn(async move { child.wait().await });
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    if let Some(mut stdin) = stdin {
+        stdin.write_all(&line).await?;
+    }
+    let mut answer = String::new();
+    if let Some(stdout) = stdout {
+        BufReader::new(stdout.take(LINE_LIMIT)).read_line(&mut answer).await?;
+    }
+    if answer.is_empty() {
+        return Err(io::Error::other("it ended without an answer"));
+    }
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// Runs the hidden command `login-child`: one request on stdin, one answer on stdout.
 ///
 /// # Errors
-/// Where stdin holds no request.
-pub async fn run_child() -> Result<(), ChildError> {
-    todo!()
+/// [`ChildError::Process`] where stdin holds no request, or signals cannot be taken over. A login
+/// that fails is told on stdout.
+///
+/// # Cancel safety
+/// None: it runs to its own deadline.
+pub async fn run_login_child(child: LoginChild) -> Result<(), ChildError> {
+    become_independent()?;
+    let mut line = String::new();
+    io::stdin().lock().take(LINE_LIMIT).read_line(&mut line)?;
+    let request: Request = serde_json::from_str(&line).map_err(io::Error::from)?;
+    let failure = log_in(&child.config(request)?).await.err();
+    let mut answer = serde_json::to_vec(&Reply { failure }).map_err(io::Error::from)?;
+    answer.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(&answer).and_then(|()| stdout.flush()) {
+        tracing::debug!(%error, "nobody waits for the answer");
+    }
+    Ok(())
+}
+
+impl LoginChild {
+    fn config(self, Request { identity, options }: Request) -> io::Result<Config> {
+        // Plain http was allowed or refused by whoever asks.
+        let server = ServerUri::parse(identity.url.as_str(), true).map_err(io::Error::other)?;
+        Ok(Config {
+            server,
+            profile: identity.profile,
+            name: identity.name,
+            store: StoreConfig {
+                kind: identity.store,
+                paths: self.paths,
+                encryption_key: self.encryption_key,
+            },
+            http: self.http,
+            children: self.children,
+            options,
+        })
+    }
+}
+
+/// Logs in, as long as the person can see it.
+async fn log_in(config: &Config) -> Result<(), String> {
+    if !config.options.browser {
+        return Err("a login by itself needs a browser".to_owned());
+    }
+    let (events, mut happening) = mpsc::unbounded_channel();
+    let (_paste, pasted) = mpsc::channel(1);
+    let login = login(config, Interaction { events, pasted });
+    tokio::pin!(login);
+    loop {
+        tokio::select! {
+            outcome = &mut login => return outcome.map(drop).map_err(|error| with_causes(&error)),
+            Some(event) = happening.recv() => match event {
+                Event::Authorize { browser: Some(Err(error)), .. } => return Err(error.to_string()),
+                Event::Authorize { listening: false, .. } => {
+                    return Err("the redirect URI leads to no place that this machine can hear".to_owned());
+                }
+                _ => {}
+            },
+        }
+    }
 }

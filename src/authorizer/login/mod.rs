@@ -1,13 +1,25 @@
 //! The login journey, from the first request to the stored credential.
+//!
+//! Is the stored login still good? Take the service's login lock, so that one browser is open for
+//! it over all processes. Ask the endpoint what it demands, discover, listen, register, and only
+//! then send the person to the authorization server. What comes back is checked, exchanged and
+//! saved under the refresh lock; until the new credential is stored and read back, the old one
+//! stands. Every step but the first and the last can be dropped without a trace.
 
+mod answer;
 mod child;
+mod journey;
+mod keep;
+mod probe;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use url::Url;
+
+use super::Children;
 
 use crate::browser::BrowserError;
 use crate::http;
@@ -19,7 +31,8 @@ use crate::store::index::IndexError;
 use crate::store::{StoreConfig, StoreError};
 use crate::web::WebError;
 
-pub use child::{ChildError, run_child, start_child};
+pub use child::{ChildError, LoginChild, run_login_child, start_child};
+pub use journey::login;
 
 /// How long a person may take in the browser, unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(300);
@@ -37,12 +50,15 @@ pub struct Config {
     pub store: StoreConfig,
     /// Where and as whom requests go out.
     pub http: http::Config,
+    /// How helper processes are started: for the browser, and for a refresh that proves a stored
+    /// login.
+    pub children: Children,
     /// What the user chose.
     pub options: Options,
 }
 
 /// What the user chose about a login.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Options {
     /// A client created by hand at the provider.
     pub client: Option<PreRegistered>,
@@ -58,10 +74,13 @@ pub struct Options {
     pub scope: Scope,
     /// Where the browser comes back to.
     pub redirect: Redirect,
-    /// Who opens the browser: this program's own executable; `None` only prints the address.
-    pub browser: Option<PathBuf>,
+    /// Whether to open a browser; otherwise the address is only told.
+    pub browser: bool,
     /// Log in even where the login is still good.
     pub force: bool,
+    /// Where another process's login ends without a result, end too rather than open a second
+    /// browser.
+    pub give_way: bool,
     /// How long to wait for the person.
     pub deadline: Duration,
 }
@@ -74,16 +93,18 @@ impl Default for Options {
             client_metadata_url: None,
             pinned: None,
             scope: Scope::Automatic,
-            redirect: Redirect::Ephemeral,
-            browser: None,
+            redirect: Redirect::Automatic { port: None },
+            browser: true,
             force: false,
+            give_way: false,
             deadline: DEADLINE,
         }
     }
 }
 
 /// Which scopes a login asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// The challenge's, else the protected resource's, else none.
     Automatic,
@@ -94,10 +115,15 @@ pub enum Scope {
 }
 
 /// Where the browser comes back to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Redirect {
-    /// `http://127.0.0.1:PORT/callback` on a free port.
-    Ephemeral,
+    /// The redirect URI of the stored client, where that was created by hand and is used again;
+    /// else `http://127.0.0.1:PORT/callback` on this port, or on a free one.
+    Automatic {
+        /// The port, where the provider wants a fixed one.
+        port: Option<u16>,
+    },
     /// `http://127.0.0.1:PORT/callback` on this port.
     Port(u16),
     /// This URI. Where it is not plain http on loopback, only a paste can bring the answer.
@@ -213,16 +239,4 @@ pub enum LoginError {
     /// Another process held the service's lock.
     #[error(transparent)]
     Lock(#[from] LockError),
-}
-
-/// Logs in to a service, or finds that it need not.
-///
-/// # Errors
-/// [`LoginError`]; what was stored before is then as it was.
-///
-/// # Cancel safety
-/// Dropping the future closes the listener at once and stores nothing, save where the credential
-/// is being written: that write is finished by its own thread.
-pub async fn login(_config: &Config, _interaction: Interaction) -> Result<Outcome, LoginError> {
-    todo!()
 }

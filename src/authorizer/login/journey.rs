@@ -1,0 +1,387 @@
+//! The steps of a login, in order.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use url::Url;
+
+use super::answer::{self, Answered, sentence};
+use super::keep::Home;
+use super::probe::{self, Demand};
+use super::{Config, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
+use crate::authorizer::decision::{Refused, Step, decide};
+use crate::authorizer::refresh_child::renew_in_child;
+use crate::authorizer::standing::Standing;
+use crate::browser;
+use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredential, Registration};
+use crate::http;
+use crate::lock::{LockError, Purpose, ServiceLock};
+use crate::oauth::{
+    Applicant, Discovery, OauthError, Pending, PreRegistered, Source, TokenResponse, discover, grant,
+    obtain_client,
+};
+use crate::redact::printable;
+use crate::server_uri::ServiceKey;
+use crate::store::index::{Identity, Index, IndexError};
+use crate::store::{Store, StoreKind};
+use crate::web::{CallbackListener, Page, WebError};
+
+/// The path of the callback, where the user names none.
+const CALLBACK_PATH: &str = "/callback";
+
+/// Logs in to a service, or finds that it need not.
+///
+/// # Errors
+/// [`LoginError`]; what was stored before is then as it was.
+///
+/// # Cancel safety
+/// Dropping the future closes the listener at once and stores nothing, save where the credential
+/// is being written: that write is finished by its own thread.
+pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome, LoginError> {
+    let deadline = Instant::now() + config.options.deadline;
+    let journey = Journey::new(config, interaction);
+    journey.check_name()?;
+    let stored = journey.home.load(config.options.force).await?;
+    if !config.options.force && journey.is_proven(stored.as_ref()).await {
+        // A proof may have refreshed it.
+        let stored = journey.home.load(false).await?;
+        return Ok(Outcome::StillGood(journey.summary(stored.as_ref())));
+    }
+    let Turn { _lock, waited } = journey.take_turn(deadline).await?;
+    let stored = match waited {
+        None => stored,
+        Some(waited) => {
+            let newer = journey.home.load(config.options.force).await?;
+            if generation(newer.as_ref()) != generation(stored.as_ref()) && journey.suits(newer.as_ref()) {
+                return Ok(Outcome::Adopted(journey.summary(newer.as_ref())));
+            }
+            if config.options.give_way {
+                return Err(LockError::Busy { what: "login", waited }.into());
+            }
+            newer
+        }
+    };
+    match journey.find_server().await? {
+        Some(discovery) => journey.log_in(discovery, stored.as_ref(), deadline).await,
+        None => Ok(Outcome::NotNeeded),
+    }
+}
+
+/// One login under way.
+struct Journey<'a> {
+    config: &'a Config,
+    home: Home,
+    http: http::Client,
+    interaction: Interaction,
+}
+
+/// The login lock, and how long another login kept it, if one did.
+struct Turn {
+    _lock: ServiceLock,
+    waited: Option<Duration>,
+}
+
+impl<'a> Journey<'a> {
+    fn new(config: &'a Config, interaction: Interaction) -> Self {
+        let Config { server, profile, name, store, .. } = config;
+        let identity = Identity {
+            name: name.clone(),
+            profile: profile.clone(),
+            url: server.as_url().clone(),
+            store: store.kind,
+        };
+        let home = Home {
+            paths: store.paths.clone(),
+            store: Store::open(store.clone()),
+            index: Index::open(store.paths.clone()),
+            key: ServiceKey::new(profile, server),
+            identity,
+        };
+        Self { config, home, http: http::Client::new(config.http.clone()), interaction }
+    }
+
+    fn options(&self) -> &'a Options {
+        &self.config.options
+    }
+
+    /// Nobody may be watching.
+    fn tell(&self, event: Event) {
+        let _ = self.interaction.events.send(event);
+    }
+
+    /// Finds out before the browser opens that the name belongs to another service.
+    fn check_name(&self) -> Result<(), IndexError> {
+        let Identity { name, profile, .. } = &self.home.identity;
+        match self.home.index.find(profile, name)? {
+            Some(entry) if entry.key != self.home.key && !entry.deleted => {
+                Err(IndexError::NameTaken { name: name.clone(), url: entry.identity.url.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a stored login is what the options ask for, as far as the record tells.
+    fn suits(&self, stored: Option<&Credential>) -> bool {
+        let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else { return false };
+        let client = self.options().client.as_ref();
+        let scopes = match &self.options().scope {
+            Scope::Exactly(scopes) => scopes.as_slice(),
+            Scope::Automatic | Scope::None => &[],
+        };
+        oauth.ended.is_none()
+            && client.is_none_or(|client| client.id == oauth.client.id)
+            && scopes.iter().all(|scope| oauth.scopes.contains(scope))
+    }
+
+    /// Whether a stored login is good: its token is fresh, or a refresh made it so just now.
+    async fn is_proven(&self, stored: Option<&Credential>) -> bool {
+        if !self.suits(stored) {
+            return false;
+        }
+        let view = stored.map(|credential| Standing::of(credential).view());
+        match decide(view.as_ref(), Refused::No, Timestamp::now()) {
+            Step::Use => true,
+            Step::Nothing | Step::Dead => false,
+            // A refresh in this process would not outlive Ctrl-C; the memory store has no other.
+            Step::Renew { usable } if self.home.identity.store == StoreKind::Memory => usable,
+            Step::Renew { .. } => {
+                let renewed =
+                    renew_in_child(&self.config.children, self.home.identity.clone(), Refused::No).await;
+                let view = renewed.ok().flatten().map(|standing| standing.view());
+                matches!(decide(view.as_ref(), Refused::No, Timestamp::now()), Step::Use)
+            }
+        }
+    }
+
+    /// Waits until no other process logs in to the service.
+    async fn take_turn(&self, deadline: Instant) -> Result<Turn, LockError> {
+        let (paths, key) = (&self.home.paths, &self.home.key);
+        if let Some(lock) = ServiceLock::try_acquire(paths, key, Purpose::Login)? {
+            return Ok(Turn { _lock: lock, waited: None });
+        }
+        self.tell(Event::WaitingForOtherLogin);
+        let begun = Instant::now();
+        let lock = ServiceLock::acquire(paths, key, Purpose::Login, deadline).await?;
+        Ok(Turn { _lock: lock, waited: Some(begun.elapsed()) })
+    }
+
+    /// Finds the authorization server; `None` where the service wants no login and offers none.
+    async fn find_server(&self) -> Result<Option<Discovery>, OauthError> {
+        let server = &self.config.server;
+        let demand = probe::ask(&self.http, server).await?;
+        let challenge = match &demand {
+            Demand::Login(challenge) | Demand::Unclear(challenge, _) => challenge.clone(),
+            Demand::Nothing => Default::default(),
+        };
+        let found = discover(&self.http, server, &challenge, self.options().pinned.as_ref()).await;
+        match (found, demand) {
+            (Ok(discovery), Demand::Login(_)) => Ok(Some(discovery)),
+            (Ok(discovery), _) if discovery.source == Source::Metadata => Ok(Some(discovery)),
+            // A service that answers without a login need not publish anything.
+            (_, Demand::Nothing) => Ok(None),
+            (Ok(_), Demand::Unclear(_, why)) => {
+                let what = server.as_url().host_str().unwrap_or("the service").to_owned();
+                Err(OauthError::Unreachable { what, source: why.into() })
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Sends the person to the authorization server and keeps what comes of it.
+    async fn log_in(
+        mut self,
+        discovery: Discovery,
+        stored: Option<&Credential>,
+        deadline: Instant,
+    ) -> Result<Outcome, LoginError> {
+        let scopes = match &self.options().scope {
+            Scope::Automatic => discovery.scopes.clone(),
+            Scope::None => Vec::new(),
+            Scope::Exactly(scopes) => scopes.clone(),
+        };
+        self.tell(Event::Discovered {
+            authorization_host: discovery.authorization_endpoint.host_str().unwrap_or_default().to_owned(),
+            issuer: discovery.issuer.as_deref().map(printable),
+            scopes: scopes.iter().map(|scope| printable(scope)).collect(),
+        });
+        let known = KnownClient::find(self.options(), stored, &discovery);
+        if self.options().client_demanded && known.pre_registered.is_none() {
+            return Err(OauthError::ClientRequired.into());
+        }
+        let (mut listener, redirect_uri) = self.listen(known.redirect_uri.as_ref())?;
+        let applicant = Applicant {
+            pre_registered: known.pre_registered,
+            metadata_document: known.metadata_document,
+            redirect_uri,
+        };
+        let client = obtain_client(&self.http, &discovery, &applicant, &scopes).await?;
+        let pending = Pending::new(discovery, client, scopes)?;
+        self.send_away(&pending, listener.is_some(), deadline).await;
+        let name = self.config.name.clone();
+        let answered = answer::wait(&pending, &mut listener, &mut self.interaction, &name, deadline).await;
+        let outcome = match answered {
+            Ok(Answered { code, visit }) => {
+                let outcome = self.finish(pending, code).await;
+                if let Some(visit) = visit {
+                    visit.answer(self.page(&outcome));
+                }
+                outcome
+            }
+            Err(error) => Err(error),
+        };
+        if let Some(listener) = listener {
+            listener.close().await;
+        }
+        outcome.map(Outcome::LoggedIn)
+    }
+
+    /// Listens for the callback, where one can come, and settles the redirect URI.
+    fn listen(&self, known: Option<&Url>) -> Result<(Option<CallbackListener>, Url), WebError> {
+        let local = |port| {
+            let text = format!("http://127.0.0.1:{port}{CALLBACK_PATH}");
+            Url::parse(&text).map_err(|error| WebError::Io(std::io::Error::other(error)))
+        };
+        let wanted = match (&self.options().redirect, known) {
+            (Redirect::Uri(uri), _) => uri.clone(),
+            (Redirect::Port(port), _) => local(*port)?,
+            (Redirect::Automatic { .. }, Some(known)) => known.clone(),
+            (Redirect::Automatic { port }, None) => local(port.unwrap_or(0))?,
+        };
+        if CallbackListener::serves(&wanted) {
+            let listener = CallbackListener::bind(&wanted)?;
+            let redirect_uri = listener.redirect_uri().clone();
+            return Ok((Some(listener), redirect_uri));
+        }
+        match wanted.scheme() {
+            "https" => Ok((None, wanted)),
+            _ => Err(WebError::NotLoopback { redirect_uri: wanted }),
+        }
+    }
+
+    /// Opens the browser, where one is asked for, and tells where to go.
+    async fn send_away(&self, pending: &Pending, listening: bool, deadline: Instant) {
+        let url = pending.authorization_url().clone();
+        let browser = match self.options().browser {
+            true => {
+                let helper = self.config.children.browser_command(browser::SUBCOMMAND);
+                Some(browser::open(helper, &url).await)
+            }
+            false => None,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
+        let until = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
+        let redirect_uri = pending.redirect_uri().clone();
+        self.tell(Event::Authorize { url, browser, redirect_uri, listening, until });
+    }
+
+    /// Exchanges the code and stores what it brings.
+    async fn finish(&self, pending: Pending, code: crate::oauth::Code) -> Result<Summary, LoginError> {
+        self.tell(Event::Exchanging);
+        let (binding, client) = (pending.binding().clone(), pending.client().clone());
+        let requested = pending.scopes().to_vec();
+        let response = grant::exchange(&self.http, pending, code).await?;
+        let now = Timestamp::now();
+        let TokenResponse { access_token, refresh_token, expires_at, refresh_token_expires_at, scopes } =
+            response;
+        let oauth = OauthCredential {
+            binding,
+            client,
+            scopes: scopes.unwrap_or(requested),
+            access_token: AccessToken { value: access_token, obtained_at: now, expires_at },
+            refresh_token_obtained_at: refresh_token.is_some().then_some(now),
+            refresh_token,
+            refresh_token_expires_at,
+            logged_in_at: now,
+            ended: None,
+        };
+        self.tell(Event::Saving { place: self.home.store.place() });
+        let summary = self.oauth_summary(&oauth);
+        self.home.keep(oauth).await?;
+        Ok(summary)
+    }
+
+    fn page(&self, outcome: &Result<Summary, LoginError>) -> Page {
+        let service = self.config.name.clone();
+        match outcome {
+            Ok(_) => Page::Success { service },
+            Err(error) => Page::Failure { service, reason: sentence(error) },
+        }
+    }
+
+    fn oauth_summary(&self, oauth: &OauthCredential) -> Summary {
+        Summary {
+            name: self.config.name.clone(),
+            issuer: oauth.binding.issuer.as_deref().map(printable),
+            scopes: oauth.scopes.iter().map(|scope| printable(scope)).collect(),
+            access_expires_at: oauth.access_token.expires_at,
+            renews: oauth.refresh_token.is_some(),
+            refresh_expires_at: oauth.refresh_token_expires_at,
+            place: self.home.store.place(),
+        }
+    }
+
+    /// The summary of a stored login; an empty one where somebody erased it a moment ago.
+    fn summary(&self, stored: Option<&Credential>) -> Summary {
+        match stored.map(|credential| &credential.kind) {
+            Some(Kind::Oauth(oauth)) => self.oauth_summary(oauth),
+            Some(Kind::Token(_)) | None => Summary {
+                name: self.config.name.clone(),
+                issuer: None,
+                scopes: Vec::new(),
+                access_expires_at: None,
+                renews: false,
+                refresh_expires_at: None,
+                place: self.home.store.place(),
+            },
+        }
+    }
+}
+
+fn generation(credential: Option<&Credential>) -> Option<&Generation> {
+    credential.map(|credential| &credential.generation)
+}
+
+/// What is known of the client before anybody registers: what the user named, else the stored
+/// login's, as long as the authorization server is the one that it belongs to.
+struct KnownClient {
+    pre_registered: Option<PreRegistered>,
+    metadata_document: Option<Url>,
+    /// The redirect URI that the stored client is registered with.
+    redirect_uri: Option<Url>,
+}
+
+impl KnownClient {
+    fn find(options: &Options, stored: Option<&Credential>, discovery: &Discovery) -> Self {
+        let named = Self {
+            pre_registered: options.client.clone(),
+            metadata_document: options.client_metadata_url.clone(),
+            redirect_uri: None,
+        };
+        let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else { return named };
+        let bound = &oauth.binding;
+        let is_same_server =
+            bound.issuer == discovery.issuer && bound.token_endpoint == discovery.token_endpoint;
+        if named.pre_registered.is_some() || !is_same_server {
+            return named;
+        }
+        let client = &oauth.client;
+        match client.registration {
+            Registration::PreRegistered => Self {
+                pre_registered: Some(PreRegistered {
+                    id: client.id.clone(),
+                    secret: client.secret.clone(),
+                    authentication: Some(client.authentication),
+                }),
+                redirect_uri: Url::parse(&client.redirect_uri).ok(),
+                ..named
+            },
+            Registration::MetadataDocument => Self {
+                metadata_document: named.metadata_document.or_else(|| Url::parse(&client.id).ok()),
+                ..named
+            },
+            Registration::Dynamic => named,
+        }
+    }
+}
