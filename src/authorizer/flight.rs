@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use super::authorization::Authorization;
 use super::decision::Refused;
 use super::error::AuthorizerError;
 use super::keeper::Keeper;
@@ -45,6 +46,14 @@ impl Flight {
         memory.flight = Some(flight.clone());
         flight
     }
+
+    /// Waits for its outcome.
+    async fn landed(&mut self) -> Outcome {
+        match self.done.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(Problem::Other(interrupted()))),
+            Err(_) => Err(Problem::Other(interrupted())),
+        }
+    }
 }
 
 /// What a request may carry, from memory or, where that does not know, from a slow operation.
@@ -55,26 +64,38 @@ pub(super) async fn resolve(keeper: &Arc<Keeper>, refused: Refused) -> Outcome {
     let asked = Instant::now();
     loop {
         let generation = keeper.generation();
-        let (mut flight, meanwhile) = {
+        let mut flight = {
             let mut memory = keeper.memory();
             match memory.recall(refused, generation.as_ref(), Now::read()) {
                 Recalled::Settled(outcome) => return outcome,
-                Recalled::Unknown { meanwhile } => (Flight::board(&mut memory, keeper, refused), meanwhile),
+                Recalled::Unknown { .. } => Flight::board(&mut memory, keeper, refused),
             }
         };
-        let patience = if meanwhile.is_some() { EARLY_PATIENCE } else { PATIENCE };
-        let waited = timeout_at(asked + patience, flight.done.wait_for(Option::is_some)).await;
-        let outcome = match waited {
-            Ok(Ok(outcome)) => outcome.clone(),
-            Ok(Err(_)) => Some(Err(Problem::Other(interrupted()))),
-            Err(_) => {
-                let busy = AuthorizerError::Busy { waited: asked.elapsed() };
-                return meanwhile.ok_or(Problem::Other(busy));
-            }
+        let early = timeout_at(asked + EARLY_PATIENCE, flight.landed()).await;
+        let outcome = match early {
+            Ok(outcome) => outcome,
+            Err(_) => match meanwhile(keeper, refused) {
+                Some(authorization) => return Ok(authorization),
+                None => match timeout_at(asked + PATIENCE, flight.landed()).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => {
+                        return Err(Problem::Other(AuthorizerError::Busy { waited: asked.elapsed() }));
+                    }
+                },
+            },
         };
-        if let Some(outcome) = outcome.filter(|_| flight.refused == refused) {
+        if flight.refused == refused {
             return outcome;
         }
+    }
+}
+
+/// What still does while the operation goes on: it has read the store by now, if it could.
+fn meanwhile(keeper: &Keeper, refused: Refused) -> Option<Authorization> {
+    let generation = keeper.generation();
+    match keeper.memory().recall(refused, generation.as_ref(), Now::read()) {
+        Recalled::Settled(outcome) => outcome.ok(),
+        Recalled::Unknown { meanwhile } => meanwhile,
     }
 }
 

@@ -55,7 +55,9 @@ pub async fn set_token(
     let token = StaticToken { value, set_at: Timestamp::now() };
     let mut credential =
         Credential { schema: SCHEMA, generation: Generation::draw()?, kind: Kind::Token(token) };
-    let (lock, replaced) = returned(store.erase(lock, Patience::Person).await)?;
+    let replaced = store.load(key, Patience::Person).await.is_ok_and(|record| record.is_some());
+    // An answer that a refresh left behind must not come back over the token.
+    let (lock, ()) = returned(store.clear_journal(lock, Patience::Person).await)?;
     let (lock, generation) = returned(store.save(lock, credential.clone(), Patience::Person).await)?;
     credential.generation = generation;
     index.repair(&lock, identity, &credential)?;

@@ -9,12 +9,14 @@ pub(crate) mod fetch;
 pub(crate) mod gate;
 pub(crate) mod home;
 pub(crate) mod http_server;
+pub(crate) mod kept_login;
 pub(crate) mod keychain;
 pub(crate) mod mcp_server;
 pub(crate) mod node;
 pub(crate) mod process;
 pub(crate) mod service;
 pub(crate) mod terminal;
+pub(crate) mod token_endpoint;
 
 use std::time::Duration;
 

@@ -1,0 +1,292 @@
+//! The keeper of a login, with the real stores, the real helper process and a scripted token
+//! endpoint: what a request carries, what a refresh costs, and what a refusal leads to.
+
+use futures_util::future::join_all;
+use mcp_front::authorizer::{Authorization, AuthorizerError};
+use mcp_front::challenge::Challenge;
+use mcp_front::credential::{Kind, StaticToken};
+use mcp_front::redact::Secret;
+use mcp_front::store::StoreKind::{File, Memory};
+use mcp_front::store::index::State;
+use serde_json::json;
+
+use crate::support::http_server::Reply;
+use crate::support::kept_login::{KeptLogin, carried, credential, run};
+use crate::support::token_endpoint::Turn;
+
+fn challenge() -> Challenge {
+    Challenge::default()
+}
+
+fn login_required(outcome: Result<Authorization, AuthorizerError>) -> (String, String) {
+    match outcome {
+        Err(AuthorizerError::LoginRequired { reason, command }) => (reason, command),
+        other => panic!("no login is required: {other:?}"),
+    }
+}
+
+/// F02: many requests of one process at expiry.
+#[test]
+fn requests_at_expiry_share_one_refresh() {
+    run(async {
+        for kind in [Memory, File] {
+            let kept = KeptLogin::new(kind, -10).await;
+            let authorizer = kept.authorizer();
+            let outcomes = join_all((0..20).map(|_| authorizer.authorize())).await;
+            for outcome in outcomes {
+                assert_eq!(carried(&outcome.unwrap()), "canary-access-1");
+            }
+            assert_eq!(kept.endpoint.requests(), 1);
+            assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
+            assert!(kept.entry().last_refresh_at.is_some());
+        }
+    });
+}
+
+/// F01, F13: many processes at once; each authorizer here starts helpers and locks of its own.
+#[test]
+fn processes_at_expiry_share_one_refresh() {
+    run(async {
+        let kept = KeptLogin::new(File, -10).await;
+        let authorizers: Vec<_> = (0..8).map(|_| kept.authorizer()).collect();
+        let outcomes = join_all(authorizers.iter().map(|authorizer| authorizer.authorize())).await;
+        for outcome in outcomes {
+            assert_eq!(carried(&outcome.unwrap()), "canary-access-1");
+        }
+        assert_eq!(kept.endpoint.requests(), 1);
+        assert!(kept.endpoint.is_alive());
+    });
+}
+
+/// A good token is used as it is, one near its end is renewed, by whoever comes first.
+#[test]
+fn a_token_is_renewed_before_its_end() {
+    run(async {
+        for (left, token, requests) in [(3000, "canary-access-0", 0), (200, "canary-access-1", 1)] {
+            let kept = KeptLogin::new(Memory, left).await;
+            let authorizer = kept.authorizer();
+            for _ in 0..3 {
+                assert_eq!(carried(&authorizer.authorize().await.unwrap()), token);
+            }
+            assert_eq!(kept.endpoint.requests(), requests);
+        }
+    });
+}
+
+/// A refused token is renewed once; those who were refused with it adopt the new one, in this
+/// process and in others. H14: a fresh one that is refused is reported, without a loop.
+#[test]
+fn a_refused_token_is_renewed_once() {
+    run(async {
+        let kept = KeptLogin::new(File, 3000).await;
+        let (one, other) = (kept.authorizer(), kept.authorizer());
+        let (first, second) = (one.authorize().await.unwrap(), other.authorize().await.unwrap());
+        let challenge = challenge();
+        let (a, b, c) = tokio::join!(
+            one.refused(&first, &challenge),
+            one.refused(&first, &challenge),
+            other.refused(&second, &challenge),
+        );
+        let renewed = a.unwrap();
+        for authorization in [&renewed, &b.unwrap(), &c.unwrap()] {
+            assert_eq!(carried(authorization), "canary-access-1");
+        }
+        assert_eq!(kept.endpoint.requests(), 1);
+
+        let rejected = one.refused(&renewed, &challenge).await.unwrap_err();
+        assert!(matches!(rejected, AuthorizerError::Rejected { .. }), "{rejected}");
+        assert!(rejected.to_string().contains("login service --force"), "{rejected}");
+        for _ in 0..5 {
+            let next = one.authorize().await.unwrap();
+            assert!(matches!(one.refused(&next, &challenge).await, Err(AuthorizerError::Rejected { .. })));
+        }
+        assert_eq!(kept.endpoint.requests(), 1);
+    });
+}
+
+/// H18: what the server ended costs one token request, until somebody logs in again.
+#[test]
+fn an_ended_login_costs_one_request() {
+    run(async {
+        for kind in [Memory, File] {
+            let kept = KeptLogin::new(kind, -10).await;
+            kept.endpoint.revoke();
+            let authorizer = kept.authorizer();
+            for _ in 0..1000 {
+                let (reason, command) = login_required(authorizer.authorize().await);
+                assert!(reason.contains("invalid_grant"), "{reason}");
+                assert!(command.ends_with("mcp-front login service"), "{command}");
+            }
+            login_required(kept.authorizer().authorize().await);
+            assert_eq!(kept.endpoint.requests(), 1);
+            assert!(matches!(kept.entry().state, State::LoginRequired { .. }));
+            assert_eq!(kept.stored_refresh_token().await, "canary-refresh-0", "it is kept");
+
+            kept.save(kept.oauth(3000)).await;
+            assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
+        }
+    });
+}
+
+/// H16: a refused client is told apart from a refused grant.
+#[test]
+fn a_refused_client_is_told_apart() {
+    run(async {
+        let kept = KeptLogin::new(Memory, -10).await;
+        kept.endpoint.next(Turn::Answer(Reply::json(401, r#"{"error":"invalid_client"}"#)));
+        let (reason, _) = login_required(kept.authorizer().authorize().await);
+        assert!(reason.contains("OAuth client"), "{reason}");
+        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-0");
+    });
+}
+
+/// H03, H04: without a verdict the login is kept, requests get a prompt error, and no storm follows.
+#[test]
+fn a_server_without_a_verdict_is_left_alone() {
+    run(async {
+        let kept = KeptLogin::new(Memory, -10).await;
+        let busy = Reply::json(429, "{}").header("Retry-After", "120");
+        kept.endpoint.next(Turn::Answer(busy));
+        let authorizer = kept.authorizer();
+        for _ in 0..50 {
+            match authorizer.authorize().await {
+                Err(error @ AuthorizerError::Unavailable { .. }) => {
+                    let wait = error.data()["retryAfterSeconds"].as_u64().unwrap();
+                    assert!((100..=120).contains(&wait), "{wait}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(kept.endpoint.requests(), 1);
+        assert_eq!(kept.entry().last_error.unwrap().code, "rate_limited");
+        assert_eq!(kept.entry().state, State::Valid);
+    });
+}
+
+/// An early renewal that fails costs nothing: the token at hand is still good.
+#[test]
+fn a_good_token_outlives_a_failing_renewal() {
+    run(async {
+        let kept = KeptLogin::new(Memory, 200).await;
+        for _ in 0..2 {
+            kept.endpoint.next(Turn::Answer(Reply::html(503, "<html>down</html>")));
+        }
+        let authorizer = kept.authorizer();
+        for _ in 0..5 {
+            assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
+        }
+        assert_eq!(kept.endpoint.requests(), 2, "one attempt, repeated once");
+    });
+}
+
+/// H01, H02: a lost answer is asked for again at once; without a grace the server's verdict stands.
+#[test]
+fn a_lost_answer_is_asked_for_again() {
+    run(async {
+        let lenient = KeptLogin::new(Memory, -10).await;
+        lenient.endpoint.be_lenient();
+        lenient.endpoint.next(Turn::Lose);
+        assert_eq!(carried(&lenient.authorizer().authorize().await.unwrap()), "canary-access-1");
+        assert_eq!(lenient.stored_refresh_token().await, "canary-refresh-1");
+
+        let strict = KeptLogin::new(Memory, -10).await;
+        strict.endpoint.next(Turn::Lose);
+        let (reason, _) = login_required(strict.authorizer().authorize().await);
+        assert!(reason.contains("cut off"), "{reason}");
+        assert_eq!(strict.endpoint.requests(), 2);
+        assert_eq!(strict.stored_refresh_token().await, "canary-refresh-0");
+    });
+}
+
+/// H06, H13: what an answer omits stays; a narrowed scope is recorded.
+#[test]
+fn what_an_answer_omits_stays() {
+    run(async {
+        let kept = KeptLogin::new(Memory, -10).await;
+        kept.endpoint.next(Turn::Change(json!({"refresh_token": null, "scope": "less"})));
+        kept.authorizer().authorize().await.unwrap();
+        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-0");
+        assert_eq!(kept.entry().scopes, ["less"]);
+    });
+}
+
+/// Nothing stored, nothing demanded: bare. A 401 makes it a required login, and a login that is
+/// made elsewhere is noticed by the next request.
+#[test]
+fn requests_go_out_bare_until_a_login_is_demanded() {
+    run(async {
+        let kept = KeptLogin::empty(File);
+        let authorizer = kept.authorizer();
+        let bare = authorizer.authorize().await.unwrap();
+        assert!(bare.is_bare());
+        let (_, command) = login_required(authorizer.refused(&bare, &challenge()).await);
+        assert!(command.starts_with('/') && command.ends_with(" login service"), "{command}");
+        login_required(authorizer.authorize().await);
+        kept.save(kept.oauth(3000)).await;
+        assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
+    });
+}
+
+/// B11: a static token is sent as it is, is never deleted, and its refusal names the command.
+#[test]
+fn a_static_token_is_never_touched() {
+    run(async {
+        let kept = KeptLogin::empty(File);
+        let value = Secret::from("canary-static".to_owned());
+        let token = StaticToken { value, set_at: jiff::Timestamp::now() };
+        kept.save(credential(Kind::Token(token))).await;
+        let authorizer = kept.authorizer();
+        let authorization = authorizer.authorize().await.unwrap();
+        assert_eq!(carried(&authorization), "canary-static");
+        let (_, command) = login_required(authorizer.refused(&authorization, &challenge()).await);
+        assert!(command.ends_with("tokens set service"), "{command}");
+        assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-static");
+        assert!(kept.record().await.is_some());
+    });
+}
+
+/// H15: missing scopes are not refreshed for; the command asks for the union.
+#[test]
+fn missing_scopes_name_the_command() {
+    run(async {
+        let kept = KeptLogin::new(Memory, 3000).await;
+        let authorizer = kept.authorizer();
+        let authorization = authorizer.authorize().await.unwrap();
+        let wanted = Challenge { scope: Some("read write $(reboot)".to_owned()), ..challenge() };
+        for _ in 0..3 {
+            let error = authorizer.step_up(&authorization, &wanted).await.unwrap_err();
+            let AuthorizerError::InsufficientScope { scopes, command } = error else {
+                panic!("{error:?}");
+            };
+            assert_eq!(scopes, ["read", "write", "$(reboot)"]);
+            assert!(command.ends_with("--force --scope read --scope write --scope '$(reboot)'"), "{command}");
+        }
+        assert_eq!(kept.endpoint.requests(), 0);
+    });
+}
+
+/// G09: a damaged record is an error that names it and the way out, and stays as it is; a token
+/// in memory goes on being used.
+#[test]
+fn a_damaged_record_is_named_and_left_alone() {
+    run(async {
+        let kept = KeptLogin::new(File, 3000).await;
+        let authorizer = kept.authorizer();
+        authorizer.authorize().await.unwrap();
+        let records: Vec<_> = std::fs::read_dir(kept.paths.credentials())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file())
+            .collect();
+        for record in &records {
+            std::fs::write(record, b"{\"cut").unwrap();
+        }
+        let error = kept.authorizer().authorize().await.unwrap_err();
+        assert_eq!(error.data()["reason"], "credential_store", "{error}");
+        assert!(error.message().contains("tokens delete"), "{error}");
+        assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
+        for record in &records {
+            assert_eq!(std::fs::read(record).unwrap(), b"{\"cut");
+        }
+    });
+}

@@ -1,0 +1,194 @@
+//! A stored login without the journey that leads to it: the record is written as a login would
+//! write it, and authorizers of this process keep it, with the real binary as their helper.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use mcp_front::authorizer::{Authorization, Authorizer, Children, Config, LoginPolicy};
+use mcp_front::credential::{
+    AccessToken, Binding, Client, ClientAuthentication, Credential, Generation, Kind, OauthCredential,
+    Registration, SCHEMA,
+};
+use mcp_front::http;
+use mcp_front::lock::{Purpose, ServiceLock};
+use mcp_front::paths::Paths;
+use mcp_front::redact::Secret;
+use mcp_front::server_uri::{ServerUri, ServiceKey};
+use mcp_front::store::index::{Entry, Identity, Index};
+use mcp_front::store::{JournalEntry, Patience, Store, StoreConfig, StoreKind};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::home::BINARY;
+use super::token_endpoint::TokenEndpoint;
+
+/// The service's address; nothing in these tests connects to it.
+const SERVER: &str = "https://mcp.example/mcp";
+
+/// A home with one login in it, and the token endpoint that it is bound to.
+pub(crate) struct KeptLogin {
+    pub(crate) endpoint: TokenEndpoint,
+    pub(crate) key: ServiceKey,
+    pub(crate) store: Store,
+    pub(crate) index: Index,
+    pub(crate) paths: Paths,
+    pub(crate) home: TempDir,
+    kind: StoreKind,
+}
+
+impl KeptLogin {
+    /// A login in the given store whose access token has `left` seconds of an hour left.
+    pub(crate) async fn new(kind: StoreKind, left: i64) -> Self {
+        let kept = Self::empty(kind);
+        kept.save(kept.oauth(left)).await;
+        kept
+    }
+
+    /// A home without a login.
+    pub(crate) fn empty(kind: StoreKind) -> Self {
+        let home = tempfile::Builder::new().prefix("mcp-front-test-").tempdir().expect("a directory");
+        let paths = Paths::resolve(Some(home.path())).expect("an absolute path");
+        let server = ServerUri::parse(SERVER, false).expect("a URL");
+        Self {
+            endpoint: TokenEndpoint::start(),
+            key: ServiceKey::new("default", &server),
+            store: Store::open(StoreConfig { kind, paths: paths.clone(), encryption_key: None }),
+            index: Index::open(paths.clone()),
+            paths,
+            home,
+            kind,
+        }
+    }
+
+    /// A process's authorizer.
+    pub(crate) fn authorizer(&self) -> Authorizer {
+        let environment = [
+            ("HOME", self.home.path().as_os_str().to_owned()),
+            ("MCP_FRONT_HOME", self.home.path().as_os_str().to_owned()),
+            ("CANARY_OF_THE_HOST", "canary-environment".into()),
+        ];
+        Authorizer::new(Config {
+            server: ServerUri::parse(SERVER, false).expect("a URL"),
+            profile: "default".to_owned(),
+            name: Some("service".to_owned()),
+            store: StoreConfig { kind: self.kind, paths: self.paths.clone(), encryption_key: None },
+            login: LoginPolicy::Never,
+            children: Children::new(
+                PathBuf::from(BINARY),
+                environment.map(|(name, value)| (name.into(), value)),
+            ),
+            http: http::Client::new(http::Config::default()),
+        })
+    }
+
+    /// A login as the endpoint knows it.
+    pub(crate) fn oauth(&self, left: i64) -> Credential {
+        let expires_at = Timestamp::now() + SignedDuration::from_secs(left);
+        let obtained_at = expires_at - SignedDuration::from_hours(1);
+        let oauth = OauthCredential {
+            binding: Binding {
+                issuer: None,
+                token_endpoint: self.endpoint.url().parse().expect("a URL"),
+                revocation_endpoint: None,
+                resource: Some(SERVER.to_owned()),
+            },
+            client: Client {
+                id: "client".to_owned(),
+                secret: None,
+                authentication: ClientAuthentication::None,
+                registration: Registration::Dynamic,
+                redirect_uri: "http://127.0.0.1/callback".to_owned(),
+            },
+            scopes: vec!["read".to_owned()],
+            access_token: AccessToken {
+                value: Secret::from(self.endpoint.access_token()),
+                obtained_at,
+                expires_at: Some(expires_at),
+            },
+            refresh_token: Some(Secret::from(self.endpoint.refresh_token())),
+            refresh_token_obtained_at: Some(obtained_at),
+            refresh_token_expires_at: None,
+            logged_in_at: obtained_at,
+            ended: None,
+        };
+        credential(Kind::Oauth(Box::new(oauth)))
+    }
+
+    /// Saves a record and its index entry, as a login does.
+    pub(crate) async fn save(&self, credential: Credential) -> Generation {
+        let (lock, generation) =
+            self.store.save(self.lock().await, credential.clone(), Patience::Person).await;
+        let generation = generation.expect("the store takes it");
+        let credential = Credential { generation: generation.clone(), ..credential };
+        self.index
+            .repair(&lock.expect("the lock comes back"), self.identity(), &credential)
+            .expect("an entry");
+        generation
+    }
+
+    /// Leaves a journal entry behind, as a process that was killed does.
+    pub(crate) async fn leave_journal(&self, entry: JournalEntry) {
+        let written = self.store.write_journal(self.lock().await, entry, Patience::Person).await;
+        written.1.expect("the store takes it");
+    }
+
+    /// What the journal holds.
+    pub(crate) async fn journal(&self) -> Option<JournalEntry> {
+        self.store.journal(&self.lock().await, Patience::Person).await.expect("a readable journal")
+    }
+
+    /// The stored login.
+    pub(crate) async fn record(&self) -> Option<Credential> {
+        self.store.load(&self.key, Patience::Person).await.expect("a readable record")
+    }
+
+    /// The refresh token in the stored login.
+    pub(crate) async fn stored_refresh_token(&self) -> String {
+        use mcp_front::redact::ExposeSecret as _;
+        match self.record().await.expect("a record").kind {
+            Kind::Oauth(oauth) => oauth.refresh_token.expect("a refresh token").expose_secret().to_owned(),
+            Kind::Token(_) => panic!("a static token is stored"),
+        }
+    }
+
+    /// The index's entry.
+    pub(crate) fn entry(&self) -> Entry {
+        self.index.get(&self.key).expect("a readable entry").expect("an entry")
+    }
+
+    /// The service's lock, as soon as nobody else has it.
+    pub(crate) async fn lock(&self) -> ServiceLock {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        ServiceLock::acquire(&self.paths, &self.key, Purpose::Refresh, deadline).await.expect("the lock")
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            name: "service".to_owned(),
+            profile: "default".to_owned(),
+            url: SERVER.parse().expect("a URL"),
+            store: self.kind,
+        }
+    }
+}
+
+/// A record of its own generation.
+pub(crate) fn credential(kind: Kind) -> Credential {
+    Credential { schema: SCHEMA, generation: Generation::draw().expect("entropy"), kind }
+}
+
+/// The token that a request carries; empty for a bare one.
+pub(crate) fn carried(authorization: &Authorization) -> String {
+    let mut headers = ::http::HeaderMap::new();
+    authorization.apply(&mut headers);
+    let value = headers.get("authorization").map(|value| value.to_str().expect("text").to_owned());
+    value.unwrap_or_default().trim_start_matches("Bearer ").to_owned()
+}
+
+/// Runs a test on a runtime like the bridge's.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    // Whoever comes second finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test);
+}
