@@ -30,11 +30,11 @@ Environment:
 #[command(name = "mcp-front", bin_name = "mcp-front", version, after_help = EXAMPLES)]
 #[command(max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true)]
-pub(super) struct Arguments {
+pub(super) struct Arguments<C: Subcommand = Called> {
     #[command(flatten)]
     pub(super) global: Global,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: C,
 }
 
 /// The flags that every command takes.
@@ -62,13 +62,27 @@ pub(super) struct Global {
     color: Option<Color>,
 }
 
-/// What to do.
+/// What this process is called for.
+#[derive(Debug, Subcommand)]
+pub(super) enum Called {
+    #[command(flatten)]
+    Command(Box<Command>),
+    #[command(flatten)]
+    Helper(Helper),
+}
+
+/// What a person calls.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Login(login::Arguments),
     Bridge(bridge::Arguments),
     Tokens(tokens::Arguments),
     Demo(demo::Arguments),
+}
+
+/// What this program calls itself for.
+#[derive(Debug, Subcommand)]
+pub(super) enum Helper {
     /// Log in for a bridge: a request on stdin, the outcome on stdout
     #[command(hide = true)]
     LoginChild,
@@ -117,4 +131,38 @@ impl Global {
 fn store_kind() -> impl TypedValueParser<Value = StoreKind> {
     PossibleValuesParser::new(["keyring", "file", "memory"])
         .try_map(|text| text.parse::<StoreKind>().map_err(|error| error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::CommandFactory;
+    use clap_complete::Shell;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_holds_together() {
+        Arguments::<Called>::command().debug_assert();
+    }
+
+    /// `MCP_FRONT_WRITE_COMPLETIONS=1 cargo test completions` writes the files anew.
+    #[test]
+    fn completions_are_those_of_this_command_line() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
+        for (shell, name) in
+            [(Shell::Bash, "mcp-front.bash"), (Shell::Zsh, "_mcp-front"), (Shell::Fish, "mcp-front.fish")]
+        {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::<Command>::command(), "mcp-front", &mut script);
+            let (path, script) = (directory.join(name), String::from_utf8(script).unwrap());
+            if std::env::var_os("MCP_FRONT_WRITE_COMPLETIONS").is_some() {
+                std::fs::create_dir_all(&directory).unwrap();
+                std::fs::write(&path, &script).unwrap();
+            }
+            let current = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(current == script, "{} is out of date", path.display());
+        }
+    }
 }

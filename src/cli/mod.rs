@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::{ColorChoice as ClapColor, CommandFactory, FromArgMatches};
 
 use crate::config::{self, ColorChoice, Environment, Settings};
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Called, Command, Helper};
 use failure::Failure;
 use terminal::{InputError, Terminal};
 
@@ -65,7 +65,7 @@ fn parse(environment: &Environment) -> Result<Arguments, clap::Error> {
         ColorChoice::Always => ClapColor::Always,
         ColorChoice::Never => ClapColor::Never,
     };
-    Arguments::from_arg_matches(&Arguments::command().color(color).try_get_matches_from(words)?)
+    Arguments::from_arg_matches(&Arguments::<Called>::command().color(color).try_get_matches_from(words)?)
 }
 
 /// `--color`, looked for before anything is parsed, for help and usage errors are coloured too.
@@ -109,14 +109,17 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-async fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
+async fn dispatch(called: Called, context: &Context) -> Result<(), Failure> {
+    let command = match called {
+        Called::Command(command) => *command,
+        Called::Helper(Helper::RefreshChild) => return refresh_child::run(context).await,
+        Called::Helper(Helper::LoginChild) => return login_child::run(context).await,
+        Called::Helper(Helper::OpenBrowser) => return open_browser::run(),
+    };
     match command {
         // These mind their signals themselves: they have something to finish first.
         Command::Bridge(arguments) => bridge::run(arguments, context).await,
         Command::Demo(arguments) => demo::run(arguments, context).await,
-        Command::RefreshChild => refresh_child::run(context).await,
-        Command::LoginChild => login_child::run(context).await,
-        Command::OpenBrowser => open_browser::run(),
         Command::Login(arguments) => until_interrupted(login::run(arguments, context)).await,
         Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, context)).await,
     }

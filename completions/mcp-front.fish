@@ -1,0 +1,160 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_mcp_front_global_optspecs
+    string join \n profile= store= no-input v/verbose log-format= color= h/help V/version
+end
+
+function __fish_mcp_front_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_mcp_front_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_mcp_front_using_subcommand
+    set -l cmd (__fish_mcp_front_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -s V -l version -d 'Print version'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "login" -d 'Log in to a hosted MCP server in the browser, and store the login'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "bridge" -d 'Serve a hosted MCP server on stdin and stdout; an MCP host starts this'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "tokens" -d 'List, set and delete what is stored'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "demo" -d 'Show login, bridge and renewal against a server inside this binary'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l name -d 'Keep the service under this name [default: from the URL\'s host]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-id -d 'Id of an OAuth client that was created at the provider' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-secret-file -d 'File that holds this client\'s secret' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-metadata-url -d 'https URL of a client ID metadata document, for servers that take one' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l scope -d 'Ask for this scope; repeat for more [default: what the server names]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l redirect-uri -d 'Redirect URI as it was registered at the provider' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l callback-port -d 'Port of the callback on this machine [default: any free one]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l force -d 'Log in anew, even where the login is still good'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-secret-stdin -d 'Read the client secret from stdin'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l no-scope -d 'Ask for no scope at all'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l no-browser -d 'Print the authorization URL instead of opening a browser'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l allow-http -d 'Allow plain http beyond this machine: tokens travel unencrypted'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l header -d 'Add a header to each request; `${NAME}` in the value is read from the environment' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l header-file -d 'Read such headers from a file, one a line, `#` for comments' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l name -d 'Keep the service under this name [default: from the URL\'s host]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-id -d 'Id of an OAuth client that was created at the provider' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-secret-file -d 'File that holds this client\'s secret' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-metadata-url -d 'https URL of a client ID metadata document, for servers that take one' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l scope -d 'Ask for this scope; repeat for more [default: what the server names]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l redirect-uri -d 'Redirect URI as it was registered at the provider' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l callback-port -d 'Port of the callback on this machine [default: any free one]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l login -d 'Open the browser where a login is required'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-scope -d 'Ask for no scope at all'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-browser -d 'Print the authorization URL instead of opening a browser'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l allow-http -d 'Allow plain http beyond this machine: tokens travel unencrypted'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -f -a "list" -d 'List what is stored and its state, never a value'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -f -a "set" -d 'Store a static API token'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -f -a "delete" -d 'Delete what is stored for a service'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -l json -d 'Print JSON, with times in RFC 3339 UTC'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l name -d 'Keep the service under this name [default: from the URL\'s host]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l allow-http -d 'Allow plain http beyond this machine: the token travels unencrypted'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -s y -l yes -d 'Do not ask'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l browser -d 'Open the consent page in a browser instead of following it'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -s h -l help -d 'Print help'
