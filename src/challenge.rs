@@ -7,6 +7,7 @@
 
 use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
+use serde::{Deserialize, Serialize};
 
 /// The longest header that is read, in bytes.
 const HEADER_LIMIT: usize = 16 * 1024;
@@ -14,7 +15,7 @@ const HEADER_LIMIT: usize = 16 * 1024;
 const COUNT_LIMIT: usize = 32;
 
 /// What a server asked for when it refused a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
     /// The whole `Bearer` challenge as it was sent, without a scheme that is not `Bearer`.
     pub raw: Option<String>,

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::failure::with_causes;
 use super::login::{self, Interaction, Scope, start_child};
+use crate::challenge::Challenge;
 use crate::store::StoreKind;
 
 /// How long a request waits for the person: its host wants an answer within 25 s.
@@ -52,13 +53,19 @@ struct Latest {
 }
 
 impl AutomaticLogin {
-    /// Starts a login or joins the one that is open, and waits a while for its end. The error is a
+    /// Starts a login or joins the one that is open, and waits a while for its end. `challenge` is
+    /// what the service said when it refused the request that makes it necessary. The error is a
     /// clause to append to the reason of the error that the request gets.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the login running.
-    pub(super) async fn log_in(&self, config: &login::Config, cause: Cause) -> Result<(), String> {
-        let mut ending = self.open(config, cause)?;
+    pub(super) async fn log_in(
+        &self,
+        config: &login::Config,
+        cause: Cause,
+        challenge: Option<&Challenge>,
+    ) -> Result<(), String> {
+        let mut ending = self.open(config, cause, challenge)?;
         match tokio::time::timeout(PATIENCE, ending.wait_for(Option::is_some)).await {
             Ok(Ok(ending)) => match &*ending {
                 Some(Ok(())) => Ok(()),
@@ -70,7 +77,12 @@ impl AutomaticLogin {
         }
     }
 
-    fn open(&self, config: &login::Config, cause: Cause) -> Result<watch::Receiver<Option<Ending>>, String> {
+    fn open(
+        &self,
+        config: &login::Config,
+        cause: Cause,
+        challenge: Option<&Challenge>,
+    ) -> Result<watch::Receiver<Option<Ending>>, String> {
         let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(latest) = &history.latest {
             let pause = match &*latest.ending.borrow() {
@@ -91,7 +103,8 @@ impl AutomaticLogin {
             }
             history.spent.push(cause.clone());
         }
-        let config = adapted(config, cause);
+        let mut config = adapted(config, cause);
+        config.options.challenge = challenge.cloned();
         let (ended, ending) = watch::channel(None);
         tokio::spawn(async move {
             ended.send_replace(Some(run(&config).await));

@@ -102,7 +102,7 @@ impl Authorizer {
     /// Dropping the future cuts off neither a refresh nor a login.
     pub async fn authorize(&self) -> Result<Authorization, AuthorizerError> {
         let outcome = resolve(&self.keeper, Refused::No).await;
-        self.finish(outcome, Refused::No).await
+        self.finish(outcome, Refused::No, None).await
     }
 
     /// What a request must carry that was refused with a 401 while it carried `refused`: a newer
@@ -131,7 +131,7 @@ impl Authorizer {
                 is_new
             });
         let outcome = if rejected { Err(Problem::Rejected) } else { resolve(&self.keeper, question).await };
-        self.finish(outcome, question).await.map(Authorization::answering_refusal)
+        self.finish(outcome, question, Some(challenge)).await.map(Authorization::answering_refusal)
     }
 
     /// What a request must carry that was refused with a 403 `insufficient_scope` while it carried
@@ -157,8 +157,7 @@ impl Authorizer {
         }
         let scopes = union(self.keeper.memory().scopes(), challenge.scope.as_deref());
         if let LoginPolicy::Allowed(config) = &self.keeper.config.login
-            && !refused.answers_refusal()
-            && self.automatic.log_in(config, Cause::StepUp(scopes.clone())).await.is_ok()
+            && self.automatic.log_in(config, Cause::StepUp(scopes.clone()), Some(challenge)).await.is_ok()
         {
             let outcome = resolve(&self.keeper, Refused::No).await;
             return outcome.map(Authorization::answering_refusal).map_err(|problem| self.error(problem));
@@ -168,7 +167,12 @@ impl Authorizer {
     }
 
     /// Turns an outcome into the caller's; opens a browser first, where that helps and is allowed.
-    async fn finish(&self, outcome: Outcome, refused: Refused) -> Result<Authorization, AuthorizerError> {
+    async fn finish(
+        &self,
+        outcome: Outcome,
+        refused: Refused,
+        challenge: Option<&Challenge>,
+    ) -> Result<Authorization, AuthorizerError> {
         let problem = match outcome {
             Ok(authorization) => return Ok(authorization),
             Err(problem) => problem,
@@ -181,7 +185,7 @@ impl Authorizer {
             Problem::Rejected => Cause::Rejected,
             Problem::Person(Person::SetToken) | Problem::Other(_) => return Err(self.error(problem)),
         };
-        match self.automatic.log_in(config, cause).await {
+        match self.automatic.log_in(config, cause, challenge).await {
             Ok(()) => resolve(&self.keeper, refused).await.map_err(|problem| self.error(problem)),
             Err(note) => Err(self.noted(problem, &note)),
         }

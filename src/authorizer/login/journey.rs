@@ -169,7 +169,10 @@ impl<'a> Journey<'a> {
     /// Finds the authorization server; `None` where the service wants no login and offers none.
     async fn find_server(&self) -> Result<Option<Discovery>, OauthError> {
         let server = &self.config.server;
-        let demand = probe::ask(&self.http, server).await?;
+        let demand = match &self.options().challenge {
+            Some(challenge) => Demand::Login(challenge.clone()),
+            None => probe::ask(&self.http, server).await?,
+        };
         let challenge = match &demand {
             Demand::Login(challenge) | Demand::Unclear(challenge, _) => challenge.clone(),
             Demand::Nothing => Default::default(),

@@ -22,6 +22,7 @@ use url::Url;
 use super::Children;
 
 use crate::browser::BrowserError;
+use crate::challenge::Challenge;
 use crate::http;
 use crate::lock::LockError;
 use crate::oauth::{CallbackError, GrantError, OauthError, Pinned, PreRegistered};
@@ -81,6 +82,9 @@ pub struct Options {
     /// Where another process's login ends without a result, end too rather than open a second
     /// browser.
     pub give_way: bool,
+    /// What the service said when it refused a request of the host's; without it, the service is
+    /// asked first.
+    pub challenge: Option<Challenge>,
     /// How long to wait for the person.
     pub deadline: Duration,
 }
@@ -97,6 +101,7 @@ impl Default for Options {
             browser: true,
             force: false,
             give_way: false,
+            challenge: None,
             deadline: DEADLINE,
         }
     }
