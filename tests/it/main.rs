@@ -9,6 +9,7 @@
 mod authorizer;
 mod authorizer_interruptions;
 mod commands;
+mod demo;
 mod fidelity;
 mod prompts;
 mod session;
