@@ -16,13 +16,8 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use crate::redact::printable;
 
 /// Settings of the user's that do not apply to the demo.
-const UNSET: [&str; 5] = [
-    "MCP_FRONT_ENCRYPTION_KEY",
-    "MCP_FRONT_ENCRYPTION_KEY_FILE",
-    "MCP_FRONT_PROFILE",
-    "MCP_FRONT_CONFIG",
-    "MCP_FRONT_LOG",
-];
+const UNSET: [&str; 4] =
+    ["MCP_FRONT_ENCRYPTION_KEY", "MCP_FRONT_ENCRYPTION_KEY_FILE", "MCP_FRONT_PROFILE", "MCP_FRONT_CONFIG"];
 
 /// How long a process whose input was closed has to end by itself.
 const GRACE: Duration = Duration::from_millis(500);
@@ -114,6 +109,8 @@ impl Children {
             command.env_remove(name);
         }
         command.env("MCP_FRONT_HOME", &self.home).env("MCP_FRONT_STORE", "file");
+        // The warning about a key that lies beside what it encrypts: here both are thrown away.
+        command.env("MCP_FRONT_LOG", "error");
         // A proxy of the user's cannot reach this machine's loopback.
         command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
         command

@@ -4,8 +4,10 @@
 //! Each step checks what it shows. The first one that misbehaves ends the journey.
 
 use std::io;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{Fuse, FusedFuture, FutureExt};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -120,10 +122,10 @@ impl Journey<'_> {
         let login = self.children.start(arguments).map_err(Trouble::not_started)?;
         let mut spoken = BufReader::new(login.stderr).lines();
         let mut printed = BufReader::new(login.stdout).lines();
-        let (mut speaks, mut prints) = (true, true);
-        let issuer = self.server.issuer();
-        let mut allowed = false;
-        while speaks || prints {
+        let (mut speaks, mut prints, mut asked) = (true, true, None);
+        let person = Person { http: self.http, issuer: self.server.issuer() };
+        let mut allowing = pin!(Fuse::terminated());
+        while speaks || prints || !allowing.is_terminated() {
             let line = tokio::select! {
                 line = spoken.next_line(), if speaks => {
                     speaks = matches!(line, Ok(Some(_)));
@@ -133,15 +135,19 @@ impl Journey<'_> {
                     prints = matches!(line, Ok(Some(_)));
                     line
                 }
+                allowed = &mut allowing => {
+                    let allowed: Result<(), String> = allowed;
+                    allowed.map_err(Trouble::Problem)?;
+                    let took = asked.map(|asked: Instant| milliseconds(asked.elapsed())).unwrap_or_default();
+                    self.transcript.note("consent page", &format!("allowed, as a browser would ({took})"))?;
+                    continue;
+                }
             };
             let Some(line) = line.map_err(Trouble::of)? else { continue };
             self.transcript.quote(&line)?;
-            if let Some(url) = authorization_url(&line, issuer).filter(|_| !allowed) {
-                allowed = true;
-                let asked = Instant::now();
-                Person { http: self.http, issuer }.allow(&url).await.map_err(Trouble::Problem)?;
-                let took = milliseconds(asked.elapsed());
-                self.transcript.note("consent page", &format!("allowed, as a browser would ({took})"))?;
+            if let Some(url) = authorization_url(&line, person.issuer).filter(|_| asked.is_none()) {
+                asked = Some(Instant::now());
+                allowing.set(person.allow(url).fuse());
             }
         }
         Ok(login.process)

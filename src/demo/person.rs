@@ -28,11 +28,11 @@ impl Person<'_> {
     ///
     /// # Errors
     /// A sentence that says what was seen instead; it holds no code.
-    pub(super) async fn allow(&self, authorization_url: &Url) -> Result<(), String> {
+    pub(super) async fn allow(&self, authorization_url: Url) -> Result<(), String> {
         if authorization_url.origin().ascii_serialization() != self.issuer {
             return Err("the authorization URL is not the demo's own".to_owned());
         }
-        let page = self.visit(Method::GET, authorization_url, String::new()).await?;
+        let page = self.visit(Method::GET, &authorization_url, String::new()).await?;
         if page.status() != StatusCode::OK {
             return Err(format!("the consent page answered {}", page.status()));
         }

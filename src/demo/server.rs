@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,10 @@ impl Server {
         let ending = CancellationToken::new();
         let router = endpoints::router(Arc::clone(&shared), ending.clone());
         let told = ending.clone().cancelled_owned();
+        // Without it an event stream waits for the client's delayed acknowledgement of its headers.
+        let listener = listener.tap_io(|connection| {
+            let _ = connection.set_nodelay(true);
+        });
         let serving = axum::serve(listener, router).with_graceful_shutdown(told);
         Ok(Self { shared, access_life, ending, task: tokio::spawn(serving.into_future()) })
     }
