@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Context;
 use super::failure::Failure;
-use crate::demo;
+use crate::demo::{self, DemoError};
 
 const EXAMPLES: &str = "\
 Nothing leaves this machine, and nothing stays on it.
@@ -29,13 +29,17 @@ pub(super) struct Arguments {
 /// # Errors
 /// [`Failure::Demo`] at the first step that misbehaves.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
-    demo::run(demo::Config {
+    let outcome = demo::run(demo::Config {
         browser: arguments.browser,
         executable: super::executable()?,
         out: Box::new(io::stdout()),
         colour: context.terminal.colored_stdout,
         countdown: io::stderr().is_terminal(),
     })
-    .await?;
-    Ok(())
+    .await;
+    match outcome {
+        // A reader that left early is no error.
+        Err(DemoError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }

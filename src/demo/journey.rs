@@ -25,8 +25,8 @@ use crate::http::{AddressPolicy, Client};
 /// How long a part of a step may take that no person takes part in.
 const PART_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long a person may take at the consent page.
-const PERSON_LIMIT: Duration = Duration::from_secs(300);
+/// How long a person may take at the consent page: longer than `login` itself waits.
+const PERSON_LIMIT: Duration = Duration::from_secs(330);
 
 /// How far past the access token's end the demo waits.
 const PAST_EXPIRY: Duration = Duration::from_millis(200);

@@ -80,18 +80,14 @@ impl Transcript {
 
     /// Waits until `moment`, with a countdown where a terminal shows it.
     pub(super) async fn wait(&mut self, moment: Instant, subject: &str) {
+        let countdown = self.countdown.then(|| Countdown);
         while let Some(left) = moment.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            if !self.countdown {
+            let Some(countdown) = &countdown else {
                 tokio::time::sleep(left).await;
                 continue;
-            }
-            // The terminal's error stream: the transcript itself stays free of rewritten lines.
-            let shown = format!("\r          {subject} {:.1} s ", left.as_secs_f64());
-            let _ = io::stderr().write_all(shown.as_bytes());
+            };
+            countdown.show(subject, left);
             tokio::time::sleep(left.min(Duration::from_millis(100))).await;
-        }
-        if self.countdown {
-            let _ = io::stderr().write_all(b"\r\x1b[2K");
         }
     }
 
@@ -107,5 +103,22 @@ impl Transcript {
     fn line(&mut self, line: &str) -> io::Result<()> {
         self.out.write_all(format!("{line}\n").as_bytes())?;
         self.out.flush()
+    }
+}
+
+/// A line on the terminal's error stream that is written over and over, and gone when this is
+/// dropped: the transcript itself stays free of rewritten lines.
+struct Countdown;
+
+impl Countdown {
+    fn show(&self, subject: &str, left: Duration) {
+        let _ =
+            io::stderr().write_all(format!("\r          {subject} {:.1} s ", left.as_secs_f64()).as_bytes());
+    }
+}
+
+impl Drop for Countdown {
+    fn drop(&mut self) {
+        let _ = io::stderr().write_all(b"\r\x1b[2K");
     }
 }

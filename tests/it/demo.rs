@@ -155,3 +155,13 @@ fn an_interrupted_demo_leaves_nothing() {
         assert_nothing_stays(&home, &temporary);
     }
 }
+
+#[test]
+fn a_reader_that_leaves_early_ends_the_demo_quietly() {
+    let (home, temporary) = home();
+    let mut demo = Process::start(home.command(["demo"]).stdout(Stdio::piped()));
+    drop(demo.child.stdout.take());
+    assert_eq!(demo.wait().code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&demo.stderr.to_end()), "");
+    assert_nothing_stays(&home, &temporary);
+}
