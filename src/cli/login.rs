@@ -50,6 +50,8 @@ const CLIENT_SECRET: Question = Question {
     what: "the client's secret",
     instead: "give it with --client-secret-file or --client-secret-stdin",
 };
+const PERHAPS_SECRET: Question =
+    Question { prompt: "Client secret (not shown; Enter if it has none)", ..CLIENT_SECRET };
 
 /// Log in to a hosted MCP server in the browser, and store the login
 #[derive(Debug, Args)]
@@ -92,6 +94,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     let client = client(&arguments, &service, context, &mut input).await?;
     let mut config = arguments.flags.config(&service, client, context)?;
     config.options.force = arguments.force;
+    // Where the provider is known to want a client made by hand, it is asked for before the network.
+    let stored = service.entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::Oauth);
+    if config.options.client_demanded && config.options.client.is_none() && !stored {
+        config.options.client = Some(ask_client(&service, &config, context, &mut input).await?);
+    }
     let outcome = match journey::travel(&config, context, &mut input).await {
         Err(LoginError::Oauth(OauthError::ClientRequired)) if config.options.client.is_none() => {
             config.options.client = Some(ask_client(&service, &config, context, &mut input).await?);
@@ -175,6 +182,9 @@ async fn client(
         client.secret = Some(login_flags::secret_of_stdin("the client secret on stdin")?);
     } else if client.secret.is_none() && service.preset.is_some() {
         client.secret = Some(keyboard.open().ask_hidden(&context.terminal, CLIENT_SECRET).await?);
+    } else if client.secret.is_none() && context.terminal.may_ask {
+        // A public client has none, and without a person the flags are the whole truth.
+        client.secret = keyboard.open().ask_hidden_or_none(&context.terminal, PERHAPS_SECRET).await?;
     }
     Ok(Some(client))
 }

@@ -86,7 +86,11 @@ impl Input {
         question: Question,
     ) -> Result<String, InputError> {
         permit(terminal, question)?;
-        Ok(self.answer(question).await?.expose_secret().to_owned())
+        loop {
+            if let Some(answer) = self.answer(question.prompt, question.what).await? {
+                return Ok(answer.expose_secret().to_owned());
+            }
+        }
     }
 
     /// Asks for a line that is not shown; an empty answer is asked for again.
@@ -98,9 +102,25 @@ impl Input {
         terminal: &Terminal,
         question: Question,
     ) -> Result<Secret, InputError> {
+        loop {
+            if let Some(answer) = self.ask_hidden_or_none(terminal, question).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Asks for a line that is not shown; `None` for an empty one.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(in crate::cli) async fn ask_hidden_or_none(
+        &mut self,
+        terminal: &Terminal,
+        question: Question,
+    ) -> Result<Option<Secret>, InputError> {
         permit(terminal, question)?;
         let hidden = Hidden::begin().map_err(|_| question.unasked())?;
-        let answer = self.answer(question).await;
+        let answer = self.answer(question.prompt, question.what).await;
         drop(hidden);
         writeln!(io::stderr())?;
         answer
@@ -116,23 +136,17 @@ impl Input {
         question: Question,
     ) -> Result<bool, InputError> {
         permit(terminal, question)?;
-        write!(io::stderr(), "{} [y/N]: ", question.prompt)?;
-        match self.next().await.ok_or(InputError::Interrupted)? {
-            Ok(line) => Ok(matches!(line.expose_secret().trim(), "y" | "Y" | "yes" | "Yes" | "YES")),
-            Err(problem) => Err(InputError::Unusable { what: question.what, problem }),
-        }
+        let answer = self.answer(&format!("{} [y/N]", question.prompt), question.what).await?;
+        let affirms = |answer: Secret| matches!(answer.expose_secret(), "y" | "Y" | "yes" | "Yes" | "YES");
+        Ok(answer.is_some_and(affirms))
     }
 
-    async fn answer(&mut self, Question { prompt, what, .. }: Question) -> Result<Secret, InputError> {
-        loop {
-            write!(io::stderr(), "{prompt}: ")?;
-            let line = self.next().await.ok_or(InputError::Interrupted)?;
-            let line = line.map_err(|problem| InputError::Unusable { what, problem })?;
-            let line = line.expose_secret().trim();
-            if !line.is_empty() {
-                return Ok(Secret::from(line.to_owned()));
-            }
-        }
+    async fn answer(&mut self, prompt: &str, what: &'static str) -> Result<Option<Secret>, InputError> {
+        write!(io::stderr(), "{prompt}: ")?;
+        let line = self.next().await.ok_or(InputError::Interrupted)?;
+        let line = line.map_err(|problem| InputError::Unusable { what, problem })?;
+        let text = line.expose_secret().trim();
+        Ok((!text.is_empty()).then(|| Secret::from(text.to_owned())))
     }
 }
 
