@@ -14,8 +14,9 @@ use super::login::{self, Interaction, Scope, start_child};
 use crate::challenge::Challenge;
 use crate::store::StoreKind;
 
-/// How long a request waits for the person: its host wants an answer within 25 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a request may take in all where it waits for the person: its host wants an answer
+/// within 25 s.
+const PATIENCE: Duration = Duration::from_secs(22);
 /// How long after a login's start no other one is started, as long as none succeeded.
 const PAUSE: Duration = Duration::from_secs(600);
 /// The same after one that succeeded.
@@ -24,8 +25,8 @@ const PAUSE_AFTER_SUCCESS: Duration = Duration::from_secs(60);
 /// Why a login is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// There is none, or it ended.
-    Required,
+    /// There is none, or it ended; `anew` where what is stored looks good.
+    Required { anew: bool },
     /// The service refuses fresh tokens.
     Rejected,
     /// The service wants these scopes.
@@ -53,9 +54,10 @@ struct Latest {
 }
 
 impl AutomaticLogin {
-    /// Starts a login or joins the one that is open, and waits a while for its end. `challenge` is
-    /// what the service said when it refused the request that makes it necessary. The error is a
-    /// clause to append to the reason of the error that the request gets.
+    /// Starts a login or joins the one that is open, and waits a while for its end, on behalf of a
+    /// request that came at `asked`. `challenge` is what the service said when it refused the
+    /// request that makes it necessary. The error is a clause to append to the reason of the error
+    /// that the request gets.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the login running.
@@ -64,9 +66,10 @@ impl AutomaticLogin {
         config: &login::Config,
         cause: Cause,
         challenge: Option<&Challenge>,
+        asked: tokio::time::Instant,
     ) -> Result<(), String> {
         let mut ending = self.open(config, cause, challenge)?;
-        match tokio::time::timeout(PATIENCE, ending.wait_for(Option::is_some)).await {
+        match tokio::time::timeout_at(asked + PATIENCE, ending.wait_for(Option::is_some)).await {
             Ok(Ok(ending)) => match &*ending {
                 Some(Ok(())) => Ok(()),
                 Some(Err(reason)) => Err(format!("; the login in the browser failed: {reason}")),
@@ -83,6 +86,7 @@ impl AutomaticLogin {
         cause: Cause,
         challenge: Option<&Challenge>,
     ) -> Result<watch::Receiver<Option<Ending>>, String> {
+        let is_required = matches!(cause, Cause::Required { .. });
         let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(latest) = &history.latest {
             let pause = match &*latest.ending.borrow() {
@@ -93,11 +97,11 @@ impl AutomaticLogin {
                 Some(Err(_)) => Duration::ZERO,
                 Some(Ok(())) => PAUSE_AFTER_SUCCESS,
             };
-            if cause == Cause::Required && latest.started.elapsed() < pause {
+            if is_required && latest.started.elapsed() < pause {
                 return Err("; a login was made a moment ago".to_owned());
             }
         }
-        if cause != Cause::Required {
+        if !is_required {
             if history.spent.contains(&cause) {
                 return Err("; a new login did not help".to_owned());
             }
@@ -129,7 +133,7 @@ async fn run(config: &login::Config) -> Ending {
 fn adapted(config: &login::Config, cause: Cause) -> login::Config {
     let mut config = config.clone();
     match cause {
-        Cause::Required => {}
+        Cause::Required { anew } => config.options.force = anew,
         Cause::Rejected => config.options.force = true,
         Cause::StepUp(scopes) => {
             config.options.force = true;

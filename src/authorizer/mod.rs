@@ -35,6 +35,8 @@ mod turn;
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::challenge::Challenge;
 use crate::http;
 use crate::server_uri::ServerUri;
@@ -101,8 +103,9 @@ impl Authorizer {
     /// # Cancel safety
     /// Dropping the future cuts off neither a refresh nor a login.
     pub async fn authorize(&self) -> Result<Authorization, AuthorizerError> {
+        let asked = Instant::now();
         let outcome = resolve(&self.keeper, Refused::No).await;
-        self.finish(outcome, Refused::No, None).await
+        self.finish(outcome, Refused::No, None, asked).await
     }
 
     /// What a request must carry that was refused with a 401 while it carried `refused`: a newer
@@ -119,6 +122,7 @@ impl Authorizer {
         refused: &Authorization,
         challenge: &Challenge,
     ) -> Result<Authorization, AuthorizerError> {
+        let asked = Instant::now();
         tracing::debug!(error = ?challenge.error, "the service refused the request's authorization");
         let question = refused.digest().map_or(Refused::Bare, Refused::Token);
         let rejected = refused.answers_refusal()
@@ -131,7 +135,8 @@ impl Authorizer {
                 is_new
             });
         let outcome = if rejected { Err(Problem::Rejected) } else { resolve(&self.keeper, question).await };
-        self.finish(outcome, question, Some(challenge)).await.map(Authorization::answering_refusal)
+        let renewed = self.finish(outcome, question, Some(challenge), asked).await;
+        renewed.map(Authorization::answering_refusal)
     }
 
     /// What a request must carry that was refused with a 403 `insufficient_scope` while it carried
@@ -149,6 +154,7 @@ impl Authorizer {
         refused: &Authorization,
         challenge: &Challenge,
     ) -> Result<Authorization, AuthorizerError> {
+        let asked = Instant::now();
         let known = resolve(&self.keeper, Refused::No).await;
         if let Ok(authorization) = &known
             && authorization.digest() != refused.digest()
@@ -156,8 +162,9 @@ impl Authorizer {
             return Ok(authorization.clone().answering_refusal());
         }
         let scopes = union(self.keeper.memory().scopes(), challenge.scope.as_deref());
+        let cause = Cause::StepUp(scopes.clone());
         if let LoginPolicy::Allowed(config) = &self.keeper.config.login
-            && self.automatic.log_in(config, Cause::StepUp(scopes.clone()), Some(challenge)).await.is_ok()
+            && self.automatic.log_in(config, cause, Some(challenge), asked).await.is_ok()
         {
             let outcome = resolve(&self.keeper, Refused::No).await;
             return outcome.map(Authorization::answering_refusal).map_err(|problem| self.error(problem));
@@ -172,6 +179,7 @@ impl Authorizer {
         outcome: Outcome,
         refused: Refused,
         challenge: Option<&Challenge>,
+        asked: Instant,
     ) -> Result<Authorization, AuthorizerError> {
         let problem = match outcome {
             Ok(authorization) => return Ok(authorization),
@@ -181,11 +189,12 @@ impl Authorizer {
             return Err(self.error(problem));
         };
         let cause = match &problem {
-            Problem::Person(Person::LogInFirst | Person::LogInAgain { .. }) => Cause::Required,
+            Problem::Person(Person::LogInFirst) => Cause::Required { anew: false },
+            Problem::Person(Person::LogInAgain { anew, .. }) => Cause::Required { anew: *anew },
             Problem::Rejected => Cause::Rejected,
             Problem::Person(Person::SetToken) | Problem::Other(_) => return Err(self.error(problem)),
         };
-        match self.automatic.log_in(config, cause, challenge).await {
+        match self.automatic.log_in(config, cause, challenge, asked).await {
             Ok(()) => resolve(&self.keeper, refused).await.map_err(|problem| self.error(problem)),
             Err(note) => Err(self.noted(problem, &note)),
         }
