@@ -63,6 +63,11 @@ impl ServerUri {
         self.0.as_str()
     }
 
+    /// Whether the address itself tells where the endpoint is: an IP literal, or loopback.
+    pub fn has_literal_address(&self) -> bool {
+        self.is_loopback() || !matches!(self.0.host(), Some(Host::Domain(_)))
+    }
+
     /// Whether the endpoint is on this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.0)

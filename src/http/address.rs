@@ -28,29 +28,34 @@ enum Reach {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressPolicy {
     private_allowed: bool,
+    /// The one origin beyond loopback that may be plain http.
+    plain: Option<url::Origin>,
 }
 
 impl AddressPolicy {
-    /// The policy for what `server`'s metadata names. `server`'s own host is resolved, so that an
-    /// endpoint in a private network may name an authorization server beside it.
-    pub async fn for_endpoint(server: &ServerUri) -> Self {
-        let private = match server.as_url().host() {
-            Some(Host::Ipv4(address)) => reach(address.into()) == Reach::Private,
-            Some(Host::Ipv6(address)) => reach(address.into()) == Reach::Private,
-            Some(Host::Domain(_)) if server.is_loopback() => true,
-            Some(Host::Domain(name)) => match tokio::net::lookup_host((name, 443)).await {
-                Ok(mut addresses) => addresses.all(|address| reach(address.ip()) == Reach::Private),
-                Err(_) => false,
-            },
-            None => false,
+    /// The policy for what `server`'s metadata names. An endpoint in a private network may name an
+    /// authorization server beside it; it is known for one by its literal address, or by `peer`,
+    /// the address that answered under its name. What its name resolves to says nothing: whoever
+    /// owns the name can change that between two questions. An endpoint that the user allowed to
+    /// be plain http may name itself.
+    pub fn for_endpoint(server: &ServerUri, peer: Option<IpAddr>) -> Self {
+        let url = server.as_url();
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => Some(address.into()),
+            Some(Host::Ipv6(address)) => Some(address.into()),
+            Some(Host::Domain(_)) if server.is_loopback() => Some(Ipv4Addr::LOCALHOST.into()),
+            Some(Host::Domain(_)) | None => peer,
         };
-        Self { private_allowed: private }
+        Self {
+            private_allowed: address.is_some_and(|address| reach(address) == Reach::Private),
+            plain: (url.scheme() == "http").then(|| url.origin()),
+        }
     }
 
     /// The policy for an address that was bound at login, when it was checked: anything but
     /// reserved ranges.
     pub fn bound() -> Self {
-        Self { private_allowed: true }
+        Self { private_allowed: true, plain: None }
     }
 
     /// Checks scheme and literal addresses of a URL; names are checked when they are resolved.
@@ -70,6 +75,7 @@ impl AddressPolicy {
         match url.scheme() {
             "https" => {}
             "http" if crate::server_uri::is_loopback(&url) => {}
+            "http" if self.plain.as_ref() == Some(&url.origin()) => {}
             "http" => return refuse("it is not https"),
             _ => return refuse("its scheme is not https"),
         }
@@ -182,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_public_endpoint_names_public_addresses_only() {
-        let public = AddressPolicy { private_allowed: false };
+        let public = AddressPolicy { private_allowed: false, plain: None };
         for (url, allowed) in [
             ("https://auth.example.com/token", true),
             ("https://93.184.216.34/token", true),
@@ -208,10 +214,40 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_loopback_endpoint_may_name_its_neighbours_but_no_reserved_range() {
+    /// A07: a name that resolves to a private address later on does not widen the policy.
+    #[test]
+    fn only_the_address_that_answered_tells_a_private_endpoint() {
+        let named = ServerUri::parse("https://mcp.corp.example/mcp", false).unwrap();
+        let neighbour: http::Uri = "https://10.0.0.9/token".parse().unwrap();
+        for (peer, allowed) in [(None, false), (Some("93.184.216.34"), false), (Some("10.0.0.5"), true)] {
+            let peer = peer.map(|peer| peer.parse().unwrap());
+            assert_eq!(
+                AddressPolicy::for_endpoint(&named, peer).check(&neighbour).is_ok(),
+                allowed,
+                "{peer:?}"
+            );
+        }
+    }
+
+    /// A03: where the user allowed plain http, it holds for the endpoint's own origin.
+    #[test]
+    fn plain_http_is_for_the_endpoint_s_own_origin() {
+        let plain = ServerUri::parse("http://mcp.example:8080/mcp", true).unwrap();
+        let policy = AddressPolicy::for_endpoint(&plain, None);
+        for (url, allowed) in [
+            ("http://mcp.example:8080/.well-known/oauth-protected-resource", true),
+            ("http://mcp.example/authorize", false),
+            ("http://as.example:8080/authorize", false),
+            ("https://as.example/authorize", true),
+        ] {
+            assert_eq!(policy.check(&url.parse().unwrap()).is_ok(), allowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_endpoint_may_name_its_neighbours_but_no_reserved_range() {
         let server = ServerUri::parse("http://127.0.0.1:1/mcp", false).unwrap();
-        let policy = AddressPolicy::for_endpoint(&server).await;
+        let policy = AddressPolicy::for_endpoint(&server, None);
         for (url, allowed) in [
             ("http://127.0.0.1:2/token", true),
             ("http://localhost:2/token", true),

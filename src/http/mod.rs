@@ -8,6 +8,7 @@
 
 mod address;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -159,6 +160,18 @@ impl Client {
         let response = request.send().await.map_err(HttpError::of)?;
         self.observe(response.version(), response.headers());
         Ok(response)
+    }
+
+    /// The address that a response of the endpoint came from; `None` where a proxy stands between.
+    pub async fn peer(&self, response: &Response) -> Option<IpAddr> {
+        let address = response.remote_addr()?.ip();
+        for proxy in &self.config.proxy_hosts {
+            let found = tokio::net::lookup_host((proxy.as_str(), 0)).await;
+            if found.is_ok_and(|mut found| found.any(|found| found.ip() == address)) {
+                return None;
+            }
+        }
+        Some(address)
     }
 
     fn endpoint(&self) -> Result<reqwest::Client, HttpError> {

@@ -72,17 +72,18 @@ pub struct Discovery {
     pub policy: AddressPolicy,
 }
 
-/// Discovers a service's authorization server.
+/// Discovers a service's authorization server. `policy` is the one for what the endpoint's metadata
+/// names.
 ///
 /// # Errors
 /// [`OauthError`], all but the registration's variants.
 pub async fn discover(
     http: &Client,
     server: &ServerUri,
+    policy: AddressPolicy,
     challenge: &Challenge,
     pinned: Option<&Pinned>,
 ) -> Result<Discovery, OauthError> {
-    let policy = AddressPolicy::for_endpoint(server).await;
     let transport = Arc::new(Transport::new(http.clone(), policy, server.as_url().clone()));
     let mut manager =
         AuthorizationManager::new_with_oauth_http_client(server.as_url().clone(), transport.clone())

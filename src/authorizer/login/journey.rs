@@ -14,8 +14,9 @@ use crate::authorizer::decision::{Refused, Step, decide};
 use crate::authorizer::refresh_child::renew_in_child;
 use crate::authorizer::standing::Standing;
 use crate::browser;
+use crate::challenge::Challenge;
 use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredential, Registration};
-use crate::http;
+use crate::http::{self, AddressPolicy};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::oauth::{
     Applicant, Discovery, OauthError, Pending, PreRegistered, Source, TokenResponse, discover, grant,
@@ -169,15 +170,22 @@ impl<'a> Journey<'a> {
     /// Finds the authorization server; `None` where the service wants no login and offers none.
     async fn find_server(&self) -> Result<Option<Discovery>, OauthError> {
         let server = &self.config.server;
-        let demand = match &self.options().challenge {
-            Some(challenge) => Demand::Login(challenge.clone()),
+        let (demand, peer) = match &self.options().challenge {
+            // Where the address says all about where the endpoint is, there is nothing left to ask.
+            Some(challenge) if server.has_literal_address() => (Demand::Login(challenge.clone()), None),
+            Some(challenge) => {
+                let (_, peer) = probe::ask(&self.http, server).await?;
+                (Demand::Login(challenge.clone()), peer)
+            }
             None => probe::ask(&self.http, server).await?,
         };
         let challenge = match &demand {
             Demand::Login(challenge) | Demand::Unclear(challenge, _) => challenge.clone(),
-            Demand::Nothing => Default::default(),
+            Demand::Nothing => Challenge::default(),
         };
-        let found = discover(&self.http, server, &challenge, self.options().pinned.as_ref()).await;
+        let policy = AddressPolicy::for_endpoint(server, peer);
+        let pinned = self.options().pinned.as_ref();
+        let found = discover(&self.http, server, policy, &challenge, pinned).await;
         match (found, demand) {
             (Ok(discovery), Demand::Login(_)) => Ok(Some(discovery)),
             (Ok(discovery), _) if discovery.source == Source::Metadata => Ok(Some(discovery)),

@@ -3,6 +3,7 @@
 //! It is the `initialize` that any host would send, without a token; a server answers it with the
 //! challenge that starts discovery (MCP authorization, "Protected Resource Metadata Discovery").
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,11 +34,11 @@ pub(super) enum Demand {
     Unclear(Challenge, String),
 }
 
-/// Asks the endpoint.
+/// Asks the endpoint; returns what it said, and the address that said so.
 ///
 /// # Errors
 /// [`OauthError::Unreachable`].
-pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<Demand, OauthError> {
+pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<(Demand, Option<IpAddr>), OauthError> {
     let host = || server.as_url().host_str().unwrap_or("the service").to_owned();
     let unreachable =
         |source: Box<dyn std::error::Error + Send + Sync>| OauthError::Unreachable { what: host(), source };
@@ -49,17 +50,18 @@ pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<Demand, Oau
         Ok(answer) => answer.map_err(|error| unreachable(error.into()))?,
         Err(_) => return Err(unreachable(HttpError::Timeout { host: host() }.into())),
     };
+    let peer = http.peer(&answer).await;
     let status = answer.status();
     let challenge = Challenge::from_headers(answer.headers());
     let code = status.as_u16();
     match status {
-        StatusCode::UNAUTHORIZED => Ok(Demand::Login(challenge)),
-        StatusCode::FORBIDDEN if challenge.raw.is_some() => Ok(Demand::Login(challenge)),
+        StatusCode::UNAUTHORIZED => Ok((Demand::Login(challenge), peer)),
+        StatusCode::FORBIDDEN if challenge.raw.is_some() => Ok((Demand::Login(challenge), peer)),
         status if status.is_success() => {
             let session = answer.headers().get(SESSION_ID).cloned();
             drop(answer);
             leave(http, server, session).await;
-            Ok(Demand::Nothing)
+            Ok((Demand::Nothing, peer))
         }
         status if status.is_redirection() => {
             let target = answer.headers().get(LOCATION).and_then(|target| target.to_str().ok());
@@ -69,10 +71,10 @@ pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<Demand, Oau
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             Err(unreachable(format!("it answered with HTTP status {code}").into()))
         }
-        _ => Ok(Demand::Unclear(
-            challenge,
-            format!("it answered with HTTP status {code}: is this the address of an MCP endpoint?"),
-        )),
+        _ => {
+            let why = format!("it answered with HTTP status {code}: is this the address of an MCP endpoint?");
+            Ok((Demand::Unclear(challenge, why), peer))
+        }
     }
 }
 
