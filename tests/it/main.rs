@@ -11,10 +11,15 @@ mod authorizer_interruptions;
 mod commands;
 mod demo;
 mod fidelity;
+mod keychain;
+mod login;
+mod peers;
 mod prompts;
+mod renewal;
 mod session;
 mod store_file;
 mod store_keyring;
+mod storm;
 #[allow(dead_code)]
 mod support;
 mod tidy;

@@ -21,10 +21,6 @@ pub(crate) const CLIENT_SECRET: &str = "canary-client-secret-b6e1";
 pub(crate) enum Fault {
     /// This answer, and nothing is done.
     Reply(Reply),
-    /// A reset before anything is done.
-    Reset,
-    /// The request is served, and its answer is lost.
-    LoseAnswer,
     /// The request is served when the gate opens.
     Hold(Gate),
     /// The answer's members are replaced by these; null removes one.
@@ -126,11 +122,6 @@ impl AuthorizationServer {
         self.state().expiry = members;
     }
 
-    /// From now on access tokens have ended an hour ago when they are issued.
-    pub(crate) fn issue_expired_tokens(&self) {
-        self.set_expiry(json!({"expires_at": jiff::Timestamp::now().as_second() - 3600}));
-    }
-
     /// The person refuses from now on.
     pub(crate) fn deny(&self) {
         self.state().denies = true;
@@ -219,11 +210,6 @@ fn token(state: &Mutex<State>, request: &Request, responder: &mut Responder) {
     };
     match fault {
         Some(Fault::Reply(reply)) => responder.reply(&reply),
-        Some(Fault::Reset) => responder.reset(),
-        Some(Fault::LoseAnswer) => {
-            state.lock().unwrap().grant(&received, &Value::Null);
-            responder.reset();
-        }
         Some(Fault::Hold(gate)) => {
             gate.pass();
             let reply = state.lock().unwrap().grant(&received, &Value::Null);

@@ -33,7 +33,8 @@ impl Browser {
     /// A browser whose person agrees to everything: it follows each address to its end.
     pub(crate) fn consenting() -> Self {
         Self::start(|url| {
-            follow(url).expect("the authorization URL leads to a page");
+            let followed = follow(url);
+            assert!(followed.is_ok(), "{url} leads nowhere: {followed:?}");
         })
     }
 

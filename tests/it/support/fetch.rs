@@ -66,6 +66,9 @@ fn read_response(reader: &mut BufReader<TcpStream>) -> io::Result<Response> {
     };
     if response.header("Transfer-Encoding").is_some() {
         response.body = read_chunks(reader)?;
+    } else if let Some(length) = response.header("Content-Length").and_then(|value| value.parse().ok()) {
+        response.body.resize(length, 0);
+        reader.read_exact(&mut response.body)?;
     } else {
         reader.read_to_end(&mut response.body)?;
     }

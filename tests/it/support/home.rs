@@ -46,8 +46,10 @@ impl Home {
     /// A home whose credentials lie in the encrypted file store, with the tests' key in a file.
     pub(crate) fn with_file_store() -> Self {
         let home = Self::bare();
-        let key = home.path().join("encryption-key");
+        let key = home.key_file();
         std::fs::write(&key, ENCRYPTION_KEY).expect("the home is writable");
+        let place = home.path().to_str().expect("a plain path").to_owned();
+        let home = home.with("MCP_FRONT_HOME", place);
         home.with("MCP_FRONT_STORE", "file")
             .with("MCP_FRONT_ENCRYPTION_KEY_FILE", key.to_str().expect("a plain path"))
     }
@@ -67,6 +69,11 @@ impl Home {
 
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Where the tests' encryption key lies.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.path().join("encryption-key")
     }
 
     /// The environment of every command in this home.

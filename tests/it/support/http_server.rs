@@ -228,6 +228,8 @@ fn serve(stream: TcpStream, state: &State) {
         let Ok(Some(request)) = read_request(&mut reader) else { break };
         responder.reusable = false;
         (state.handler)(&request, &mut responder);
+        responder.reusable &=
+            !request.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     }
     let _ = responder.stream.shutdown(Shutdown::Both);
 }

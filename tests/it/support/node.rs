@@ -51,7 +51,7 @@ pub(crate) struct NodeServer {
     _process: Process,
     /// What it prints on stdout.
     pub(crate) stdout: Arc<Captured>,
-    /// The first line that it printed.
+    /// Where it listens.
     pub(crate) url: String,
 }
 
@@ -61,8 +61,13 @@ impl NodeServer {
         command.stdout(Stdio::piped());
         let mut process = Process::start(&mut command);
         let stdout = Captured::new(process.child.stdout.take().expect("stdout is piped"));
-        let text = stdout.wait_for("the server's address", |text| text.contains('\n'));
-        let url = text.lines().next().unwrap_or_default().to_owned();
+        let address = |text: &str| {
+            let line =
+                text.split_inclusive('\n').find(|line| line.starts_with("http://") && line.ends_with('\n'));
+            line.map(|line| line.trim_end().to_owned())
+        };
+        let text = stdout.wait_for("the server's address", |text| address(text).is_some());
+        let url = address(&text).unwrap_or_default();
         Self { _process: process, stdout, url }
     }
 }

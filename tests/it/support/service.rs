@@ -1,12 +1,20 @@
 //! A hosted service as the product meets it: a guarded MCP endpoint, its authorization server, and
 //! a person's home and browser.
 
+use jiff::SignedDuration;
+use mcp_front::credential::Kind;
+use mcp_front::lock::{Purpose, ServiceLock};
+use mcp_front::paths::Paths;
+use mcp_front::server_uri::{ServerUri, ServiceKey};
+use mcp_front::store::index::Index;
+use mcp_front::store::{KeySource, Patience, Store, StoreConfig, StoreKind};
 use serde_json::Value;
 
 use super::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
 use super::bridge::Bridge;
 use super::browser::Browser;
 use super::home::{Home, Outcome};
+use super::kept_login::run;
 use super::mcp_server::{McpServer, Setup};
 
 /// The name under which the tests log in.
@@ -60,14 +68,39 @@ impl Service {
         service
     }
 
-    /// As [`logged_in`](Self::logged_in), with an access token that has ended already.
+    /// As [`logged_in`](Self::logged_in), with an access token that has ended since.
     pub(crate) fn with_expired_token() -> Self {
-        let service = Self::new();
-        service.authorization.issue_expired_tokens();
-        service.login(&[]).expect(0);
-        service.browser.opened();
-        service.authorization.set_expiry(serde_json::json!({"expires_in": 3600}));
+        let service = Self::logged_in();
+        run(service.let_hours_pass(2));
         service
+    }
+
+    /// Moves all times of the stored login back.
+    async fn let_hours_pass(&self, hours: i64) {
+        let paths = Paths::resolve(Some(self.home.path())).expect("an absolute path");
+        let store = Store::open(StoreConfig {
+            kind: StoreKind::File,
+            paths: paths.clone(),
+            encryption_key: Some(KeySource::File(self.home.key_file())),
+        });
+        let server = ServerUri::parse(&self.server.url(), false).expect("a URL");
+        let key = ServiceKey::new("default", &server);
+        let mut credential = store.load(&key, Patience::Person).await.expect("a store").expect("a login");
+        if let Kind::Oauth(login) = &mut credential.kind {
+            let times = [&mut login.access_token.obtained_at, &mut login.logged_in_at];
+            let optional = [&mut login.access_token.expires_at, &mut login.refresh_token_obtained_at];
+            for time in times.into_iter().chain(optional.into_iter().flatten()) {
+                *time -= SignedDuration::from_hours(hours);
+            }
+        }
+        let lock = ServiceLock::try_acquire(&paths, &key, Purpose::Refresh)
+            .expect("a lock file")
+            .expect("nobody else");
+        let (lock, saved) = store.save(lock, credential.clone(), Patience::Person).await;
+        credential.generation = saved.expect("the store takes it");
+        let index = Index::open(paths);
+        let identity = index.get(&key).expect("a readable entry").expect("an entry").identity;
+        index.repair(&lock.expect("the lock comes back"), identity, &credential).expect("an entry");
     }
 
     /// The arguments of `login` for this service.

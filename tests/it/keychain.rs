@@ -1,0 +1,260 @@
+//! The keychain as the store: unlocked, locked, absent, asking, stalled, lying; and what a host's
+//! poor environment leaves to find it by.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::authorization_server::AuthorizationServer;
+use crate::support::bridge::{Bridge, initialize_params};
+use crate::support::fake_keychain::{Conduct, FakeKeychain};
+use crate::support::gate::Gate;
+use crate::support::home::Home;
+use crate::support::keychain::Session;
+use crate::support::mcp_server::McpServer;
+use crate::support::process::Process;
+use crate::support::service::{NAME, Service};
+use crate::support::skip;
+
+/// How long a host waits for an answer at most, whatever the keychain does.
+const BRIDGE_LIMIT: Duration = Duration::from_secs(5);
+
+/// A service whose logins go into `session`'s keychain.
+fn service_in(session: &Session) -> Service {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    Service::of(authorization, server, session.home())
+}
+
+/// The error that a bridge answers `initialize` with, within the limit.
+fn refusal(bridge: &mut Bridge) -> Value {
+    let start = Instant::now();
+    let answer = bridge.call(0, "initialize", initialize_params());
+    assert!(start.elapsed() < BRIDGE_LIMIT, "the answer came after {:?}", start.elapsed());
+    assert!(answer["error"]["message"].is_string(), "no error: {answer}");
+    answer["error"].clone()
+}
+
+/// A2: the default store is the keychain; what lies there tells nobody whose it is.
+#[test]
+fn a_login_lies_in_the_keychain_and_serves_the_bridge() {
+    let Some(session) = Session::unlocked() else { return };
+    let service = service_in(&session);
+    service.login(&[]).expect(0);
+    assert_eq!(service.row()["store"], "keyring");
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    service.authorization.refuse_issued_access_tokens();
+    assert_eq!(bridge.echo(1, "kept"), "kept");
+
+    let shown = session.search("service", "mcp-front");
+    assert!(shown.contains("canary-refresh"), "the login lies here:\n{shown}");
+    let attributes: String = shown.lines().filter(|line| line.starts_with("attribute.")).collect();
+    for telling in ["127.0.0.1", "http", "canary"] {
+        assert!(!attributes.contains(telling), "`{telling}` in {attributes}");
+    }
+    service.home.run(["tokens", "delete", NAME, "--yes"]).expect(0);
+    assert!(!session.search("service", "mcp-front").contains("canary"), "deleted for good");
+}
+
+/// The bus where a login session has it, when no variable says so.
+struct UserBus {
+    _session: Session,
+    directory: PathBuf,
+    made: bool,
+}
+
+impl UserBus {
+    /// `/run/user/UID/bus`, where nobody else uses it.
+    fn start() -> Option<Self> {
+        let directory = Path::new("/run/user").join(rustix::process::getuid().as_raw().to_string());
+        let socket = directory.join("bus");
+        let made = std::fs::create_dir_all(&directory).is_ok()
+            && std::fs::read_dir(&directory).ok()?.next().is_none();
+        if UnixStream::connect(&socket).is_ok() || !directory.exists() {
+            skip("a /run/user/UID/bus that is nobody's");
+            return None;
+        }
+        let _ = std::fs::remove_file(&socket);
+        let own = tempfile::tempdir().expect("a temporary directory");
+        let mut session = Session::listening_at(&socket, own)?;
+        session.start_keyring(Some("open"));
+        Some(Self { _session: session, directory, made })
+    }
+}
+
+impl Drop for UserBus {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.directory.join("bus"));
+        if self.made {
+            let _ = std::fs::remove_dir(&self.directory);
+        }
+    }
+}
+
+/// A11: with HOME, LOGNAME, PATH, SHELL, TERM and USER alone, as the TypeScript SDK passes on, the
+/// bridge finds its login in the keychain, and refreshes it there.
+#[test]
+fn a_poor_environment_is_enough() {
+    let Some(_bus) = UserBus::start() else { return };
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    let service = Service::of(authorization, server, Home::bare());
+    service.login(&[]).expect(0);
+    let mut command = service.home.command(["bridge", NAME]);
+    command.env_remove("BROWSER");
+    let mut names: Vec<_> = command.get_envs().filter_map(|(name, value)| value.and(name.to_str())).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"]);
+    let mut bridge = Bridge::spawn(command);
+    bridge.initialize();
+    service.authorization.refuse_issued_access_tokens();
+    assert_eq!(bridge.echo(1, "found"), "found");
+    assert_eq!(service.row()["store"], "keyring");
+}
+
+/// A locked keychain is said to be locked, and its being unlocked later is noticed.
+#[test]
+fn a_locked_keychain_is_told_and_unlocking_it_helps_a_running_bridge() {
+    let Some(mut session) = Session::unlocked() else { return };
+    let service = service_in(&session);
+    service.login(&[]).expect(0);
+    session.lock();
+    let mut bridge = service.bridge();
+    let error = refusal(&mut bridge);
+    assert_eq!(error["data"]["reason"], "credential_store", "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("locked")), "{error}");
+    session.stop_keyring();
+    session.start_keyring_with_the_password();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "unlocked"), "unlocked");
+}
+
+/// Without a keychain nothing is stored anywhere else by itself; the error names the choices.
+#[test]
+fn an_absent_keychain_is_told_with_the_choices() {
+    let Some(session) = Session::without_keychain() else { return };
+    for home in [session.home(), Home::bare().with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")]
+    {
+        let authorization = AuthorizationServer::start();
+        let server = McpServer::guarded_by(&authorization);
+        let service = Service::of(authorization, server, home);
+        let outcome = service.login(&[]).expect(5);
+        assert!(outcome.stderr.contains("--store file"), "{}", outcome.stderr);
+        assert_eq!(service.browser.tabs(), 0, "told before the person goes to the browser");
+        assert!(!service.home.files().iter().any(|(_, content)| contains(content, b"canary")));
+    }
+}
+
+/// A login whose keychain is gone at the next start.
+#[test]
+fn a_keychain_that_went_away_is_told_in_time() {
+    let Some(mut session) = Session::unlocked() else { return };
+    let service = service_in(&session);
+    service.login(&[]).expect(0);
+    session.stop_keyring();
+    let mut bridge = service.bridge();
+    let error = refusal(&mut bridge);
+    assert_eq!(error["data"]["reason"], "credential_store", "{error}");
+    session.start_keyring_with_the_password();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "it is back"), "it is back");
+}
+
+/// `login` waits for the person who unlocks; the bridge asks nobody.
+#[test]
+fn a_login_waits_for_a_person_to_unlock() {
+    let Some(session) = Session::without_keychain() else { return };
+    let gate = Gate::default();
+    let keychain = FakeKeychain::start(&session, Conduct::Prompting(gate.clone()));
+    let service = service_in(&session);
+    let mut login = Process::start(&mut service.home.command(service.login_arguments(&[])));
+    gate.wait_for_arrivals(1);
+    gate.open();
+    assert!(login.wait().success(), "{}", login.stderr.text());
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "in"), "in");
+    assert!(keychain.items() >= 1);
+}
+
+#[test]
+fn a_prompt_that_nobody_answers_does_not_hold_the_bridge() {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Honest);
+    let service = service_in(&session);
+    service.login(&[]).expect(0);
+    keychain.lock(Conduct::Prompting(Gate::default()));
+    let mut bridge = service.bridge();
+    let error = refusal(&mut bridge);
+    assert_eq!(error["data"]["reason"], "credential_store", "{error}");
+    assert_eq!(keychain.prompts(), 0, "a bridge asks nobody");
+    bridge.close_stdin();
+    assert!(bridge.wait().0.success());
+}
+
+#[test]
+fn ctrl_c_ends_a_login_that_waits_for_the_keychain() {
+    let Some(session) = Session::without_keychain() else { return };
+    let gate = Gate::default();
+    let _keychain = FakeKeychain::start(&session, Conduct::Prompting(gate.clone()));
+    let service = service_in(&session);
+    let mut login = Process::start(&mut service.home.command(service.login_arguments(&[])));
+    gate.wait_for_arrivals(1);
+    login.signal(Signal::INT);
+    assert_eq!(login.wait().code(), Some(130), "{}", login.stderr.text());
+}
+
+/// A keychain that never answers holds up neither the answer nor the end of the process.
+#[test]
+fn a_stalled_keychain_is_told_in_time_and_does_not_hold_the_exit() {
+    let Some(session) = Session::unlocked() else { return };
+    let service = service_in(&session);
+    service.login(&[]).expect(0);
+    session.stall_keyring();
+    let mut bridge = service.bridge();
+    let error = refusal(&mut bridge);
+    assert_eq!(error["data"]["reason"], "credential_store", "{error}");
+    let start = Instant::now();
+    bridge.close_stdin();
+    assert!(bridge.wait().0.success());
+    assert!(start.elapsed() < Duration::from_secs(4), "the end took {:?}", start.elapsed());
+}
+
+/// A save that is not kept is a failure: at login, and at a refresh, where the token in hand still
+/// serves, and nothing is believed to be stored.
+#[test]
+fn a_lying_keychain_is_found_out() {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Lying);
+    let service = service_in(&session);
+    let outcome = service.login(&[]).expect(5);
+    assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
+    assert_eq!(service.row(), Value::Null, "nothing is listed as stored");
+
+    keychain.set_conduct(Conduct::Honest);
+    service.login(&[]).expect(0);
+    keychain.set_conduct(Conduct::Lying);
+    service.login(&["--force"]).expect(5);
+    keychain.set_conduct(Conduct::Honest);
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "the old login"), "the old login");
+}
+
+/// The store is pinned at login: another choice later is an error that names both.
+#[test]
+fn the_store_is_pinned_at_login() {
+    let Some(session) = Session::unlocked() else { return };
+    let service = service_in(&session);
+    service.login(&[]).expect(0);
+    let outcome = service.home.run(["bridge", NAME, "--store", "file"]).expect(2);
+    assert!(outcome.stderr.contains("keyring") && outcome.stderr.contains("file"), "{}", outcome.stderr);
+}
+
+fn contains(content: &[u8], part: &[u8]) -> bool {
+    content.windows(part.len()).any(|window| window == part)
+}

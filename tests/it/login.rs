@@ -1,0 +1,350 @@
+//! `mcp-front login`, with a fake browser, a terminal, and everything that can go wrong between.
+
+use std::net::TcpListener;
+
+use rustix::process::Signal;
+use serde_json::json;
+use url::Url;
+
+use crate::support::authorization_server::{AuthorizationServer, CLIENT_SECRET};
+use crate::support::bridge::Bridge;
+use crate::support::browser::{Browser, follow, redirect_of};
+use crate::support::fetch;
+use crate::support::home::{BINARY, Home};
+use crate::support::mcp_server::{McpServer, Setup};
+use crate::support::process::Process;
+use crate::support::service::{NAME, Service};
+use crate::support::terminal::Terminal;
+
+/// The parameter `name` of `url`.
+fn parameter(url: &Url, name: &str) -> Option<String> {
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// A2, A15: a URL is enough; the login says what it got, where it lies and how to use it.
+#[test]
+fn a_url_discovers_registers_and_logs_in() {
+    let service = Service::new();
+    let outcome = service.login(&[]).expect(0);
+    let asked = service.authorization.authorizations().pop().expect("one authorization request");
+    assert_eq!(asked["resource"], service.server.url());
+    assert_eq!(asked["code_challenge_method"], "S256");
+    assert!(asked["state"].len() >= 16);
+    assert!(!asked.contains_key("scope"), "no scope where nobody names any");
+    let redirect = Url::parse(&asked["redirect_uri"]).expect("a URL");
+    assert!(matches!(redirect.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")), "{redirect}");
+
+    let said = outcome.stdout + &outcome.stderr;
+    for part in [NAME, "claude mcp add", BINARY, "mcpServers"] {
+        assert!(said.contains(part), "`{part}` is missing in:\n{said}");
+    }
+    let row = service.row();
+    assert_eq!((&row["name"], &row["url"]), (&json!(NAME), &json!(service.server.url())));
+    assert_eq!(
+        (&row["store"], &row["state"], &row["profile"]),
+        (&json!("file"), &json!("renews"), &json!("default"))
+    );
+
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "hello"), "hello");
+    assert_eq!(service.authorization.refreshes(), 0);
+}
+
+/// A2, A27: a confidential client with HTTP Basic, `expires_at`, and the origin as the resource.
+#[test]
+fn a_front_like_service_logs_in_and_refreshes_with_basic() {
+    let service = Service::front_like();
+    service.login(&[]).expect(0);
+    let asked = service.authorization.authorizations().pop().expect("one authorization request");
+    assert_eq!(
+        (asked["resource"].as_str(), asked["scope"].as_str()),
+        (&*service.server.origin(), "feature:mcp")
+    );
+    let row = service.row();
+    assert!(row["access_token_expires_at"].is_string(), "expires_at is read: {row}");
+
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    service.authorization.refuse_issued_access_tokens();
+    assert_eq!(bridge.echo(1, "refreshed"), "refreshed");
+    let requests = service.authorization.token_requests();
+    assert_eq!(requests.len(), 2);
+    for request in requests {
+        assert!(request.authorization.is_some_and(|value| value.starts_with("Basic ")));
+        assert!(!request.form.contains_key("client_secret"));
+        assert_eq!(request.form["resource"], service.server.origin());
+    }
+}
+
+#[test]
+fn the_scope_of_the_challenge_wins_and_flags_win_over_it() {
+    let authorization = AuthorizationServer::start();
+    let scope = Some("mcp:read mcp:write");
+    let setup = Setup { authorization: Some(authorization.clone()), scope, ..Setup::default() };
+    let service = Service::of(authorization, McpServer::start(setup), Home::with_file_store());
+    for (flags, asked_for) in [
+        (&[][..], Some("mcp:read mcp:write")),
+        (&["--force", "--scope", "a", "--scope", "b"][..], Some("a b")),
+        (&["--force", "--no-scope"][..], None),
+    ] {
+        service.login(flags).expect(0);
+        let asked = service.authorization.authorizations().pop().expect("an authorization request");
+        assert_eq!(asked.get("scope").map(String::as_str), asked_for, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_login_that_is_good_stays_and_force_renews_it() {
+    let service = Service::logged_in();
+    let first = service.row();
+    service.login(&[]).expect(0);
+    assert_eq!(service.browser.tabs(), 0, "a good login opens nothing");
+    service.login(&["--force"]).expect(0);
+    assert_eq!(service.browser.tabs(), 1);
+    assert_ne!(first["logged_in_at"], service.row()["logged_in_at"]);
+}
+
+/// A28: what was there before is kept until the new login is stored.
+#[test]
+fn a_refused_login_leaves_the_old_one_alone() {
+    let service = Service::logged_in();
+    service.authorization.deny();
+    let outcome = service.login(&["--force"]).expect(4);
+    assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
+    assert_eq!(service.row()["state"], "renews");
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "as before"), "as before");
+}
+
+/// Starts a login whose person has not acted yet; returns it with the authorization URL.
+fn waiting_login(home: Home, server: &McpServer, browser: &Browser, more: &[&str]) -> (Process, Url, Home) {
+    let home = home.with("BROWSER", browser.executable());
+    let url = server.url();
+    let arguments = ["login", &url, "--name", NAME].into_iter().chain(more.iter().copied());
+    let process = Process::start(&mut home.command(arguments));
+    let opened = browser.opened();
+    (process, opened, home)
+}
+
+/// The listener takes one answer: its own. All else gets 400, and the right one still works.
+#[test]
+fn foreign_callbacks_get_400_and_the_login_goes_on() {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    let browser = Browser::watching();
+    let (mut login, opened, _home) = waiting_login(Home::with_file_store(), &server, &browser, &[]);
+    let good = redirect_of(&opened);
+    let with = |name: &str, value: &str| {
+        let mut url = good.clone();
+        let pairs: Vec<_> = good.query_pairs().into_owned().filter(|(key, _)| key != name).collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs).append_pair(name, value);
+        url
+    };
+    let mut elsewhere = good.clone();
+    elsewhere.set_path("/other");
+    let mut bare = good.clone();
+    bare.set_query(None);
+    for (what, url) in [
+        ("another state", with("state", "another")),
+        ("another issuer", with("iss", "http://127.0.0.1:1")),
+        ("another path", elsewhere),
+        ("no parameters", bare),
+        ("an error of nobody's", with("state", "x")),
+    ] {
+        assert_eq!(fetch::get(&url).expect("an answer").status, 400, "{what}");
+    }
+    for (what, method, headers) in [
+        ("a foreign Host", "GET", &[("Host", "evil.example")][..]),
+        ("POST", "POST", &[]),
+        ("HEAD-like nonsense", "BREW", &[]),
+    ] {
+        let status = fetch::send(method, &good, headers, b"").expect("an answer").status;
+        assert!((400..500).contains(&status), "{what}: {status}");
+    }
+    let page = fetch::get(&good).expect("the callback's page");
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains(NAME), "the page names the service: {}", page.text());
+    assert!(
+        page.header("Content-Security-Policy").is_some_and(|policy| policy.contains("default-src 'none'"))
+    );
+    assert_eq!(page.header("Referrer-Policy"), Some("no-referrer"));
+    assert!(login.wait().success(), "{}", login.stderr.text());
+    assert!(fetch::get(&good).is_err(), "the listener is closed");
+    assert_eq!(authorization.token_requests().len(), 1);
+}
+
+#[test]
+fn ctrl_c_closes_the_listener_and_exits_130() {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    let browser = Browser::watching();
+    let (mut login, opened, _home) = waiting_login(Home::with_file_store(), &server, &browser, &[]);
+    let good = redirect_of(&opened);
+    login.signal(Signal::INT);
+    assert_eq!(login.wait().code(), Some(130));
+    assert!(fetch::get(&good).is_err(), "the listener is closed");
+    assert!(authorization.token_requests().is_empty());
+}
+
+/// A10: no browser here: the URL is printed, the person goes there on another machine and pastes
+/// back where the browser ended; the code is not echoed.
+#[test]
+fn without_a_browser_the_redirect_url_is_pasted() {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    let home = Home::with_file_store();
+    let url = server.url();
+    let mut terminal = Terminal::start(&home, &["login", &url, "--name", NAME, "--no-browser"]);
+    let address = format!("{}/authorize?", authorization.issuer());
+    terminal.expect(&address);
+    terminal.expect("state=");
+    let opened = printed_url(&terminal, &address);
+    let redirect = redirect_of(&opened);
+    terminal.type_in("http://127.0.0.1/callback?code=wrong&state=wrong\r");
+    terminal.type_in(&format!("  {redirect} \r"));
+    assert!(terminal.wait().success(), "{}", terminal.text());
+    let code = parameter(&redirect, "code").expect("a code");
+    assert!(!terminal.text().contains(&code), "the code is echoed:\n{}", terminal.text());
+    assert_eq!(authorization.token_requests().len(), 1, "the wrong one was not exchanged");
+}
+
+/// The one-line URL on the screen that starts with `address`.
+fn printed_url(terminal: &Terminal, address: &str) -> Url {
+    let text = terminal.text();
+    let start = text.rfind(address).unwrap_or_else(|| panic!("no URL in:\n{text}"));
+    let end = |character: char| character.is_whitespace() || character.is_control();
+    Url::parse(text[start..].split(end).next().unwrap_or_default()).expect("a whole URL on one line")
+}
+
+/// A24, A20: the URL can be opened in a private window: the callback wins over pasting.
+#[test]
+fn without_a_browser_the_callback_works_too() {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    let home = Home::with_file_store();
+    let url = server.url();
+    let mut terminal = Terminal::start(&home, &["login", &url, "--name", NAME, "--no-browser"]);
+    let address = format!("{}/authorize?", authorization.issuer());
+    terminal.expect(&address);
+    terminal.expect("state=");
+    follow(&printed_url(&terminal, &address)).expect("the callback answers");
+    assert!(terminal.wait().success(), "{}", terminal.text());
+}
+
+/// The client is asked for where the server registers none; its secret is hidden.
+#[test]
+fn a_confidential_client_is_asked_for_and_its_secret_is_hidden() {
+    let service = Service::front_like();
+    let url = service.server.url();
+    let mut terminal = Terminal::start(&service.home, &["login", &url, "--name", NAME]);
+    terminal.expect("Client id");
+    terminal.type_in("front-client\r");
+    terminal.expect("Client secret (not shown)");
+    terminal.type_in(&format!("{CLIENT_SECRET}\r"));
+    assert!(terminal.wait().success(), "{}", terminal.text());
+    assert!(!terminal.text().contains(CLIENT_SECRET));
+}
+
+#[test]
+fn the_secret_may_come_on_stdin() {
+    let service = Service::front_like();
+    let url = service.server.url();
+    let arguments = ["login", &url, "--name", NAME, "--client-id", "front-client", "--client-secret-stdin"];
+    service.home.run_with_input(arguments, format!("{CLIENT_SECRET}\n").as_bytes()).expect(0);
+}
+
+/// Two logins of one service at a time: one tab, and both end well.
+#[test]
+fn two_logins_at_a_time_open_one_tab() {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    let browser = Browser::watching();
+    let (mut first, opened, home) = waiting_login(Home::with_file_store(), &server, &browser, &[]);
+    let url = server.url();
+    let mut second = Process::start(&mut home.command(["login", &url, "--name", NAME]));
+    second.stderr.wait_for("a word about the other login", |text| !text.is_empty());
+    follow(&opened).expect("the first login's page");
+    assert!(first.wait().success());
+    assert!(second.wait().success(), "{}", second.stderr.text());
+    assert_eq!(browser.tabs(), 0, "no second tab");
+    assert_eq!(authorization.token_requests().len(), 1);
+}
+
+#[test]
+fn a_pinned_port_that_is_taken_is_an_error() {
+    let service = Service::new();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    let outcome = service.login(&["--callback-port", &port]);
+    assert_ne!(outcome.code(), 0);
+    assert!(outcome.stderr.contains(&port), "{}", outcome.stderr);
+    assert_eq!(service.browser.tabs(), 0);
+}
+
+#[test]
+fn a_pinned_port_is_used() {
+    let service = Service::new();
+    let free =
+        TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("an address").port();
+    service.login(&["--callback-port", &free.to_string()]).expect(0);
+    let asked = service.authorization.authorizations().pop().expect("an authorization request");
+    assert_eq!(Url::parse(&asked["redirect_uri"]).expect("a URL").port(), Some(free));
+}
+
+/// Metadata that must not be followed: nothing is opened, nothing is sent.
+#[test]
+fn unsafe_metadata_is_refused_before_the_browser() {
+    for (what, members) in [
+        ("no PKCE", json!({"code_challenge_methods_supported": null})),
+        ("plain PKCE", json!({"code_challenge_methods_supported": ["plain"]})),
+        ("another issuer", json!({"issuer": "http://127.0.0.1:1"})),
+        ("javascript:", json!({"authorization_endpoint": "javascript:alert(1)"})),
+        ("file:", json!({"authorization_endpoint": "file:///etc/passwd"})),
+        ("plain http elsewhere", json!({"authorization_endpoint": "http://example.com/authorize"})),
+        ("a plain http token endpoint elsewhere", json!({"token_endpoint": "http://example.com/token"})),
+    ] {
+        let service = Service::new();
+        service.authorization.set_metadata(members);
+        let outcome = service.login(&[]);
+        assert!(matches!(outcome.code(), 1 | 3 | 4), "{what}: {outcome:?}");
+        assert!(outcome.stderr.contains("error: "), "{what}: {outcome:?}");
+        assert_eq!(service.browser.tabs(), 0, "{what}");
+        assert!(service.authorization.token_requests().is_empty(), "{what}");
+    }
+}
+
+/// A21, A5: several profiles of one service, side by side.
+#[test]
+fn profiles_keep_several_logins_of_one_service() {
+    let service = Service::logged_in();
+    service.login(&["--profile", "service-user"]).expect(0);
+    assert_eq!(service.authorization.living_grants(), 2);
+    for profile in ["default", "service-user"] {
+        let mut bridge = Bridge::start(&service.home, &[NAME, "--profile", profile]);
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, profile), profile);
+    }
+    service.home.run(["tokens", "delete", NAME, "--yes", "--profile", "service-user"]).expect(0);
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "untouched"), "untouched");
+}
+
+/// Nothing asks where nobody can answer.
+#[test]
+fn without_an_argument_and_without_a_terminal_it_is_a_usage_error() {
+    let outcome = Home::with_file_store().run(["login", "--no-input"]).expect(2);
+    assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
+}
+
+/// A service that cannot be reached is told as such.
+#[test]
+fn a_service_that_is_not_there_exits_3() {
+    let port =
+        TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("an address").port();
+    let url = format!("http://127.0.0.1:{port}/mcp");
+    let outcome = Home::with_file_store().run(["login", &url, "--no-input"]).expect(3);
+    assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
+}
