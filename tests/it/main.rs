@@ -10,6 +10,7 @@ mod authorizer;
 mod authorizer_interruptions;
 mod commands;
 mod demo;
+mod discovery;
 mod fidelity;
 mod keychain;
 mod login;

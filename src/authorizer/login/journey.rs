@@ -23,13 +23,15 @@ use crate::oauth::{
     obtain_client,
 };
 use crate::redact::printable;
-use crate::server_uri::ServiceKey;
+use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::index::{Identity, Index, IndexError};
 use crate::store::{Store, StoreKind};
 use crate::web::{CallbackListener, Page, WebError};
 
 /// The path of the callback, where the user names none.
 const CALLBACK_PATH: &str = "/callback";
+/// How long discovery may take, all its requests together.
+const DISCOVERY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Logs in to a service, or finds that it need not.
 ///
@@ -185,15 +187,18 @@ impl<'a> Journey<'a> {
         };
         let policy = AddressPolicy::for_endpoint(server, peer);
         let pinned = self.options().pinned.as_ref();
-        let found = discover(&self.http, server, policy, &challenge, pinned).await;
+        let search = discover(&self.http, server, policy, &challenge, pinned);
+        let found = tokio::time::timeout(DISCOVERY_LIMIT, search).await.unwrap_or_else(|_| {
+            let source = "it took too long to say how to log in".into();
+            Err(OauthError::Unreachable { what: host(server), source })
+        });
         match (found, demand) {
             (Ok(discovery), Demand::Login(_)) => Ok(Some(discovery)),
             (Ok(discovery), _) if discovery.source == Source::Metadata => Ok(Some(discovery)),
             // A service that answers without a login need not publish anything.
             (_, Demand::Nothing) => Ok(None),
             (Ok(_), Demand::Unclear(_, why)) => {
-                let what = server.as_url().host_str().unwrap_or("the service").to_owned();
-                Err(OauthError::Unreachable { what, source: why.into() })
+                Err(OauthError::Unreachable { what: host(server), source: why.into() })
             }
             (Err(error), _) => Err(error),
         }
@@ -348,6 +353,10 @@ impl<'a> Journey<'a> {
             },
         }
     }
+}
+
+fn host(server: &ServerUri) -> String {
+    server.as_url().host_str().unwrap_or("the service").to_owned()
 }
 
 fn generation(credential: Option<&Credential>) -> Option<&Generation> {
