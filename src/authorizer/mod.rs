@@ -86,12 +86,26 @@ pub enum LoginPolicy {
 pub struct Authorizer {
     keeper: Arc<Keeper>,
     automatic: Arc<AutomaticLogin>,
+    /// Whether somebody waits for what it is asked for.
+    attended: bool,
 }
 
 impl Authorizer {
     /// Touches neither store nor network.
     pub fn new(config: Config) -> Self {
-        Self { keeper: Arc::new(Keeper::new(config)), automatic: Arc::default() }
+        Self { keeper: Arc::new(Keeper::new(config)), automatic: Arc::default(), attended: true }
+    }
+
+    /// The same keeper for traffic that nobody waits for: it never opens a browser.
+    pub fn unattended(&self) -> Self {
+        Self { attended: false, ..self.clone() }
+    }
+
+    fn login_allowed(&self) -> Option<&login::Config> {
+        match &self.keeper.config.login {
+            LoginPolicy::Allowed(config) if self.attended => Some(config),
+            LoginPolicy::Allowed(_) | LoginPolicy::Never => None,
+        }
     }
 
     /// What the next request must carry. A good token in memory costs a `stat`.
@@ -163,7 +177,7 @@ impl Authorizer {
         }
         let scopes = union(self.keeper.memory().scopes(), challenge.scope.as_deref());
         let cause = Cause::StepUp(scopes.clone());
-        if let LoginPolicy::Allowed(config) = &self.keeper.config.login
+        if let Some(config) = self.login_allowed()
             && self.automatic.log_in(config, cause, Some(challenge), asked).await.is_ok()
         {
             let outcome = resolve(&self.keeper, Refused::No).await;
@@ -185,7 +199,7 @@ impl Authorizer {
             Ok(authorization) => return Ok(authorization),
             Err(problem) => problem,
         };
-        let LoginPolicy::Allowed(config) = &self.keeper.config.login else {
+        let Some(config) = self.login_allowed() else {
             return Err(self.error(problem));
         };
         let cause = match &problem {

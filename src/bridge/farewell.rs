@@ -4,96 +4,138 @@
 
 use std::io;
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
-/// Signals, and the death of the parent process.
+/// What the watching thread has seen.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    parent_died: bool,
+    stdin_closed: bool,
+}
+
+/// Signals, the death of the parent process, and the end of stdin before it has been read.
 pub(super) struct Farewell {
     #[cfg(unix)]
     signals: [tokio::signal::unix::Signal; 3],
-    parent: oneshot::Receiver<()>,
+    seen: watch::Receiver<Seen>,
 }
 
-#[cfg(unix)]
 impl Farewell {
     /// Starts to listen.
     pub(super) fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let signals = [
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
-        ];
-        Ok(Self { signals, parent: watch_parent() })
+        let (sender, seen) = watch::channel(Seen::default());
+        start_watching(sender);
+        #[cfg(unix)]
+        let signals = {
+            use tokio::signal::unix::{SignalKind, signal};
+            [
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+            ]
+        };
+        Ok(Self {
+            #[cfg(unix)]
+            signals,
+            seen,
+        })
     }
 
-    /// Waits for any of them, and names it.
+    /// Resolves once the host has closed its end of stdin, read or unread; never where the
+    /// platform does not tell.
+    pub(super) fn stdin_closed(&self) -> impl Future<Output = ()> + use<> {
+        let seen = self.seen.clone();
+        async move { until(seen, |seen| seen.stdin_closed).await }
+    }
+
+    /// Waits for a signal or the parent's death, and names it.
     pub(super) async fn said(&mut self) -> &'static str {
-        let [interrupt, terminate, hangup] = &mut self.signals;
-        tokio::select! {
-            _ = interrupt.recv() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
-            _ = hangup.recv() => "SIGHUP",
-            () = died(&mut self.parent) => "the parent process ended",
+        let parent_died = until(self.seen.clone(), |seen| seen.parent_died);
+        #[cfg(unix)]
+        {
+            let [interrupt, terminate, hangup] = &mut self.signals;
+            tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+                _ = hangup.recv() => "SIGHUP",
+                () = parent_died => "the parent process ended",
+            }
         }
-    }
-}
-
-#[cfg(not(unix))]
-impl Farewell {
-    /// Starts to listen.
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { parent: oneshot::channel().1 })
-    }
-
-    /// Waits for any of them, and names it.
-    pub(super) async fn said(&mut self) -> &'static str {
+        #[cfg(not(unix))]
         tokio::select! {
             _ = tokio::signal::ctrl_c() => "Ctrl-C",
-            () = died(&mut self.parent) => "the parent process ended",
+            () = parent_died => "the parent process ended",
         }
     }
 }
 
-/// Resolves when the watcher reports a death; never where there is no watcher.
-async fn died(parent: &mut oneshot::Receiver<()>) {
-    if parent.await.is_err() {
+/// Resolves when the watcher reports it; never where there is no watcher.
+async fn until(mut seen: watch::Receiver<Seen>, what: impl FnMut(&Seen) -> bool) {
+    if seen.wait_for(what).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// Watches the parent from a thread of its own, for a host whose death leaves stdin open because
-/// another process holds the pipe. A parent-death signal would not do: it fires when the *thread*
-/// that started us ends.
+/// Watches from a thread of its own: the parent, for a host whose death leaves stdin open because
+/// another process holds the pipe; and stdin's far end, for a host that closes it while nothing
+/// reads. A parent-death signal would not do: it fires when the *thread* that started us ends.
+/// Without a thread to spare, the end of stdin remains as the sign.
+fn start_watching(sender: watch::Sender<Seen>) {
+    let _no_thread = std::thread::Builder::new()
+        .name("farewell".into())
+        .stack_size(64 * 1024)
+        .spawn(move || watching(&sender));
+}
+
 #[cfg(target_os = "linux")]
-fn watch_parent() -> oneshot::Receiver<()> {
+fn watching(sender: &watch::Sender<Seen>) {
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
-    let (sender, receiver) = oneshot::channel();
-    let watched = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
-    if let Some(parent) = watched {
-        let watch = move || {
-            let mut polled = [PollFd::new(&parent, PollFlags::IN)];
-            while poll(&mut polled, None) == Err(rustix::io::Errno::INTR) {}
-            let _bridge_gone = sender.send(());
-        };
-        // Without a thread to spare, closing stdin remains as the sign.
-        let _no_thread = std::thread::Builder::new().name("parent".into()).stack_size(64 * 1024).spawn(watch);
+    let parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
+    let stdin = rustix::stdio::stdin();
+    let gone = PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR | PollFlags::NVAL;
+    let (mut watches_stdin, mut watches_parent) = (true, true);
+    while watches_stdin || watches_parent {
+        let mut polled = Vec::new();
+        if watches_stdin {
+            polled.push(PollFd::new(&stdin, PollFlags::RDHUP));
+        }
+        if let Some(parent) = parent.as_ref().filter(|_| watches_parent) {
+            polled.push(PollFd::new(parent, PollFlags::IN));
+        }
+        if polled.is_empty() {
+            return;
+        }
+        match poll(&mut polled, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => return,
+            Ok(_) => {}
+        }
+        let stdin_closed = watches_stdin && polled.first().is_some_and(|fd| fd.revents().intersects(gone));
+        let last = polled.len() - 1;
+        let about_parent = watches_parent && parent.is_some();
+        let parent_died = about_parent && polled.get(last).is_some_and(|fd| !fd.revents().is_empty());
+        watches_stdin &= !stdin_closed;
+        watches_parent &= !parent_died && parent.is_some();
+        sender.send_modify(|seen| {
+            seen.stdin_closed |= stdin_closed;
+            seen.parent_died |= parent_died;
+        });
     }
-    receiver
 }
 
-/// As on Linux, by looking every second: there is no handle to wait on that all these systems have.
+/// By looking at the parent every second: there is no handle to wait on that all these systems
+/// have.
 #[cfg(all(unix, not(target_os = "linux")))]
-fn watch_parent() -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
+fn watching(sender: &watch::Sender<Seen>) {
     let parent = rustix::process::getppid();
-    let watch = move || {
-        while rustix::process::getppid() == parent {
-            std::thread::sleep(std::time::Duration::from_secs(1));
-        }
-        let _bridge_gone = sender.send(());
-    };
-    let _no_thread = std::thread::Builder::new().name("parent".into()).stack_size(64 * 1024).spawn(watch);
-    receiver
+    while rustix::process::getppid() == parent {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    sender.send_modify(|seen| seen.parent_died = true);
 }
+
+/// Nothing to watch: stdin ends with the host.
+#[cfg(not(unix))]
+fn watching(_sender: &watch::Sender<Seen>) {}

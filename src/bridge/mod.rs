@@ -3,6 +3,7 @@
 mod farewell;
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -12,11 +13,17 @@ use crate::jsonrpc::{ErrorResponse, Id, code};
 use crate::relay::{Leave, Session};
 use crate::stdio::{LineError, Reader, Writer};
 use crate::upstream::streamable_http::StreamableHttp;
+use farewell::Farewell;
 
 /// How many messages may wait for a host that reads slowly, before the server has to wait.
 const OUTBOX: usize = 16;
-/// How long the host has to take the last messages.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(200);
+/// How long a host that has closed its side may take to read the last messages.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The same for a host that is about to kill.
+const HURRIED_LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long what a host wrote before it closed stdin may take to be read, where the host in turn
+/// does not read its answers.
+const REST_LIMIT: Duration = Duration::from_secs(1);
 
 /// What a bridge connects.
 pub struct Config {
@@ -50,12 +57,12 @@ enum End {
 /// # Errors
 /// [`BridgeError`]; a host that has gone is none.
 pub async fn run(config: Config) -> Result<(), BridgeError> {
-    let mut farewell = farewell::Farewell::new().map_err(BridgeError::Signals)?;
+    let mut farewell = Farewell::new().map_err(BridgeError::Signals)?;
     let (outbox, queue) = mpsc::channel(OUTBOX);
     let mut writer = tokio::spawn(Writer::stdout(queue).run());
     let session = Session::new(config.upstream, config.authorizer, outbox.clone());
     let end = tokio::select! {
-        end = pump(&session, &outbox) => end,
+        end = pump(&session, &outbox, farewell.stdin_closed()) => end,
         cause = farewell.said() => {
             tracing::debug!(cause, "leaving");
             End::Signal
@@ -65,10 +72,21 @@ pub async fn run(config: Config) -> Result<(), BridgeError> {
             End::HostGone
         }
     };
-    session.close(if matches!(end, End::Eof) { Leave::Peaceful } else { Leave::Hurried }).await;
+    let mut last_words = HURRIED_LAST_WORDS;
+    if matches!(end, End::Eof) {
+        tokio::select! {
+            () = session.close(Leave::Peaceful) => last_words = LAST_WORDS,
+            _ = farewell.said() => session.close(Leave::Hurried).await,
+        }
+    } else {
+        session.close(Leave::Hurried).await;
+    }
     drop((session, outbox));
     if !writer.is_finished() {
-        let _unread = tokio::time::timeout(LAST_WORDS, writer).await;
+        tokio::select! {
+            _ = tokio::time::timeout(last_words, writer) => {}
+            _ = farewell.said() => {}
+        }
     }
     match end {
         End::Broken(error) => Err(BridgeError::Input(error)),
@@ -76,8 +94,20 @@ pub async fn run(config: Config) -> Result<(), BridgeError> {
     }
 }
 
-/// Feeds the session from stdin.
-async fn pump(session: &Session, outbox: &mpsc::Sender<Bytes>) -> End {
+/// Feeds the session from stdin. Where the session takes nothing because the host does not read,
+/// the end of stdin is noticed all the same.
+async fn pump(session: &Session, outbox: &mpsc::Sender<Bytes>, closed: impl Future<Output = ()>) -> End {
+    let overdue = async {
+        closed.await;
+        tokio::time::sleep(REST_LIMIT).await;
+    };
+    tokio::select! {
+        end = feed(session, outbox) => end,
+        () = overdue => End::Eof,
+    }
+}
+
+async fn feed(session: &Session, outbox: &mpsc::Sender<Bytes>) -> End {
     let mut reader = Reader::stdin();
     loop {
         let error = match reader.next().await {

@@ -10,7 +10,7 @@ mod address;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
@@ -30,6 +30,8 @@ const IDLE_LIMIT_UNKNOWN: Duration = Duration::from_secs(4);
 const IDLE_LIMIT_HTTP2: Duration = Duration::from_secs(90);
 /// The longest `Keep-Alive: timeout` that is believed.
 const IDLE_LIMIT_MOST: Duration = Duration::from_secs(300);
+/// A jump of the wall clock ahead of the monotonic one that counts as sleep.
+const SLEEP_NOTICED: Duration = Duration::from_secs(5);
 /// The largest body that an OAuth exchange may have, in bytes.
 pub const EXCHANGE_LIMIT: usize = 1024 * 1024;
 
@@ -80,6 +82,12 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    /// Whether sending again at once may help: the connection never stood, and was refused rather
+    /// than left without an answer.
+    pub fn is_worth_repeating(&self) -> bool {
+        matches!(self, Self::NotSent { source, .. } if !source.is_timeout())
+    }
+
     /// Sorts a failed request by whether it may be sent again. The URL is dropped from the cause,
     /// for its query may hold what must not be printed.
     pub fn of(error: reqwest::Error) -> Self {
@@ -124,8 +132,21 @@ pub struct Client {
 #[derive(Default)]
 struct Endpoint {
     client: Option<reqwest::Client>,
-    /// Whether the idle limit follows what the server said.
-    fitted: bool,
+    /// The idle limit that follows from what the server said.
+    fitted: Option<Duration>,
+    bypass_proxy: bool,
+    last_used: Option<(Instant, SystemTime)>,
+}
+
+impl Endpoint {
+    /// Notes a use, and says whether the machine slept since the last one: the wall clock went on
+    /// while the clock that idle connections are judged by stood still.
+    fn slept(&mut self) -> bool {
+        let now = (Instant::now(), SystemTime::now());
+        let Some((instant, wall)) = self.last_used.replace(now) else { return false };
+        let awake = now.0.duration_since(instant);
+        now.1.duration_since(wall).is_ok_and(|passed| passed > awake + SLEEP_NOTICED)
+    }
 }
 
 impl std::fmt::Debug for Client {
@@ -156,7 +177,7 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, HttpError> {
-        let request = self.endpoint()?.request(method, url).headers(headers).body(body);
+        let request = self.endpoint(&url)?.request(method, url).headers(headers).body(body);
         let response = request.send().await.map_err(HttpError::of)?;
         self.observe(response.version(), response.headers());
         Ok(response)
@@ -174,12 +195,15 @@ impl Client {
         Some(address)
     }
 
-    fn endpoint(&self) -> Result<reqwest::Client, HttpError> {
+    fn endpoint(&self, url: &Url) -> Result<reqwest::Client, HttpError> {
         let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = &endpoint.client {
+        let slept = endpoint.slept();
+        if let Some(client) = endpoint.client.as_ref().filter(|_| !slept) {
             return Ok(client.clone());
         }
-        let client = self.build(IDLE_LIMIT_UNKNOWN)?;
+        // A proxy elsewhere has another loopback.
+        endpoint.bypass_proxy = crate::server_uri::is_loopback(url);
+        let client = self.build(&endpoint)?;
         endpoint.client = Some(client.clone());
         Ok(client)
     }
@@ -188,24 +212,31 @@ impl Client {
     /// client to it, once.
     fn observe(&self, version: http::Version, headers: &HeaderMap) {
         let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        if endpoint.fitted {
+        if endpoint.fitted.is_some() {
             return;
         }
-        endpoint.fitted = true;
         let limit = match version {
             http::Version::HTTP_2 => IDLE_LIMIT_HTTP2,
             _ => match keep_alive_timeout(headers) {
                 Some(timeout) => timeout.saturating_sub(Duration::from_secs(1)).min(IDLE_LIMIT_MOST),
-                None => return,
+                None => IDLE_LIMIT_UNKNOWN,
             },
         };
-        if let Ok(client) = self.build(limit) {
+        endpoint.fitted = Some(limit);
+        if limit == IDLE_LIMIT_UNKNOWN {
+            return;
+        }
+        if let Ok(client) = self.build(&endpoint) {
             endpoint.client = Some(client);
         }
     }
 
-    fn build(&self, idle_limit: Duration) -> Result<reqwest::Client, HttpError> {
-        self.builder().pool_idle_timeout(idle_limit).build().map_err(HttpError::Setup)
+    fn build(&self, endpoint: &Endpoint) -> Result<reqwest::Client, HttpError> {
+        let mut builder = self.builder().pool_idle_timeout(endpoint.fitted.unwrap_or(IDLE_LIMIT_UNKNOWN));
+        if endpoint.bypass_proxy {
+            builder = builder.no_proxy();
+        }
+        builder.build().map_err(HttpError::Setup)
     }
 
     fn builder(&self) -> reqwest::ClientBuilder {

@@ -73,7 +73,8 @@ impl Head {
             (&error, "error"),
         ] {
             if matches!(member, Member::Repeated) {
-                return Err(InvalidMessage::Repeated { id: id_of_answer, member: name });
+                let is_answer = matches!(method, Member::Absent);
+                return Err(InvalidMessage::Repeated { id: id_of_answer, is_answer, member: name });
             }
         }
         // Only a request's id is owed an answer under that id.
@@ -102,7 +103,8 @@ impl Head {
             (None, result, error) if result.is_some() != error.is_some() => {
                 let id = id_of_answer.ok_or_else(|| invalid("an answer without `id`"))?;
                 let protocol_version = match result {
-                    Some(result) => member_text(result.get(), "protocolVersion")?,
+                    Some(result) => member_text(result.get(), "protocolVersion")
+                        .map_err(|member| repeated_in_answer(&id, member))?,
                     None => None,
                 };
                 Ok(Self::Response { id, successful: result.is_some(), protocol_version })
@@ -138,7 +140,7 @@ impl Parameters {
         let found = members(params, names).map_err(not_json)?;
         if let Some(at) = found.iter().position(|member| matches!(member, Member::Repeated)) {
             let member = ["params.name", "params.uri", "params._meta", "params.requestId"][at];
-            return Err(InvalidMessage::Repeated { id: id.cloned(), member });
+            return Err(InvalidMessage::Repeated { id: id.cloned(), is_answer: false, member });
         }
         let [name, uri, meta, request_id] = found;
         let text = |member: &Member<'_>| {
@@ -146,8 +148,9 @@ impl Parameters {
             Some(String::from_utf8_lossy(&decoded).into_owned())
         };
         let protocol_version = match meta.only() {
-            Some(meta) => member_text(meta.get(), META_PROTOCOL_VERSION)
-                .map_err(|_| InvalidMessage::Repeated { id: id.cloned(), member: META_PROTOCOL_VERSION })?,
+            Some(meta) => member_text(meta.get(), META_PROTOCOL_VERSION).map_err(|_| {
+                InvalidMessage::Repeated { id: id.cloned(), is_answer: false, member: META_PROTOCOL_VERSION }
+            })?,
             None => None,
         };
         Ok(Self {
@@ -159,15 +162,20 @@ impl Parameters {
     }
 }
 
+fn repeated_in_answer(id: &Id, member: &'static str) -> InvalidMessage {
+    InvalidMessage::Repeated { id: Some(id.clone()), is_answer: true, member }
+}
+
 /// The text of one member of an object; `None` where `object` is none, or the member is absent or
-/// no string.
-fn member_text(object: &str, name: &'static str) -> Result<Option<String>, InvalidMessage> {
+/// no string. The error is the name of a member that repeats.
+fn member_text(object: &str, name: &'static str) -> Result<Option<String>, &'static str> {
     if !object.starts_with('{') {
         return Ok(None);
     }
-    let [member] = members(object, [name]).map_err(|error| InvalidMessage::NotJson(error.to_string()))?;
+    // The object was read once already, as a part of the frame.
+    let Ok([member]) = members(object, [name]) else { return Ok(None) };
     match member {
-        Member::Repeated => Err(InvalidMessage::Repeated { id: None, member: name }),
+        Member::Repeated => Err(name),
         member => Ok(member
             .only()
             .and_then(|value| decode_string(value.get()))

@@ -9,11 +9,18 @@ mod error_response;
 mod head;
 mod id;
 
+use std::fmt;
+
 use bytes::Bytes;
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 pub use error_response::{ErrorResponse, code};
 pub use head::{Head, Parameters};
 pub use id::Id;
+
+/// The most messages that a batch may hold.
+pub const BATCH_LIMIT: usize = 1000;
 
 /// One JSON-RPC message: its bytes, free of newlines, and its routing head.
 #[derive(Debug, Clone)]
@@ -39,8 +46,11 @@ pub enum InvalidMessage {
     /// A member that routing depends on stands there twice.
     #[error("the member `{member}` is repeated")]
     Repeated {
-        /// The id, unless it is the id that repeats.
+        /// The id of the request, or of the request that it answers, unless it is the id that
+        /// repeats.
         id: Option<Id>,
+        /// Whether it is an answer, which is owed none itself.
+        is_answer: bool,
         /// The repeated member.
         member: &'static str,
     },
@@ -58,17 +68,17 @@ impl Message {
         Ok(Self { bytes: on_one_line(frame), head })
     }
 
-    /// Splits a batch (2025-03-26 only) into its elements, each on one line; `None` where the
-    /// frame is no array.
+    /// Splits a batch (2025-03-26 only) into its elements, at most [`BATCH_LIMIT`] of them;
+    /// `None` where the frame is no array.
     ///
     /// # Errors
-    /// [`InvalidMessage::NotJson`] where it starts like an array and is none, or is an empty one.
+    /// [`InvalidMessage`] where it starts like an array and is none, is empty, or too long.
     pub fn split_batch(frame: &Bytes) -> Result<Option<Vec<Bytes>>, InvalidMessage> {
         let text = text_of(frame)?;
-        if !text.trim_start_matches(json_whitespace).starts_with('[') {
+        if !text.trim_ascii_start().starts_with('[') {
             return Ok(None);
         }
-        let elements: Vec<&serde_json::value::RawValue> =
+        let Batch(elements) =
             serde_json::from_str(text).map_err(|error| InvalidMessage::NotJson(error.to_string()))?;
         if elements.is_empty() {
             return Err(InvalidMessage::NotJsonRpc { id: None, reason: "an empty batch" });
@@ -99,6 +109,7 @@ impl InvalidMessage {
     pub fn to_response(&self) -> ErrorResponse {
         let (id, code) = match self {
             Self::NotJson(_) => (None, code::PARSE_ERROR),
+            Self::Repeated { is_answer: true, .. } => (None, code::INVALID_REQUEST),
             Self::NotJsonRpc { id, .. } | Self::Repeated { id, .. } => (id.clone(), code::INVALID_REQUEST),
         };
         ErrorResponse::new(id.unwrap_or(Id::Null), code, self.to_string())
@@ -109,8 +120,35 @@ fn text_of(frame: &Bytes) -> Result<&str, InvalidMessage> {
     std::str::from_utf8(frame).map_err(|error| InvalidMessage::NotJson(error.to_string()))
 }
 
-fn json_whitespace(character: char) -> bool {
-    matches!(character, ' ' | '\t' | '\r' | '\n')
+/// The elements of a batch. It ends at the limit while it is read, for each element costs far more
+/// memory than the two bytes that it may consist of.
+struct Batch<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Batch<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements;
+
+        impl<'de> Visitor<'de> for Elements {
+            type Value = Batch<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "an array of at most {BATCH_LIMIT} messages")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = sequence.next_element()? {
+                    if elements.len() == BATCH_LIMIT {
+                        return Err(de::Error::invalid_length(BATCH_LIMIT + 1, &self));
+                    }
+                    elements.push(element);
+                }
+                Ok(Batch(elements))
+            }
+        }
+
+        deserializer.deserialize_seq(Elements)
+    }
 }
 
 fn on_one_line(frame: Bytes) -> Bytes {
@@ -180,6 +218,7 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#, "null", -32600),
             (r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"name":"a","name":"b"}}"#, "1", -32600),
             (r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{},"_meta":{}}}"#, "1", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{},"result":{}}"#, "null", -32600),
         ] {
             let response = parse(frame).expect_err(frame).to_response().into_bytes();
             let expected = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},");
@@ -194,5 +233,7 @@ mod tests {
         assert_eq!(elements, ["{\"a\":1e400}", "2"]);
         assert_eq!(Message::split_batch(&Bytes::from_static(b"{}")), Ok(None));
         assert!(Message::split_batch(&Bytes::from_static(b"[1,")).is_err());
+        let long = format!("[{}1]", "1,".repeat(BATCH_LIMIT));
+        assert!(Message::split_batch(&Bytes::from(long)).is_err());
     }
 }

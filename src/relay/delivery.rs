@@ -11,12 +11,15 @@ use serde_json::value::RawValue;
 use super::exchange::Outgoing;
 use super::{Failure, Inner};
 use crate::jsonrpc::{Head, Id, InvalidMessage, Message};
-use crate::upstream::streamable_http::{Answer, EventStream, Rejection, Reply};
+use crate::upstream::streamable_http::{Answer, EventStream, EventStreamError, Rejection, Reply, resumable};
 
 /// How long a stream may stay open behind the answer, so that its connection can be used again.
 const TAIL_LIMIT: Duration = Duration::from_secs(1);
 /// How long to wait before resuming where the server did not say (`retry`).
 const RETRY_DEFAULT: Duration = Duration::from_secs(1);
+/// The shortest pause before a reconnect, and where its growth ends while nothing comes.
+const RETRY_LEAST: Duration = Duration::from_millis(100);
+const RETRY_GROWN: Duration = Duration::from_secs(2);
 /// The longest `retry` that is obeyed.
 const RETRY_MOST: Duration = Duration::from_secs(300);
 
@@ -25,16 +28,26 @@ const RETRY_MOST: Duration = Duration::from_secs(300);
 pub(super) struct Position {
     /// The last event's id; `None` where the stream cannot be resumed.
     pub(super) last_event_id: Option<String>,
-    /// How long to wait before a reconnect.
-    pub(super) retry: Option<Duration>,
-    /// Whether any event came.
-    pub(super) moved: bool,
+    retry: Option<Duration>,
+    /// Reconnects in a row that brought no message.
+    idle: u32,
+    /// Why it broke, where it broke.
+    cause: Option<String>,
+    /// The first message that was refused, or that answered nobody: it may have been the answer.
+    refused: Option<InvalidMessage>,
 }
 
 impl Position {
-    /// How long the server wants a reconnect to wait.
-    pub(super) fn delay(&self) -> Duration {
-        self.retry.unwrap_or(RETRY_DEFAULT).min(RETRY_MOST)
+    /// How long a reconnect waits: as long as the server wants, and longer the more often nothing
+    /// came of it.
+    pub(super) fn pause(&self) -> Duration {
+        let grown = RETRY_LEAST * 2_u32.saturating_pow(self.idle.min(8));
+        self.retry.unwrap_or(RETRY_DEFAULT).min(RETRY_MOST).max(grown.min(RETRY_GROWN))
+    }
+
+    /// The connection's end, where it was none of the server's.
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 }
 
@@ -50,8 +63,9 @@ impl Inner {
                 }
             }
             Reply::Events(stream) => self.follow_until_settled(stream, id).await,
-            Reply::Rejected(rejection) => self.deliver_rejection(rejection, id).await,
-            Reply::SessionGone => Err(Failure::SessionLost),
+            Reply::Rejected(rejection) | Reply::SessionGone(rejection) => {
+                self.deliver_rejection(rejection, id).await
+            }
             Reply::Accepted => Err(Failure::NoAnswer("the server accepted the request and gave no answer")),
             Reply::Unauthorized(_) | Reply::Forbidden(_) => {
                 Err(Failure::NoAnswer("the server refused the authorization"))
@@ -62,17 +76,28 @@ impl Inner {
     /// A JSON body in answer to the request `id`: one message, or a batch where there are batches.
     async fn deliver_answer(&self, body: Bytes, id: &Id) -> Result<(), Failure> {
         match Message::parse(body.clone()) {
-            Ok(message) => self.deliver(addressed(message, id)).await,
-            Err(invalid) => match Message::split_batch(&body) {
-                Ok(Some(elements)) if self.handshake.allows_batches() => {
-                    for element in elements {
-                        self.deliver(Message::parse(element)?).await;
-                    }
-                }
-                _ => return Err(invalid.into()),
-            },
+            Ok(message) => {
+                self.deliver(addressed(message, id)).await;
+            }
+            Err(invalid) if !self.deliver_batch(&body).await => return Err(invalid.into()),
+            Err(_) => {}
         }
         Ok(())
+    }
+
+    /// The elements of a batch, where there are batches; false where it is none.
+    async fn deliver_batch(&self, body: &Bytes) -> bool {
+        let split = self.handshake.allows_batches().then(|| Message::split_batch(body));
+        let Some(Ok(Some(elements))) = split else { return false };
+        for element in elements {
+            match Message::parse(element) {
+                Ok(message) => {
+                    self.deliver(message).await;
+                }
+                Err(invalid) => tracing::warn!(%invalid, "a message in a batch is refused"),
+            }
+        }
+        true
     }
 
     /// A refusal: the server's own error where the body holds one, else one of ours.
@@ -96,148 +121,146 @@ impl Inner {
 
     /// Messages in a body that answers nothing in particular.
     pub(super) async fn deliver_body(&self, body: Bytes) {
-        match Message::parse(body) {
-            Ok(message) => self.deliver(message).await,
+        match Message::parse(body.clone()) {
+            Ok(message) => {
+                self.deliver(message).await;
+            }
+            Err(_) if self.deliver_batch(&body).await => {}
             // Servers acknowledge notifications with all sorts of bodies.
             Err(invalid) => tracing::debug!(%invalid, "a body that is no message"),
         }
     }
 
     /// Messages of a stream that answers nothing in particular.
-    pub(super) async fn deliver_stream(&self, stream: EventStream) {
+    pub(super) async fn deliver_stream(self: Arc<Self>, stream: EventStream) {
         self.follow(stream, None, &mut Position::default()).await;
     }
 
-    /// Hands one message of the server's to the host, settling the request that it answers.
-    async fn deliver(&self, message: Message) {
-        if let Head::Response { id, protocol_version, .. } = message.head() {
-            self.handshake.record_version(id, protocol_version.as_deref());
-            if !self.pending.settle(id) {
-                tracing::debug!("the server answered a request that is not pending");
-                return;
+    /// Hands one message of the server's to the host, settling the request that it answers; false
+    /// where it answers nobody.
+    pub(super) async fn deliver(&self, message: Message) -> bool {
+        match message.head() {
+            Head::Response { id, protocol_version, .. } => {
+                let Some(settled) = self.pending.settle(id) else {
+                    tracing::debug!("the server answered a request that is not pending");
+                    return false;
+                };
+                self.handshake.record_version(id, protocol_version.as_deref());
+                self.emit(message.into_bytes()).await;
+                settled.release();
             }
+            Head::Request { id, .. } => {
+                self.questions.asked(id.clone(), self.handshake.epoch());
+                self.emit(message.into_bytes()).await;
+            }
+            Head::Notification { .. } => self.emit(message.into_bytes()).await,
         }
-        self.emit(message.into_bytes()).await;
+        true
     }
 
     /// Follows a request's stream, and resumes it, until its answer has come.
     async fn follow_until_settled(self: &Arc<Self>, stream: EventStream, id: &Id) -> Result<(), Failure> {
+        let epoch = self.handshake.epoch();
         let mut position = Position::default();
-        let mut cause = self.follow(stream, Some(id), &mut position).await;
+        self.follow(stream, Some(id), &mut position).await;
         let backoff = ExponentialBuilder::default().with_max_times(5).with_jitter();
         let mut outages = backoff.build();
         while self.pending.waits(id) {
-            let Some(last_event_id) = position.last_event_id.clone() else {
-                return Err(Failure::StreamLost(cause));
-            };
-            tokio::time::sleep(position.delay()).await;
-            match self.send(Outgoing::Listen(Some(&last_event_id))).await {
+            if let Some(refused) = position.refused.take() {
+                return Err(refused.into());
+            }
+            // A stream of another session would be another stream.
+            let resumable = position.last_event_id.clone().filter(|_| self.handshake.epoch() == epoch);
+            let Some(last_event_id) = resumable else { return Err(Failure::StreamLost(position.cause)) };
+            tokio::time::sleep(position.pause()).await;
+            if self.handshake.epoch() != epoch {
+                continue;
+            }
+            let outage = match self.send(Outgoing::Resume(&last_event_id, id)).await {
                 Ok(Answer { reply: Reply::Events(stream), .. }) => {
                     outages = backoff.build();
-                    cause = self.follow(stream, Some(id), &mut position).await;
+                    self.follow(stream, Some(id), &mut position).await;
+                    continue;
                 }
-                Err(failure @ Failure::Authorizer(_)) => return Err(failure),
-                Err(failure) => match outages.next() {
-                    Some(delay) => tokio::time::sleep(delay).await,
-                    None => return Err(Failure::StreamLost(Some(failure.to_string()))),
-                },
-                Ok(Answer { reply: Reply::Rejected(rejection), .. })
-                    if rejection.status.is_server_error() =>
-                {
-                    match outages.next() {
-                        Some(delay) => tokio::time::sleep(delay).await,
-                        None => return Err(Failure::StreamLost(Some(Failure::from(rejection).to_string()))),
-                    }
+                Ok(Answer { reply: Reply::Rejected(rejection), .. }) if rejection.may_pass() => {
+                    Failure::from(rejection)
                 }
+                Err(failure @ Failure::Http(_)) => failure,
+                Err(failure) => return Err(failure),
                 Ok(_) => return Err(Failure::StreamLost(Some("the server would not resume it".to_owned()))),
+            };
+            match outages.next() {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(Failure::StreamLost(Some(outage.to_string()))),
             }
         }
         Ok(())
     }
 
     /// Hands on what a stream brings until it ends, or until the request that it belongs to is
-    /// settled and the stream's tail has been read. Says why it broke, where it broke.
-    pub(super) async fn follow(
-        &self,
-        mut stream: EventStream,
-        id: Option<&Id>,
-        position: &mut Position,
-    ) -> Option<String> {
+    /// settled and the stream's tail has been read.
+    pub(super) async fn follow(&self, mut stream: EventStream, id: Option<&Id>, position: &mut Position) {
+        position.idle += 1;
+        position.cause = None;
         loop {
             let settled = id.is_some_and(|id| !self.pending.waits(id));
             let next = match settled {
-                true => tokio::time::timeout(TAIL_LIMIT, stream.next()).await.ok()?,
+                true => tokio::time::timeout(TAIL_LIMIT, stream.next()).await.ok().flatten(),
                 false => stream.next().await,
             };
-            let event = match next? {
-                Ok(event) => event,
-                Err(error) => return Some(error.to_string()),
+            let event = match next {
+                None => return,
+                Some(Ok(event)) => event,
+                Some(Err(error)) => {
+                    if matches!(error, EventStreamError::Unreadable(_)) {
+                        // Resumed, it would bring the same again.
+                        position.last_event_id = None;
+                    }
+                    position.cause = Some(error.to_string());
+                    return;
+                }
             };
-            position.moved = true;
-            position.last_event_id = event.id.or(position.last_event_id.take());
+            if let Some(event_id) = event.id {
+                position.last_event_id = Some(event_id).filter(|event_id| resumable(event_id));
+            }
             position.retry = event.retry.or(position.retry);
             if let Some(frame) = event.message {
-                self.deliver_event(frame, id).await;
+                position.idle = 0;
+                if let Err(refused) = self.deliver_event(frame, id).await {
+                    position.refused.get_or_insert(refused);
+                }
             }
         }
     }
 
-    async fn deliver_event(&self, frame: Bytes, id: Option<&Id>) {
+    /// One message of a stream. The error is what may have been the answer that the stream's
+    /// request waits for.
+    async fn deliver_event(&self, frame: Bytes, id: Option<&Id>) -> Result<(), InvalidMessage> {
         let invalid = match Message::parse(frame.clone()) {
             Ok(message) => {
                 let message = match id {
                     Some(id) => addressed(message, id),
                     None => message,
                 };
-                return self.deliver(message).await;
+                return match self.deliver(message).await {
+                    true => Ok(()),
+                    false => Err(InvalidMessage::NotJsonRpc {
+                        id: None,
+                        reason: "an answer that nobody waits for",
+                    }),
+                };
             }
             Err(invalid) => invalid,
         };
-        if let Ok(Some(elements)) = Message::split_batch(&frame)
-            && self.handshake.allows_batches()
-        {
-            for message in elements.into_iter().filter_map(|element| Message::parse(element).ok()) {
-                self.deliver(message).await;
-            }
-            return;
+        if self.deliver_batch(&frame).await {
+            return Ok(());
         }
         tracing::warn!(%invalid, "a message of the server's is refused");
-        // An ambiguous answer still names its request; what is no message at all may have been
-        // the answer to the one that this stream belongs to, and its end will tell.
-        if let InvalidMessage::Repeated { id: Some(answered), .. } = &invalid {
-            let answered = answered.clone();
-            self.fail(&answered, invalid.into()).await;
+        // An ambiguous answer still names its request.
+        if let InvalidMessage::Repeated { id: Some(answered), is_answer: true, .. } = &invalid {
+            self.fail(answered, invalid.clone().into()).await;
         }
-    }
-
-    /// Reads the server's answer to a replayed `initialize`; the host has had one already.
-    pub(super) async fn swallow_initialize(&self, reply: Reply, initialize: &Message) -> Result<(), Failure> {
-        let answers = |message: &Message| match message.head() {
-            Head::Response { id, successful, protocol_version } => {
-                let ours = initialize.head().request_id() == Some(id);
-                ours.then(|| (*successful, protocol_version.clone()))
-            }
-            _ => None,
-        };
-        let (successful, version) = match reply {
-            Reply::Message(body) => answers(&Message::parse(body)?).ok_or(Failure::SessionLost)?,
-            Reply::Events(mut stream) => loop {
-                let event = stream.next().await.and_then(Result::ok).ok_or(Failure::SessionLost)?;
-                let Some(message) = event.message.and_then(|frame| Message::parse(frame).ok()) else {
-                    continue;
-                };
-                match answers(&message) {
-                    Some(answer) => break answer,
-                    None => self.deliver(message).await,
-                }
-            },
-            Reply::Rejected(rejection) => return Err(rejection.into()),
-            _ => return Err(Failure::SessionLost),
-        };
-        if let Some(id) = initialize.head().request_id() {
-            self.handshake.record_version(id, version.as_deref());
-        }
-        if successful { Ok(()) } else { Err(Failure::SessionLost) }
+        Err(invalid)
     }
 }
 

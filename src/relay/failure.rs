@@ -25,7 +25,7 @@ pub(super) enum Failure {
     #[error("{0}")]
     NoAnswer(&'static str),
     /// The server's answer is no message, or an ambiguous one.
-    #[error("the server's answer is refused: {0}")]
+    #[error("the server's answer is refused")]
     Invalid(#[from] InvalidMessage),
     /// The stream ended before the answer, and cannot be resumed.
     #[error("the connection broke before the answer came; the server may have acted on the request{}", .0.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default())]
@@ -33,6 +33,15 @@ pub(super) enum Failure {
     /// The server forgot the session and would not start a new one.
     #[error("the server lost the session and refused a new one")]
     SessionLost,
+    /// The host has cancelled it before it went out: nobody waits for an answer.
+    #[error("cancelled by the host")]
+    Cancelled,
+    /// The bridge ends.
+    #[error("the bridge is shutting down")]
+    ShuttingDown { sent: bool },
+    /// The host began anew before this was settled.
+    #[error("a new `initialize` took its place")]
+    Superseded,
 }
 
 impl Failure {
@@ -64,8 +73,10 @@ impl Failure {
                 ("unreachable", false)
             }
             Self::Http(_) | Self::StreamLost(_) => ("connection_lost", true),
-            Self::Rejected { .. } => ("http_status", false),
+            Self::Rejected { status, .. } => ("http_status", may_have_executed(*status)),
             Self::SessionLost => ("session_lost", false),
+            Self::ShuttingDown { sent } => ("shutting_down", *sent),
+            Self::Cancelled | Self::Superseded => ("cancelled", false),
             Self::NoAnswer(_) | Self::Invalid(_) | Self::Authorizer(_) => ("invalid_answer", true),
         };
         let mut data = json!({"source": "mcp-front", "reason": reason, "mayHaveExecuted": executed});
@@ -77,4 +88,10 @@ impl Failure {
         }
         data
     }
+}
+
+/// Whether a server that answered with this status may have acted on the request: a client error
+/// says that it did not, unless it is about time or conflict.
+fn may_have_executed(status: StatusCode) -> bool {
+    !status.is_client_error() || matches!(status.as_u16(), 408 | 409 | 499)
 }

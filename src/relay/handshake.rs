@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
 
+use super::pending::Pending;
 use crate::jsonrpc::{Id, Message};
 use crate::upstream::streamable_http::{PROTOCOL_VERSION, SESSION_ID};
 
@@ -24,6 +25,8 @@ struct State {
     version: Option<String>,
     epoch: Epoch,
     listening: Option<Epoch>,
+    /// Whether the server has lost the session, and no new one stands yet.
+    lost: bool,
 }
 
 /// Counts the sessions with the server, so that of many requests that find a session lost only
@@ -90,7 +93,29 @@ impl Handshake {
         let initialize = state.initialize.clone()?;
         state.session_id = None;
         state.epoch.0 += 1;
+        state.lost = true;
         Some(Replay { initialize, initialized: state.initialized.clone() })
+    }
+
+    /// The new session stands.
+    pub(super) fn renewed(&self) {
+        self.state().lost = false;
+    }
+
+    /// Whether the session is lost, and no new one stands yet.
+    pub(super) fn is_lost(&self) -> bool {
+        self.state().lost
+    }
+
+    /// Whether there is an `initialize` to replay.
+    pub(super) fn can_restart(&self) -> bool {
+        self.state().initialize.is_some()
+    }
+
+    /// The id of an `initialize` that still waits for its answer.
+    pub(super) fn unsettled(&self, pending: &Pending) -> Option<Id> {
+        let initialize = self.state().initialize.clone()?;
+        initialize.head().request_id().filter(|id| pending.waits(id)).cloned()
     }
 
     /// Whether the negotiated revision has batches.

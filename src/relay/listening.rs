@@ -2,7 +2,7 @@
 //! from the Server").
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
@@ -14,14 +14,15 @@ use crate::upstream::streamable_http::{Answer, Reply};
 
 /// The longest pause between two attempts to listen.
 const PAUSE_MOST: Duration = Duration::from_secs(60);
+/// A stream that stood for this long was a good one, even if nothing came.
+const STOOD: Duration = Duration::from_secs(10);
 
 impl Inner {
     /// Listens for as long as this session lasts.
     pub(super) fn start_listening(self: &Arc<Self>) {
-        let Some(epoch) = self.handshake.claim_listening() else { return };
-        let closing = self.closing.clone();
-        let listening = Arc::clone(self).listen(epoch);
-        tokio::spawn(async move { closing.run_until_cancelled(listening).await });
+        if let Some(epoch) = self.handshake.claim_listening() {
+            self.spawn_until_closing(Arc::clone(self).listen(epoch));
+        }
     }
 
     async fn listen(self: Arc<Self>, epoch: Epoch) {
@@ -32,33 +33,41 @@ impl Inner {
             .with_jitter();
         let mut pauses = backoff.build();
         let mut position = Position::default();
-        while self.handshake.epoch() == epoch {
+        let mut has_stood = false;
+        loop {
             let last_event_id = position.last_event_id.clone();
-            let mut pause = None;
             let sent = self.send(Outgoing::Listen(last_event_id.as_deref())).await;
             if self.handshake.epoch() != epoch {
                 return;
             }
-            match sent {
+            let pause = match sent {
                 Ok(Answer { reply: Reply::Events(stream), .. }) => {
-                    position.moved = false;
-                    if let Some(cause) = self.follow(stream, None, &mut position).await {
+                    let (since, before) = (Instant::now(), last_event_id);
+                    self.follow(stream, None, &mut position).await;
+                    if let Some(cause) = position.cause() {
                         tracing::debug!(cause, "the stream of server messages broke off");
                     }
-                    if position.moved {
+                    has_stood = true;
+                    let was_good = since.elapsed() > STOOD || position.last_event_id != before;
+                    if was_good {
                         pauses = backoff.build();
-                        pause = Some(position.delay());
                     }
+                    was_good.then(|| position.pause())
                 }
-                Ok(Answer { reply: Reply::Rejected(rejection), .. })
-                    if rejection.status.is_server_error() || rejection.status.as_u16() == 429 =>
-                {
-                    pause = rejection.retry_after;
+                Ok(Answer { reply: Reply::Rejected(rejection), .. }) if rejection.may_pass() => {
+                    rejection.retry_after.map(|wait| wait.min(PAUSE_MOST * 5))
                 }
-                Err(Failure::Http(_) | Failure::Authorizer(_)) => {}
+                Err(Failure::Http(_) | Failure::Authorizer(_)) => None,
+                // Servers without such a stream answer 404 too: only one that had it lost more.
+                Ok(Answer { reply: Reply::SessionGone(_), .. }) if has_stood => {
+                    if let Err(failure) = self.renew(epoch).await {
+                        tracing::debug!(%failure, "the lost session was not renewed");
+                    }
+                    return;
+                }
                 // 405 says that there is no such stream; so do other refusals, in effect.
                 Ok(_) | Err(_) => return,
-            }
+            };
             tokio::time::sleep(pause.or_else(|| pauses.next()).unwrap_or(PAUSE_MOST)).await;
         }
     }

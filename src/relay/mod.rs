@@ -11,35 +11,35 @@ mod exchange;
 mod failure;
 mod handshake;
 mod listening;
+mod notifications;
 mod pending;
+mod questions;
+mod renewal;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, RwLock, mpsc};
+use tokio::sync::{RwLock, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::authorizer::Authorizer;
+use crate::authorizer::{Authorization, Authorizer};
 use crate::jsonrpc::{ErrorResponse, Head, Id, InvalidMessage, Message, code};
 use crate::upstream::streamable_http::StreamableHttp;
 use failure::Failure;
 use handshake::Handshake;
+use notifications::Notifications;
 use pending::{Pending, Registered};
+use questions::Questions;
 
-/// How many notifications may wait for their turn.
-const NOTIFICATION_QUEUE: usize = 64;
-/// How long one notification may take before the next has its turn.
-const NOTIFICATION_LIMIT: Duration = Duration::from_secs(30);
-/// How long `notifications/initialized` holds back what follows it.
-const INITIALIZED_LIMIT: Duration = Duration::from_secs(10);
 /// How long what is pending may go on after the host has closed its side.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-/// How long the server has to end the session when the host leaves in peace.
-const LEAVE_LIMIT: Duration = Duration::from_millis(500);
-/// As [`LEAVE_LIMIT`], when the host is about to kill: hosts do so 500 ms after SIGINT.
-const HURRIED_LEAVE_LIMIT: Duration = Duration::from_millis(300);
+/// How long telling server and host that the session is over may take: hosts kill 500 ms after
+/// SIGINT.
+const LEAVE_LIMIT: Duration = Duration::from_millis(300);
+/// How long a cancellation or an answer to the server may take.
+const WORD_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,12 +60,15 @@ struct Inner {
     outbox: mpsc::Sender<Bytes>,
     pending: Pending,
     handshake: Handshake,
+    questions: Questions,
+    notifications: Notifications,
     /// Held for writing while `initialize` or `notifications/initialized` is under way, in the
     /// order of their arrival: what follows them has to reach the server after them.
     gate: Arc<RwLock<()>>,
     /// Held by the one that renews a lost session.
-    renewal: Mutex<()>,
-    notifications: mpsc::Sender<Message>,
+    renewal: tokio::sync::Mutex<()>,
+    /// What the last request carried, for a farewell that must not wait for anything.
+    last_authorization: Mutex<Option<Authorization>>,
     tasks: TaskTracker,
     closing: CancellationToken,
 }
@@ -74,26 +77,26 @@ impl Session {
     /// Starts a session; nothing is sent before the host's first frame. Must be called within a
     /// tokio runtime.
     pub fn new(upstream: StreamableHttp, authorizer: Authorizer, outbox: mpsc::Sender<Bytes>) -> Self {
-        let (notifications, queue) = mpsc::channel(NOTIFICATION_QUEUE);
+        let (notifications, queue) = Notifications::new();
         let session = Self(Arc::new(Inner {
             upstream,
             authorizer,
             outbox,
             pending: Pending::default(),
             handshake: Handshake::default(),
-            gate: Arc::default(),
-            renewal: Mutex::default(),
+            questions: Questions::default(),
             notifications,
+            gate: Arc::default(),
+            renewal: tokio::sync::Mutex::default(),
+            last_authorization: Mutex::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         }));
-        let closing = session.0.closing.clone();
-        let worker = Arc::clone(&session.0).send_notifications(queue);
-        tokio::spawn(async move { closing.run_until_cancelled(worker).await });
+        session.0.spawn_until_closing(Arc::clone(&session.0).send_notifications(queue));
         session
     }
 
-    /// Takes one frame from the host. Waits only where too much is under way already.
+    /// Takes one frame from the host. Waits only where the host does not read its answers.
     ///
     /// # Cancel safety
     /// A frame whose acceptance is dropped may be lost.
@@ -106,10 +109,10 @@ impl Session {
 
     /// A batch, where the negotiated revision has batches; an error elsewhere.
     async fn accept_batch(&self, frame: &Bytes, invalid: InvalidMessage) {
-        let elements = match Message::split_batch(frame) {
-            Ok(Some(elements)) if self.0.handshake.allows_batches() => elements,
-            Ok(_) => return self.0.answer(invalid.to_response()).await,
-            Err(invalid) => return self.0.answer(invalid.to_response()).await,
+        let elements = match self.0.handshake.allows_batches().then(|| Message::split_batch(frame)) {
+            Some(Ok(Some(elements))) => elements,
+            Some(Err(invalid)) => return self.0.answer(invalid.to_response()).await,
+            Some(Ok(None)) | None => return self.0.answer(invalid.to_response()).await,
         };
         for element in elements {
             match Message::parse(element) {
@@ -140,17 +143,26 @@ impl Session {
                 ("notifications/initialized", _) => {
                     inner.tasks.spawn(Arc::clone(inner).send_initialized(message));
                 }
-                _ => inner.queue_notification(message).await,
+                _ => inner.notifications.queue(message).await,
             },
-            Head::Response { .. } => {
-                let inner = Arc::clone(inner);
-                let tasks = inner.tasks.clone();
-                tasks.spawn(async move { inner.send_unanswered(&message).await });
-            }
+            Head::Response { id, .. } => match inner.questions.answered(id, inner.handshake.epoch()) {
+                true => {
+                    inner.tasks.spawn(Arc::clone(inner).send_word(message));
+                }
+                // In the new session this id may be another question's.
+                false => tracing::info!("the host answered a question of a session that is gone"),
+            },
         }
     }
 
     async fn start_request(&self, message: Message, id: Id, initialize: bool) {
+        if initialize && let Some(hanging) = self.0.handshake.unsettled(&self.0.pending) {
+            // Hosts start over where the first attempt hangs.
+            if let Some(cancelled) = self.0.pending.cancel(&hanging) {
+                cancelled.stop();
+                self.0.answer(Failure::Superseded.to_response(hanging)).await;
+            }
+        }
         match self.0.pending.register(id.clone()) {
             Registered::Fresh => {}
             Registered::InUse => {
@@ -163,11 +175,11 @@ impl Session {
             }
         }
         let inner = Arc::clone(&self.0);
-        let task_id = id.clone();
+        let (task_id, earlier) = (id.clone(), inner.notifications.queued());
         let task = self.0.tasks.spawn(async move {
             let outcome = match initialize {
                 true => inner.initialize(&message, &task_id).await,
-                false => inner.request(&message, &task_id).await,
+                false => inner.request(&message, &task_id, earlier).await,
             };
             if let Err(failure) = outcome {
                 inner.fail(&task_id, failure).await;
@@ -179,7 +191,7 @@ impl Session {
     /// Passes a cancellation on, and lets go of the request.
     async fn cancel(&self, message: Message, request: &Id) {
         let Some(cancelled) = self.0.pending.cancel(request) else {
-            return self.0.queue_notification(message).await;
+            return self.0.notifications.queue(message).await;
         };
         if !cancelled.sent {
             return cancelled.stop();
@@ -187,13 +199,16 @@ impl Session {
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
             // Disconnecting is no cancellation in these revisions, so the word goes first.
-            inner.send_unanswered(&message).await;
+            inner.send_word(message).await;
             cancelled.stop();
         });
     }
 
     /// Ends the session: what is pending finishes or is answered with an error, and the server is
-    /// told. Takes at most two and a half seconds, or 300 ms in a hurry.
+    /// told. Takes at most 2.3 s, or 300 ms in a hurry.
+    ///
+    /// # Cancel safety
+    /// May be called again, in a hurry, where the first call was dropped.
     pub async fn close(&self, leave: Leave) {
         let inner = &self.0;
         inner.tasks.close();
@@ -201,17 +216,14 @@ impl Session {
             let _still_pending = tokio::time::timeout(DRAIN_LIMIT, inner.drained()).await;
         }
         inner.closing.cancel();
-        for id in inner.pending.drain() {
-            let answer = ErrorResponse::new(id, code::INTERNAL_ERROR, "the bridge is shutting down");
-            // A full outbox means that nobody reads any more.
-            let _unread = inner.outbox.try_send(answer.into_bytes());
-        }
-        let limit = match leave {
-            Leave::Peaceful => LEAVE_LIMIT,
-            Leave::Hurried => HURRIED_LEAVE_LIMIT,
+        let last_words = async {
+            for (id, sent) in inner.pending.drain() {
+                inner.answer(Failure::ShuttingDown { sent }.to_response(id)).await;
+            }
         };
-        if tokio::time::timeout(limit, inner.end_session()).await.is_err() {
-            tracing::debug!("the server did not end the session in time");
+        let leaving = async { tokio::join!(last_words, inner.end_session()) };
+        if tokio::time::timeout(LEAVE_LIMIT, leaving).await.is_err() {
+            tracing::debug!("the session's end did not reach everybody in time");
         }
     }
 }
@@ -219,8 +231,14 @@ impl Session {
 impl Inner {
     /// Everything that was accepted has been sent, and every request settled.
     async fn drained(&self) {
-        let _queue_is_empty = self.notifications.reserve_many(NOTIFICATION_QUEUE).await;
+        self.notifications.drained().await;
         self.tasks.wait().await;
+    }
+
+    /// Runs something that lasts for as long as the session does.
+    fn spawn_until_closing(&self, lasting: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.closing.clone();
+        tokio::spawn(async move { closing.run_until_cancelled(lasting).await });
     }
 
     /// Hands one frame to the host, at the host's pace.
@@ -237,41 +255,9 @@ impl Inner {
     /// Answers a request with an error of ours, unless it is settled or cancelled.
     async fn fail(&self, id: &Id, failure: Failure) {
         tracing::debug!(%failure, "a request failed");
-        if self.pending.settle(id) {
+        if let Some(settled) = self.pending.settle(id) {
             self.answer(failure.to_response(id.clone())).await;
+            settled.release();
         }
-    }
-
-    async fn queue_notification(&self, message: Message) {
-        if self.notifications.send(message).await.is_err() {
-            tracing::warn!("a notification came after the end of the session");
-        }
-    }
-
-    /// Sends notifications in the order in which they came.
-    async fn send_notifications(self: Arc<Self>, mut queue: mpsc::Receiver<Message>) {
-        while let Some(message) = queue.recv().await {
-            let inner = Arc::clone(&self);
-            let sending = self.tasks.spawn(async move {
-                drop(inner.gate.read().await);
-                let sending = inner.send_unanswered(&message);
-                if tokio::time::timeout(NOTIFICATION_LIMIT, sending).await.is_err() {
-                    tracing::warn!(method = message.head().method(), "a notification took too long");
-                }
-            });
-            // One after the other: their order is part of what they say.
-            let _sent = sending.await;
-        }
-    }
-
-    async fn send_initialized(self: Arc<Self>, message: Message) {
-        let gate = Arc::clone(&self.gate).write_owned().await;
-        self.handshake.record_initialized(message.clone());
-        let sending = self.send_unanswered(&message);
-        if tokio::time::timeout(INITIALIZED_LIMIT, sending).await.is_err() {
-            tracing::warn!("the server does not answer to notifications/initialized");
-        }
-        drop(gate);
-        self.start_listening();
     }
 }

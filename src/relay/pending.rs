@@ -40,6 +40,17 @@ pub(super) struct Cancelled {
     task: Option<AbortHandle>,
 }
 
+/// A request that has its answer. What it kept back goes on once this is released, behind the
+/// answer.
+pub(super) struct Settled {
+    _gate: Option<OwnedRwLockWriteGuard<()>>,
+}
+
+impl Settled {
+    /// Lets go on what the request kept back.
+    pub(super) fn release(self) {}
+}
+
 impl Cancelled {
     /// Lets go of the request.
     pub(super) fn stop(self) {
@@ -74,11 +85,10 @@ impl Pending {
         }
     }
 
-    /// Notes that the server may see the request from now on.
-    pub(super) fn mark_sent(&self, id: &Id) {
-        if let Some(entry) = self.table().get_mut(id) {
-            entry.sent = true;
-        }
+    /// Notes that the server may see the request from now on; false where it is settled or
+    /// cancelled already, and must not go out.
+    pub(super) fn mark_sent(&self, id: &Id) -> bool {
+        self.table().get_mut(id).map(|entry| entry.sent = true).is_some()
     }
 
     /// Holds the gate until the request is settled.
@@ -93,10 +103,10 @@ impl Pending {
         self.table().contains_key(id)
     }
 
-    /// Takes a request out of the table for its one answer; false where it is settled or
+    /// Takes a request out of the table for its one answer; `None` where it is settled or
     /// cancelled already.
-    pub(super) fn settle(&self, id: &Id) -> bool {
-        self.table().remove(id).is_some()
+    pub(super) fn settle(&self, id: &Id) -> Option<Settled> {
+        self.table().remove(id).map(|entry| Settled { _gate: entry.gate })
     }
 
     /// Takes a request out of the table without an answer.
@@ -105,12 +115,13 @@ impl Pending {
         Some(Cancelled { sent: entry.sent, task: entry.task })
     }
 
-    /// Empties the table, stopping all that is under way.
-    pub(super) fn drain(&self) -> Vec<Id> {
+    /// Empties the table, stopping all that is under way; tells of each whether the server may have
+    /// seen it.
+    pub(super) fn drain(&self) -> Vec<(Id, bool)> {
         let entries = std::mem::take(&mut *self.table());
         let stopped = entries.into_iter().map(|(id, entry)| {
             Cancelled { sent: entry.sent, task: entry.task }.stop();
-            id
+            (id, entry.sent)
         });
         stopped.collect()
     }

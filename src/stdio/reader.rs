@@ -63,6 +63,7 @@ impl Reader {
                 }
             }
             match self.input.read(&mut self.chunk).await? {
+                0 if std::mem::take(&mut self.skipping) => return Err(LineError::TooLong),
                 0 if self.buffer.trim_ascii().is_empty() => return Ok(None),
                 0 => {
                     self.buffer.clear();

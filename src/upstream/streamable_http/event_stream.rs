@@ -24,7 +24,7 @@ pub struct EventStream {
 /// One event.
 #[derive(Debug, Default)]
 pub struct Event {
-    /// `id`, for `Last-Event-ID`.
+    /// `id`, for `Last-Event-ID`; an empty one takes back the last.
     pub id: Option<String>,
     /// `retry`: how long to wait before a reconnect.
     pub retry: Option<Duration>,
@@ -34,8 +34,14 @@ pub struct Event {
 
 /// Why a stream broke off.
 #[derive(Debug, thiserror::Error)]
-#[error("the event stream broke off: {0}")]
-pub struct EventStreamError(String);
+pub enum EventStreamError {
+    /// The connection broke; the stream may be resumed.
+    #[error("the event stream broke off: {0}")]
+    Broken(String),
+    /// An event is too large or no text; resuming would bring it again.
+    #[error("the event stream cannot be read: {0}")]
+    Unreadable(String),
+}
 
 #[derive(Debug, thiserror::Error)]
 enum BodyError {
@@ -69,8 +75,7 @@ impl EventStream {
         self.held.store(0, Ordering::Relaxed);
         Some(match event {
             Ok(event) => Ok(Event {
-                // An empty id resets the last one, by the standard; for resumption it is none.
-                id: event.id.filter(|id| !id.is_empty()),
+                id: event.id,
                 retry: event.retry.map(Duration::from_millis),
                 message: event
                     .data
@@ -78,8 +83,11 @@ impl EventStream {
                     .filter(|_| matches!(event.event.as_deref(), None | Some("" | "message")))
                     .map(Bytes::from),
             }),
-            Err(sse_stream::Error::Body(cause)) => Err(EventStreamError(cause.to_string())),
-            Err(error) => Err(EventStreamError(error.to_string())),
+            Err(sse_stream::Error::Body(cause)) => Err(match cause.downcast_ref() {
+                Some(BodyError::TooLarge) => EventStreamError::Unreadable(cause.to_string()),
+                _ => EventStreamError::Broken(cause.to_string()),
+            }),
+            Err(error) => Err(EventStreamError::Unreadable(error.to_string())),
         })
     }
 }

@@ -3,6 +3,8 @@
 mod event_stream;
 mod reply;
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
@@ -35,6 +37,8 @@ pub struct StreamableHttp {
     client: Client,
     server: ServerUri,
     headers: HeaderMap,
+    /// Where the endpoint redirects to within its origin, so that one detour is enough.
+    moved_to: Arc<Mutex<Option<Url>>>,
 }
 
 /// What came back, with the session id that the server may have assigned.
@@ -49,7 +53,7 @@ pub struct Answer {
 impl StreamableHttp {
     /// Describes the endpoint; `headers` go with every request, nothing is connected yet.
     pub fn new(client: Client, server: ServerUri, headers: HeaderMap) -> Self {
-        Self { client, server, headers }
+        Self { client, server, headers, moved_to: Arc::default() }
     }
 
     /// The endpoint's address.
@@ -71,13 +75,13 @@ impl StreamableHttp {
     }
 
     /// Opens the stream of messages that the server sends of itself, or resumes one behind
-    /// `last_event_id`.
+    /// `last_event_id`, which has to fit a header ([`resumable`]).
     ///
     /// # Errors
     /// As [`post`](Self::post).
     pub async fn listen(&self, headers: HeaderMap, last_event_id: Option<&str>) -> Result<Answer, HttpError> {
         let mut headers = self.complete(headers, EVENTS);
-        if let Some(id) = last_event_id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
+        if let Some(id) = last_event_id.and_then(event_id_header) {
             headers.insert(LAST_EVENT_ID, id);
         }
         self.send(Method::GET, headers, Bytes::new()).await
@@ -87,10 +91,9 @@ impl StreamableHttp {
     ///
     /// # Errors
     /// As [`post`](Self::post).
-    pub async fn end_session(&self, headers: HeaderMap) -> Result<StatusCode, HttpError> {
+    pub async fn end_session(&self, headers: HeaderMap) -> Result<Answer, HttpError> {
         let headers = self.complete(headers, BOTH);
-        let url = self.server.as_url().clone();
-        Ok(self.client.send(Method::DELETE, url, headers, Bytes::new()).await?.status())
+        self.send(Method::DELETE, headers, Bytes::new()).await
     }
 
     fn complete(&self, mut headers: HeaderMap, accept: HeaderValue) -> HeaderMap {
@@ -108,17 +111,32 @@ impl StreamableHttp {
 
     async fn send(&self, method: Method, headers: HeaderMap, body: Bytes) -> Result<Answer, HttpError> {
         let had_session = headers.contains_key(SESSION_ID);
-        let mut url = self.server.as_url().clone();
-        for _ in 0..REDIRECT_LIMIT {
-            let sent = self.client.send(method.clone(), url.clone(), headers.clone(), body.clone());
+        for _ in 0..=REDIRECT_LIMIT {
+            let url = self.moved_to().clone().unwrap_or_else(|| self.server.as_url().clone());
+            let sent = self.client.send(method.clone(), url, headers.clone(), body.clone());
             let response = sent.await?;
             match redirect_within_origin(&response) {
-                Some(next) => url = next,
+                Some(next) => *self.moved_to() = Some(next),
                 None => return reply::read(response, had_session).await,
             }
         }
+        *self.moved_to() = None;
         Ok(Answer { reply: Reply::Rejected(Rejection::redirects()), session_id: None })
     }
+
+    fn moved_to(&self) -> MutexGuard<'_, Option<Url>> {
+        self.moved_to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a stream can be resumed behind the event with this id: it has to fit a header, and an
+/// empty one stands for none (WHATWG HTML §9.2.6).
+pub fn resumable(event_id: &str) -> bool {
+    event_id_header(event_id).is_some()
+}
+
+fn event_id_header(id: &str) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(id.as_bytes()).ok().filter(|value| !value.is_empty())
 }
 
 /// Where a 307 or 308 points, if that is within the same origin: token and body may go there, and

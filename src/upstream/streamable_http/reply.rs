@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use serde::Deserialize;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 
 use super::{Answer, EventStream, MESSAGE_LIMIT, SESSION_ID};
 use crate::challenge::Challenge;
 use crate::http::{HttpError, Response, read_bounded};
 
+/// Some servers put it before JSON, where it is not allowed and may be ignored (RFC 8259 §8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The largest body of a refusal that is read, in bytes.
 const REJECTION_LIMIT: usize = 1024 * 1024;
+/// How long the body of a refusal may take.
+const REJECTION_TIME: Duration = Duration::from_secs(5);
 
 /// What came back for one message.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub enum Reply {
     /// 403 that asks for more scope (RFC 6750 §3.1, `insufficient_scope`).
     Forbidden(Challenge),
     /// The server does not know the session, and has not acted on the message.
-    SessionGone,
+    SessionGone(Rejection),
     /// Any other refusal.
     Rejected(Rejection),
 }
@@ -47,6 +50,12 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// Whether the same request may do later: an overload, an outage, or a conflict with a
+    /// connection whose end the server has not noticed.
+    pub fn may_pass(&self) -> bool {
+        self.status.is_server_error() || matches!(self.status.as_u16(), 408 | 409 | 425 | 429)
+    }
+
     /// Too many redirects.
     pub(super) fn redirects() -> Self {
         Self {
@@ -80,11 +89,17 @@ async fn accepted(response: Response) -> Result<Reply, HttpError> {
     if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
         return Ok(Reply::Accepted);
     }
+    if let Some(coding) = content_coding(response.headers()) {
+        tracing::warn!(coding, "the server used a content coding that it was not offered");
+        let reason = Some("it is encoded in a way that was not asked for (content-encoding)");
+        return Ok(Reply::Rejected(Rejection { status, body: None, retry_after: None, reason }));
+    }
     match media_type(response.headers()).as_deref() {
         Some("text/event-stream") => Ok(Reply::Events(EventStream::new(response))),
         // A body without a type is taken for what it should be; it still has to parse.
         Some("application/json") | None => {
             let body = read_bounded(response, MESSAGE_LIMIT).await?;
+            let body = body.strip_prefix(BYTE_ORDER_MARK).map(|rest| body.slice_ref(rest)).unwrap_or(body);
             Ok(if body.trim_ascii().is_empty() { Reply::Accepted } else { Reply::Message(body) })
         }
         Some(_) => Ok(Reply::Rejected(Rejection {
@@ -102,23 +117,28 @@ async fn rejected(response: Response, had_session: bool) -> Result<Reply, HttpEr
     if status == StatusCode::FORBIDDEN && challenge.error.as_deref() == Some("insufficient_scope") {
         return Ok(Reply::Forbidden(challenge));
     }
-    let retry_after = retry_after(response.headers());
-    // A refusal whose body is cut or too long is a refusal all the same.
-    let body = read_bounded(response, REJECTION_LIMIT).await.ok().filter(is_object);
-    let gone = match status {
-        StatusCode::NOT_FOUND => had_session,
-        StatusCode::BAD_REQUEST => body.as_deref().is_some_and(names_unknown_session),
-        _ => false,
-    };
-    if gone {
-        return Ok(Reply::SessionGone);
+    let mut rejection =
+        Rejection { status, body: None, retry_after: retry_after(response.headers()), reason: None };
+    if status == StatusCode::NOT_FOUND && had_session {
+        return Ok(Reply::SessionGone(rejection));
     }
-    Ok(Reply::Rejected(Rejection { status, body, retry_after, reason: None }))
+    // A refusal whose body is cut, too long or never comes is a refusal all the same.
+    let body = tokio::time::timeout(REJECTION_TIME, read_bounded(response, REJECTION_LIMIT)).await;
+    let body = body.ok().and_then(Result::ok).unwrap_or_default();
+    let gone = status == StatusCode::BAD_REQUEST && names_unknown_session(&body, had_session);
+    rejection.body = Some(body).filter(is_object);
+    Ok(if gone { Reply::SessionGone(rejection) } else { Reply::Rejected(rejection) })
 }
 
 fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// `Content-Encoding`, where it is any but identity: none is offered.
+fn content_coding(headers: &HeaderMap) -> Option<String> {
+    let coding = headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("unreadable").trim().to_ascii_lowercase();
+    (!matches!(coding.as_str(), "" | "identity")).then(|| crate::redact::printable(&coding))
 }
 
 fn is_object(body: &Bytes) -> bool {
@@ -130,30 +150,28 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// Whether the body of a 400 says that the session is unknown, in the words that servers use:
-/// there is no code for it.
-fn names_unknown_session(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Body {
-        error: Refusal,
+/// Whether the body of a 400 says that the session is unknown, in the words that the SDKs'
+/// servers use: there is no code for it. What a tool says about sessions of its own is no such
+/// word, for the call would be sent again.
+fn names_unknown_session(body: &[u8], had_session: bool) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    if text.contains("server not initialized") {
+        return true;
     }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Refusal {
-        JsonRpc { message: String },
-        Text(String),
-    }
-    let Ok(Body { error: Refusal::JsonRpc { message } | Refusal::Text(message) }) =
-        serde_json::from_slice(body)
-    else {
-        return false;
-    };
-    let message = message.to_ascii_lowercase();
-    let about_session = message.contains("session") || message.contains("mcp-session-id");
-    let unknown =
-        ["not found", "unknown", "invalid", "expired", "no valid", "does not exist", "terminated", "closed"];
-    (about_session && unknown.iter().any(|word| message.contains(word)))
-        || message.contains("server not initialized")
+    let of_mcp = ["session id", "mcp-session-id", "mcp session", "sessionid"];
+    let unknown = [
+        "no valid",
+        "invalid",
+        "unknown",
+        "expired",
+        "not found",
+        "does not exist",
+        "terminated",
+        "required",
+    ];
+    let named =
+        of_mcp.iter().any(|word| text.contains(word)) && unknown.iter().any(|word| text.contains(word));
+    had_session && (named || text.contains("session not found"))
 }
 
 #[cfg(test)]
@@ -168,16 +186,20 @@ mod tests {
                 true,
             ),
             (
-                r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Server not initialized"},"id":null}"#,
+                r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Mcp-Session-Id header is required"},"id":4}"#,
                 true,
             ),
+            ("Bad Request: No valid session ID provided", true),
             (r#"{"error":"Session not found"}"#, true),
             (r#"{"error":{"code":-32602,"message":"Invalid params"}}"#, false),
-            (r#"{"error":{"code":-32602,"message":"the session starts at noon"}}"#, false),
+            (r#"{"error":{"code":-32602,"message":"The browser session is closed"}}"#, false),
+            (r#"{"error":{"code":-32602,"message":"Invalid session options"}}"#, false),
             ("nonsense", false),
         ] {
-            assert_eq!(names_unknown_session(body.as_bytes()), gone, "{body}");
+            assert_eq!(names_unknown_session(body.as_bytes(), true), gone, "{body}");
+            assert!(!names_unknown_session(body.as_bytes(), false), "{body}");
         }
+        assert!(names_unknown_session(b"Bad Request: Server not initialized", false));
     }
 
     #[test]

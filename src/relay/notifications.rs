@@ -1,0 +1,104 @@
+//! The host's notifications, which reach the server in the order in which they came, and before
+//! the requests that came after them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::Inner;
+use crate::jsonrpc::Message;
+
+/// How many may wait for their turn.
+const QUEUE: usize = 64;
+/// How long the host is held up where the queue is full, before one is left out.
+const QUEUE_LIMIT: Duration = Duration::from_secs(1);
+/// How long one keeps its turn; a server that takes longer gets the next one meanwhile.
+const TURN: Duration = Duration::from_secs(2);
+/// How long one may take altogether.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long a request waits for the notifications before it.
+const PRECEDENCE_LIMIT: Duration = Duration::from_millis(100);
+/// How long `notifications/initialized` holds back what follows it.
+const INITIALIZED_LIMIT: Duration = Duration::from_secs(10);
+
+/// The lane on which notifications go out one after the other.
+pub(super) struct Notifications {
+    lane: mpsc::Sender<Message>,
+    queued: watch::Sender<u64>,
+    sent: watch::Sender<u64>,
+}
+
+impl Notifications {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
+        let (lane, queue) = mpsc::channel(QUEUE);
+        (Self { lane, queued: watch::Sender::new(0), sent: watch::Sender::new(0) }, queue)
+    }
+
+    /// Puts one into the lane. Where a server takes none for long, one is left out, and that is
+    /// said: what comes after it matters more.
+    pub(super) async fn queue(&self, message: Message) {
+        match tokio::time::timeout(QUEUE_LIMIT, self.lane.reserve()).await {
+            Ok(Ok(place)) => {
+                self.queued.send_modify(|count| *count += 1);
+                place.send(message);
+            }
+            _ => tracing::warn!(
+                method = message.head().method(),
+                "a notification is left out: the server does not take them"
+            ),
+        }
+    }
+
+    /// How many were queued so far.
+    pub(super) fn queued(&self) -> u64 {
+        *self.queued.borrow()
+    }
+
+    /// Waits a moment for the first `count` to have gone out.
+    pub(super) async fn precede(&self, count: u64) {
+        let mut sent = self.sent.subscribe();
+        let waiting = sent.wait_for(|sent| *sent >= count);
+        let _late = tokio::time::timeout(PRECEDENCE_LIMIT, waiting).await;
+    }
+
+    /// Waits for all to have had their turn.
+    pub(super) async fn drained(&self) {
+        let all = self.queued();
+        // The sender is ours: it cannot be gone.
+        let mut sent = self.sent.subscribe();
+        let _always = sent.wait_for(|sent| *sent >= all).await;
+    }
+}
+
+impl Inner {
+    /// Gives each notification its turn.
+    pub(super) async fn send_notifications(self: Arc<Self>, mut queue: mpsc::Receiver<Message>) {
+        while let Some(message) = queue.recv().await {
+            let inner = Arc::clone(&self);
+            let sending = self.tasks.spawn(async move {
+                let sending = async {
+                    drop(inner.gate.read().await);
+                    inner.send_unanswered(&message).await;
+                };
+                if tokio::time::timeout(LIMIT, sending).await.is_err() {
+                    tracing::warn!(method = message.head().method(), "a notification took too long");
+                }
+            });
+            let _unfinished = tokio::time::timeout(TURN, sending).await;
+            self.notifications.sent.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Sends `notifications/initialized`, ahead of all that follows it, and starts to listen.
+    pub(super) async fn send_initialized(self: Arc<Self>, message: Message) {
+        let gate = Arc::clone(&self.gate).write_owned().await;
+        self.handshake.record_initialized(message.clone());
+        let sending = self.send_unanswered(&message);
+        if tokio::time::timeout(INITIALIZED_LIMIT, sending).await.is_err() {
+            tracing::warn!("the server does not answer to notifications/initialized");
+        }
+        drop(gate);
+        self.start_listening();
+    }
+}

@@ -1,0 +1,99 @@
+//! A new session in place of one that the server has lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exchange::Outgoing;
+use super::handshake::{Epoch, Replay};
+use super::{Failure, Inner};
+use crate::jsonrpc::{Head, Message};
+use crate::upstream::streamable_http::Reply;
+
+/// How long a renewal may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+impl Inner {
+    /// Gives the session that the next message belongs to, renewed where it is known to be lost.
+    pub(super) async fn current_session(self: &Arc<Self>) -> Result<Epoch, Failure> {
+        // One that is being renewed is no session yet.
+        drop(self.renewal.lock().await);
+        let epoch = self.handshake.epoch();
+        if self.handshake.is_lost() {
+            self.renew(epoch).await?;
+        }
+        Ok(self.handshake.epoch())
+    }
+
+    /// Starts a new session in place of `lost`, by replaying the host's own `initialize` and
+    /// `initialized`. Of many that find it lost, one does so. What fails is tried again by the
+    /// next message.
+    ///
+    /// # Cancel safety
+    /// The renewal goes on.
+    pub(super) async fn renew(self: &Arc<Self>, lost: Epoch) -> Result<(), Failure> {
+        let inner = Arc::clone(self);
+        let renewal = self.tasks.spawn(async move {
+            let replaying = inner.replay(lost);
+            tokio::time::timeout(LIMIT, replaying).await.unwrap_or(Err(Failure::SessionLost))
+        });
+        renewal.await.unwrap_or(Err(Failure::SessionLost))
+    }
+
+    async fn replay(self: &Arc<Self>, lost: Epoch) -> Result<(), Failure> {
+        let _one_at_a_time = self.renewal.lock().await;
+        if self.handshake.epoch() != lost && !self.handshake.is_lost() {
+            return Ok(());
+        }
+        let Replay { initialize, initialized } = self.handshake.restart().ok_or(Failure::SessionLost)?;
+        tracing::info!("the server lost the session: starting a new one");
+        let answer = self.send(Outgoing::Initialize(initialize.bytes())).await?;
+        self.handshake.assign(answer.session_id);
+        self.swallow_answer(answer.reply, &initialize).await?;
+        if let Some(initialized) = &initialized {
+            let answer = self.send(Outgoing::Message(initialized.bytes())).await?;
+            if let Reply::SessionGone(_) | Reply::Rejected(_) = answer.reply {
+                return Err(Failure::SessionLost);
+            }
+        }
+        self.handshake.renewed();
+        if initialized.is_some() {
+            self.start_listening();
+        }
+        Ok(())
+    }
+
+    /// Reads the server's answer to a replayed `initialize`; the host has had one already.
+    async fn swallow_answer(self: &Arc<Self>, reply: Reply, initialize: &Message) -> Result<(), Failure> {
+        let answers = |message: &Message| match message.head() {
+            Head::Response { id, successful, protocol_version } => {
+                let ours = initialize.head().request_id() == Some(id);
+                ours.then(|| (*successful, protocol_version.clone()))
+            }
+            _ => None,
+        };
+        let (successful, version) = match reply {
+            Reply::Message(body) => answers(&Message::parse(body)?).ok_or(Failure::SessionLost)?,
+            Reply::Events(mut stream) => loop {
+                let event = stream.next().await.and_then(Result::ok).ok_or(Failure::SessionLost)?;
+                let Some(message) = event.message.and_then(|frame| Message::parse(frame).ok()) else {
+                    continue;
+                };
+                match answers(&message) {
+                    Some(answer) => break answer,
+                    None => {
+                        self.deliver(message).await;
+                    }
+                }
+            },
+            Reply::Rejected(rejection) => return Err(rejection.into()),
+            _ => return Err(Failure::SessionLost),
+        };
+        if !successful {
+            return Err(Failure::SessionLost);
+        }
+        if let Some(id) = initialize.head().request_id() {
+            self.handshake.record_version(id, version.as_deref());
+        }
+        Ok(())
+    }
+}
