@@ -1,7 +1,12 @@
 //! What only a person at a terminal sees: hidden input, confirmations, Ctrl-C.
 
+use crate::support::authorization_server::AuthorizationServer;
+use crate::support::browser::redirect_of;
 use crate::support::home::Home;
+use crate::support::mcp_server::McpServer;
+use crate::support::service::{NAME, Service};
 use crate::support::terminal::Terminal;
+use url::Url;
 
 const ENDPOINT: &str = "https://mcp.example.com/mcp";
 const TOKEN: &str = "canary-typed-token-77ab";
@@ -71,4 +76,127 @@ fn the_menu_offers_what_can_be_typed() {
     assert!(terminal.echoes());
     terminal.type_in("\u{3}");
     assert_eq!(terminal.wait().code(), Some(130));
+}
+
+/// A login that waits for a paste, and the address that it printed.
+struct Waiting {
+    terminal: Terminal,
+    url: Url,
+    authorization: AuthorizationServer,
+    _server: McpServer,
+    _home: Home,
+}
+
+impl Waiting {
+    fn start(home: Home) -> Self {
+        let authorization = AuthorizationServer::start();
+        let server = McpServer::guarded_by(&authorization);
+        let terminal = Terminal::start(&home, &["login", &server.url(), "--name", NAME, "--no-browser"]);
+        terminal.expect("It is not shown.");
+        let text = terminal.text();
+        let address = format!("{}/authorize?", authorization.issuer());
+        let start = text.rfind(&address).expect("the address is printed");
+        let is_end = |character: char| character.is_whitespace() || character.is_control();
+        let url = text[start..].split(is_end).next().unwrap().parse().expect("a whole URL on one line");
+        Self { terminal, url, authorization, _server: server, _home: home }
+    }
+}
+
+/// A10: what is wrong with a paste is said, what is right about it is enough, and the terminal is
+/// given back.
+#[test]
+fn a_wrong_paste_is_named_and_a_right_one_ends_the_login() {
+    let mut waiting = Waiting::start(Home::with_file_store());
+    let terminal = &mut waiting.terminal;
+    assert!(!terminal.echoes());
+    for wrong in ["canary-no-url", "https://evil.example/callback?code=canary-code", ""] {
+        terminal.type_in(&format!("{wrong}\r"));
+        terminal.expect("That does not answer this login: ");
+        terminal.expect("Still waiting.");
+    }
+    let redirect = redirect_of(&waiting.url);
+    // As a terminal wraps what is pasted.
+    let (one, two) = redirect.as_str().split_at(60);
+    terminal.type_in(&format!("\u{1b}[200~{one}\n{two}\u{1b}[201~\r"));
+    terminal.expect("claude mcp add");
+    assert!(terminal.wait().success(), "{}", terminal.text());
+    assert!(terminal.echoes());
+    assert!(!terminal.text().contains("canary"), "{}", terminal.text());
+    assert_eq!(waiting.authorization.token_requests().len(), 1);
+}
+
+#[test]
+fn ctrl_c_while_waiting_for_a_paste_gives_the_terminal_back() {
+    let mut waiting = Waiting::start(Home::with_file_store());
+    waiting.terminal.type_in("http://127.0.0.1/callback?code=canary\u{3}");
+    assert_eq!(waiting.terminal.wait().code(), Some(130));
+    assert!(waiting.terminal.echoes());
+    assert!(!waiting.terminal.text().contains("canary"), "{}", waiting.terminal.text());
+}
+
+#[test]
+fn the_address_is_a_link_where_the_terminal_shows_links() {
+    let waiting = Waiting::start(Home::with_file_store().with("TERM_PROGRAM", "WezTerm"));
+    let (url, text) = (&waiting.url, waiting.terminal.text());
+    assert!(text.contains(&format!("\u{1b}]8;;{url}\u{1b}\\{url}\u{1b}]8;;\u{1b}\\")), "{text}");
+    let waiting = Waiting::start(Home::with_file_store());
+    assert!(!waiting.terminal.text().contains("\u{1b}]8;;"), "{}", waiting.terminal.text());
+}
+
+/// A6: what needs a login is offered where no name is given.
+#[test]
+fn a_login_that_ended_is_offered() {
+    let service = Service::logged_in();
+    service.authorization.revoke_grants();
+    let mut bridge = service.bridge();
+    bridge.call(0, "initialize", crate::support::bridge::initialize_params());
+    assert_eq!(service.row()["state"], "login_required", "{}", service.row());
+
+    let shown = service.home.run(["tokens", "list"]).expect(0).stdout;
+    assert!(shown.contains("login required") && shown.contains("mcp-front login service"), "{shown}");
+    let mut terminal = Terminal::start(&service.home, &["login"]);
+    terminal.expect("Log in to");
+    terminal.expect(NAME);
+    terminal.expect("another service");
+    terminal.type_in("\r");
+    terminal.expect("Logged in to");
+    assert!(terminal.wait().success());
+    assert_eq!(service.row()["state"], "renews");
+
+    service.authorization.revoke_grants();
+    bridge.call(1, "tools/list", serde_json::json!({}));
+    let mut terminal = Terminal::start(&service.home, &["login"]);
+    terminal.expect("another service");
+    terminal.type_in("\u{3}");
+    assert_eq!(terminal.wait().code(), Some(130), "{}", terminal.text());
+    let text = terminal.text();
+    assert!(text.rfind("\u{1b}[?25h") >= text.rfind("\u{1b}[?25l"), "the cursor stays hidden: {text:?}");
+}
+
+/// A24: Front's client is made by hand, so the prompt says where, and nothing is sent before.
+#[test]
+fn front_says_where_to_create_its_client() {
+    let home = Home::with_file_store();
+    let mut terminal = Terminal::start(&home, &["login", "front"]);
+    terminal.expect("feature access to \"MCP Server\" and nothing else");
+    terminal.expect("http://127.0.0.1:41789/callback");
+    terminal.expect("Client id: ");
+    terminal.type_in("an-id\r");
+    terminal.expect("Client secret (not shown): ");
+    assert!(!terminal.echoes());
+    terminal.type_in("\u{3}");
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert!(terminal.echoes());
+    let refused = home.run(["login", "front", "--no-input"]).expect(2);
+    assert!(refused.stderr.contains("hint: create an OAuth client"), "{}", refused.stderr);
+}
+
+/// Elsewhere than on a terminal: plain lines, and all talk on stderr.
+#[test]
+fn without_a_terminal_a_login_speaks_in_plain_lines() {
+    let service = Service::new();
+    let outcome = service.login(&[]).expect(0);
+    assert_eq!(outcome.stdout, "");
+    assert!(!outcome.stderr.contains('\u{1b}') && !outcome.stderr.contains('\r'), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("Waiting for the browser until "), "{}", outcome.stderr);
 }

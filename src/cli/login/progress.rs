@@ -55,7 +55,7 @@ impl Progress {
                 self.begin("Waiting for the browser".to_owned());
             }
             Event::Refused(error) => {
-                self.say(&format!("That was not the answer to this login: {error}. Still waiting."))
+                self.say(&format!("That does not answer this login: {error}. Still waiting."))
             }
             Event::Exchanging => {
                 self.until = None;

@@ -54,10 +54,11 @@ fn facts(summary: &Summary, now: Timestamp) -> String {
         false => summary.scopes.iter().map(|scope| printable(scope)).collect::<Vec<_>>().join(" "),
     };
     let expiry = match summary.access_expires_at {
+        Some(at) if at <= now => format!("expired {}", moment::shown(at, now)),
         Some(at) => format!("expires {}", moment::shown(at, now)),
         None => "the server names no expiry".to_owned(),
     };
-    let renewal = if summary.renews { "renews by itself" } else { "does not renew: log in again then" };
+    let renewal = if summary.renews { "renews by itself" } else { "does not renew by itself" };
     let mut text = format!("  scopes        {scopes}\n  access token  {expiry}; {renewal}\n");
     if summary.renews {
         let end = match summary.refresh_expires_at {
