@@ -1,3 +1,5 @@
+//! The listener among foreign, slow and late visitors, over real loopback connections.
+
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::answer::{self, Answered, sentence};
 use super::keep::Home;
+use super::known_client::KnownClient;
 use super::probe::{self, Demand};
 use super::{Config, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
 use crate::authorizer::decision::{Refused, Step, decide};
@@ -15,12 +16,11 @@ use crate::authorizer::refresh_child::renew_in_child;
 use crate::authorizer::standing::Standing;
 use crate::browser;
 use crate::challenge::Challenge;
-use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredential, Registration};
+use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredential};
 use crate::http::{self, AddressPolicy};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::oauth::{
-    Applicant, Discovery, OauthError, Pending, PreRegistered, Source, TokenResponse, discover, grant,
-    obtain_client,
+    Applicant, Discovery, OauthError, Pending, Source, TokenResponse, discover, grant, obtain_client,
 };
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
@@ -361,47 +361,4 @@ fn host(server: &ServerUri) -> String {
 
 fn generation(credential: Option<&Credential>) -> Option<&Generation> {
     credential.map(|credential| &credential.generation)
-}
-
-/// What is known of the client before anybody registers: what the user named, else the stored
-/// login's, as long as the authorization server is the one that it belongs to.
-struct KnownClient {
-    pre_registered: Option<PreRegistered>,
-    metadata_document: Option<Url>,
-    /// The redirect URI that the stored client is registered with.
-    redirect_uri: Option<Url>,
-}
-
-impl KnownClient {
-    fn find(options: &Options, stored: Option<&Credential>, discovery: &Discovery) -> Self {
-        let named = Self {
-            pre_registered: options.client.clone(),
-            metadata_document: options.client_metadata_url.clone(),
-            redirect_uri: None,
-        };
-        let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else { return named };
-        let bound = &oauth.binding;
-        let is_same_server =
-            bound.issuer == discovery.issuer && bound.token_endpoint == discovery.token_endpoint;
-        if named.pre_registered.is_some() || !is_same_server {
-            return named;
-        }
-        let client = &oauth.client;
-        match client.registration {
-            Registration::PreRegistered => Self {
-                pre_registered: Some(PreRegistered {
-                    id: client.id.clone(),
-                    secret: client.secret.clone(),
-                    authentication: Some(client.authentication),
-                }),
-                redirect_uri: Url::parse(&client.redirect_uri).ok(),
-                ..named
-            },
-            Registration::MetadataDocument => Self {
-                metadata_document: named.metadata_document.or_else(|| Url::parse(&client.id).ok()),
-                ..named
-            },
-            Registration::Dynamic => named,
-        }
-    }
 }

@@ -10,6 +10,7 @@ mod answer;
 mod child;
 mod journey;
 mod keep;
+mod known_client;
 mod probe;
 
 use std::time::Duration;

@@ -1,0 +1,168 @@
+//! Token endpoints' answers in every spelling, as tables.
+
+use super::*;
+use crate::redact::ExposeSecret;
+
+/// 2026-11-21T12:00:00Z by our clock; the server's is ten minutes ahead where it sends `Date`.
+const NOW: i64 = 1_795_262_400;
+const SERVER_DATE: &str = "Sat, 21 Nov 2026 12:10:00 GMT";
+
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+fn answer(status: u16, body: &str, headers: &[(&'static str, &str)]) -> Response<Vec<u8>> {
+    let mut answer = Response::new(body.as_bytes().to_vec());
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+    for (name, value) in headers {
+        answer.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    answer
+}
+
+fn read(answer: &Response<Vec<u8>>) -> TokenResponse {
+    let strict = normalise(answer, now()).unwrap();
+    assert_eq!(strict.status(), StatusCode::OK, "{:?}", String::from_utf8_lossy(answer.body()));
+    let parsed: Parsed = serde_json::from_slice(strict.body()).unwrap();
+    parsed.into()
+}
+
+#[test]
+fn expiries_are_read_in_every_spelling() {
+    let far = LONGEST_LIFE.as_secs();
+    let table: &[(&str, Option<i64>)] = &[
+        ("", None),
+        (r#""expires_in":3600"#, Some(3600)),
+        (r#""expires_in":"3600""#, Some(3600)),
+        (r#""expires_in":3599.9"#, Some(3599)),
+        (r#""expires_in":" 3599.9 ""#, Some(3599)),
+        (r#""expires_in":0"#, None),
+        (r#""expires_in":-1"#, None),
+        (r#""expires_in":1e18"#, Some(far)),
+        (r#""expires_in":18446744073709551616"#, Some(far)),
+        (r#""expires_in":"NaN""#, None),
+        (r#""expires_in":"inf""#, None),
+        (r#""expires_in":"soon""#, None),
+        (r#""expires_in":null,"expires_at":1795266000"#, Some(3600)),
+        (r#""expires_at":1795266000"#, Some(3600)),
+        (r#""expires_at":1795266000.5"#, Some(3600)),
+        (r#""expires_at":"1795266000""#, Some(3600)),
+        (r#""expires_at":1795266000000"#, Some(3600)),
+        (r#""expires_at":1795266000000000"#, Some(3600)),
+        (r#""expires_at":"2026-11-21T13:00:00Z""#, Some(3600)),
+        (r#""expires_at":"2026-11-21T15:00:00.123+02:00""#, Some(3600)),
+        (r#""expires_at":1795262400"#, None),
+        (r#""expires_at":1"#, Some(1)),
+        (r#""expires_at":3600"#, Some(3600)),
+        (r#""expires_at":"tomorrow""#, None),
+        (r#""expires_at":{}"#, None),
+        (r#""expires_in":60,"expires_at":1795266000"#, Some(60)),
+    ];
+    for (members, life) in table {
+        let comma = if members.is_empty() { "" } else { "," };
+        let body = format!(r#"{{"access_token":"a"{comma}{members}}}"#);
+        let expiry = read(&answer(200, &body, &[])).expires_at;
+        assert_eq!(expiry.map(|expiry| expiry.as_second() - NOW), *life, "{members}");
+    }
+}
+
+#[test]
+fn absolute_times_are_read_by_the_server_s_own_clock() {
+    let body =
+        r#"{"access_token":"a","expires_at":1795266600,"refresh_token_expires_at":"2026-11-22T12:10:00Z"}"#;
+    let tokens = read(&answer(200, body, &[("date", SERVER_DATE)]));
+    assert_eq!(tokens.expires_at.unwrap().as_second(), NOW + 3600);
+    assert_eq!(tokens.refresh_token_expires_at.unwrap().as_second(), NOW + 86_400);
+    let garbage = read(&answer(200, body, &[("date", "yesterday")]));
+    assert_eq!(garbage.expires_at.unwrap().as_second(), NOW + 4200);
+}
+
+#[test]
+fn odd_answers_still_bring_their_tokens() {
+    for (body, headers) in [
+        (r#"{"access_token":"a","refresh_token":"r","scope":"x y"}"#, [("content-type", "text/html")]),
+        (
+            "\u{feff}{\"access_token\":\"a\",\"refresh_token\":\"r\",\"scope\":[\"x\",\"y\"],\"token_type\":null}",
+            [("content-type", "application/json")],
+        ),
+        (
+            r#"{"access_token":"a","token_type":"bEaReR","refresh_token":"r","scope":" x  y ","error":null}"#,
+            [("content-type", "application/json")],
+        ),
+        (
+            r#"{"access_token":"a","token_type":7,"refresh_token":"r","scope":"x y","error":"","extra":[1]}"#,
+            [("content-type", "application/json")],
+        ),
+        (
+            "access_token=a&refresh_token=r&scope=x+y&expires_in=60&token_type=bearer",
+            [("content-type", "application/x-www-form-urlencoded; charset=utf-8")],
+        ),
+    ] {
+        let tokens = read(&answer(200, body, &headers));
+        assert_eq!(tokens.access_token.expose_secret(), "a", "{body}");
+        assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "r", "{body}");
+        assert_eq!(tokens.scopes.unwrap(), ["x", "y"], "{body}");
+    }
+    let bare = read(&answer(201, r#"{"access_token":"a","refresh_token":"","scope":""}"#, &[]));
+    assert!(bare.refresh_token.is_none() && bare.scopes.is_none());
+    let shown = format!("{:?}", read(&answer(200, r#"{"access_token":"canary"}"#, &[])));
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn refusals_are_told_from_failures() {
+    type Verdict = fn(&Result<Response<Vec<u8>>, GrantError>) -> bool;
+    let refusal: Verdict =
+        |verdict| matches!(verdict, Ok(answer) if answer.status() == StatusCode::BAD_REQUEST);
+    let transient: Verdict = |verdict| matches!(verdict, Err(GrantError::Transient { .. }));
+    let malformed: Verdict = |verdict| matches!(verdict, Err(GrantError::Malformed { .. }));
+    let client: Verdict = |verdict| matches!(verdict, Err(GrantError::ClientRefused { .. }));
+    for (status, body, expected) in [
+        (400, r#"{"error":"invalid_grant"}"#, refusal),
+        (401, r#"{"error":"invalid_client"}"#, refusal),
+        (200, r#"{"ok":false,"error":"invalid_refresh_token"}"#, refusal),
+        (400, r#"{"error":{"code":"invalid_grant","message":"gone"}}"#, refusal),
+        (500, r#"{"error":"invalid_grant"}"#, transient),
+        (502, "<html>bad gateway</html>", transient),
+        (503, "", transient),
+        (504, "", transient),
+        (302, "", transient),
+        (407, "", transient),
+        (200, " <!doctype html><title>Sign in to the network</title>", transient),
+        (403, "<html>blocked</html>", transient),
+        (401, "", client),
+        (400, "", malformed),
+        (200, "", malformed),
+        (200, "[]", malformed),
+        (200, "{}", malformed),
+        (200, r#"{"access_token":""}"#, malformed),
+        (200, r#"{"access_token":7}"#, malformed),
+        (200, r#"{"access_token":"a","token_type":"DPoP"}"#, malformed),
+        (400, r#"{"access_token":"a"}"#, malformed),
+    ] {
+        let verdict = normalise(&answer(status, body, &[]), now());
+        assert!(expected(&verdict), "{status} {body}: {verdict:?}");
+    }
+    let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(malformed(&normalise(&answer(200, &deep, &[]), now())));
+}
+
+#[test]
+fn a_wait_is_honoured_and_clamped() {
+    for (status, retry_after, expected) in [
+        (429, "120", Some(120)),
+        (429, "0", Some(1)),
+        (429, "-5", Some(1)),
+        (429, "1e9", Some(3600)),
+        (429, "Sat, 21 Nov 2026 12:00:30 GMT", Some(30)),
+        (429, "Sat, 21 Nov 2020 12:00:30 GMT", Some(1)),
+        (429, "later", None),
+        (503, "7", Some(7)),
+    ] {
+        let verdict = normalise(&answer(status, "", &[("retry-after", retry_after)]), now());
+        let Err(GrantError::RateLimited { retry_after: found }) = verdict else { panic!("{verdict:?}") };
+        assert_eq!(found.map(|wait| wait.as_secs()), expected, "{retry_after}");
+    }
+    let bare = normalise(&answer(429, "", &[]), now());
+    assert_eq!(bare.unwrap_err(), GrantError::RateLimited { retry_after: None });
+}
