@@ -13,8 +13,9 @@ fn listed(home: &Home) -> Vec<Value> {
     serde_json::from_str(&home.run(["tokens", "list", "--json"]).expect(0).stdout).unwrap()
 }
 
+/// A1, A8: a token that is tied to no session.
 #[test]
-fn a1_a_token_is_set_sent_listed_and_deleted() {
+fn a_token_is_set_sent_listed_and_deleted() {
     let home = Home::with_file_store();
     let server = McpServer::open();
     let set = |value: &str| {
@@ -46,8 +47,9 @@ fn a1_a_token_is_set_sent_listed_and_deleted() {
     assert_eq!(listed(&home), Vec::<Value>::new());
 }
 
+/// A5: one identity a profile.
 #[test]
-fn a5_profiles_keep_the_same_service_apart() {
+fn profiles_keep_the_same_service_apart() {
     let home = Home::with_file_store();
     for profile in ["default", "service-user"] {
         let arguments = ["tokens", "set", ENDPOINT, "--profile", profile];

@@ -198,9 +198,7 @@ fn without_a_browser_the_redirect_url_is_pasted() {
     let url = server.url();
     let mut terminal = Terminal::start(&home, &["login", &url, "--name", NAME, "--no-browser"]);
     let address = format!("{}/authorize?", authorization.issuer());
-    terminal.expect(&address);
-    terminal.expect("state=");
-    let opened = printed_url(&terminal, &address);
+    let opened = terminal.printed_url(&address);
     let redirect = redirect_of(&opened);
     terminal.type_in("http://127.0.0.1/callback?code=wrong&state=wrong\r");
     terminal.type_in(&format!("  {redirect} \r"));
@@ -208,14 +206,6 @@ fn without_a_browser_the_redirect_url_is_pasted() {
     let code = parameter(&redirect, "code").expect("a code");
     assert!(!terminal.text().contains(&code), "the code is echoed:\n{}", terminal.text());
     assert_eq!(authorization.token_requests().len(), 1, "the wrong one was not exchanged");
-}
-
-/// The one-line URL on the screen that starts with `address`.
-fn printed_url(terminal: &Terminal, address: &str) -> Url {
-    let text = terminal.text();
-    let start = text.rfind(address).unwrap_or_else(|| panic!("no URL in:\n{text}"));
-    let end = |character: char| character.is_whitespace() || character.is_control();
-    Url::parse(text[start..].split(end).next().unwrap_or_default()).expect("a whole URL on one line")
 }
 
 /// A24, A20: the URL can be opened in a private window: the callback wins over pasting.
@@ -227,9 +217,7 @@ fn without_a_browser_the_callback_works_too() {
     let url = server.url();
     let mut terminal = Terminal::start(&home, &["login", &url, "--name", NAME, "--no-browser"]);
     let address = format!("{}/authorize?", authorization.issuer());
-    terminal.expect(&address);
-    terminal.expect("state=");
-    follow(&printed_url(&terminal, &address)).expect("the callback answers");
+    follow(&terminal.printed_url(&address)).expect("the callback answers");
     assert!(terminal.wait().success(), "{}", terminal.text());
 }
 

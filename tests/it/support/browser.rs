@@ -45,7 +45,15 @@ impl Browser {
         let pipe = directory.path().join("opened");
         rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a named pipe");
         let script = directory.path().join("browser");
-        write_executable(&script, &format!("#!/bin/sh\nprintf '%s\\n' \"$1\" >'{}'\n", pipe.display()));
+        let environment = directory.path().join("environment");
+        write_executable(
+            &script,
+            &format!(
+                "#!/bin/sh\nenv >'{}'\nprintf '%s\\n' \"$1\" >'{}'\n",
+                environment.display(),
+                pipe.display()
+            ),
+        );
         let (sender, opened) = mpsc::channel();
         // Open for writing too, so that reading never ends between two tabs.
         let reader = OpenOptions::new().read(true).write(true).open(&pipe).expect("the pipe opens");
@@ -56,6 +64,11 @@ impl Browser {
     /// The value for `BROWSER`.
     pub(crate) fn executable(&self) -> String {
         self.directory.path().join("browser").to_string_lossy().into_owned()
+    }
+
+    /// The environment that the last tab was opened with.
+    pub(crate) fn environment(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("environment")).expect("a tab was opened")
     }
 
     /// Waits for the next tab.

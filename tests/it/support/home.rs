@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -47,7 +48,7 @@ impl Home {
     pub(crate) fn with_file_store() -> Self {
         let home = Self::bare();
         let key = home.key_file();
-        std::fs::write(&key, ENCRYPTION_KEY).expect("the home is writable");
+        write_private(&key, ENCRYPTION_KEY);
         let place = home.path().to_str().expect("a plain path").to_owned();
         let home = home.with("MCP_FRONT_HOME", place);
         home.with("MCP_FRONT_STORE", "file")
@@ -146,4 +147,10 @@ pub(crate) fn finish(mut command: Command, input: &[u8]) -> Outcome {
     let status = process.wait();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Outcome { status, stdout: text(stdout.to_end()), stderr: text(process.stderr.to_end()) }
+}
+
+/// Writes a file that nobody else may read.
+pub(crate) fn write_private(path: &Path, text: &str) {
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).expect("the home is writable");
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
 use super::bridge::Bridge;
 use super::browser::Browser;
-use super::home::{Home, Outcome};
+use super::home::{Home, Outcome, write_private};
 use super::kept_login::run;
 use super::mcp_server::{McpServer, Setup};
 
@@ -48,7 +48,7 @@ impl Service {
         });
         let mut service = Self::of(authorization, server, Home::with_file_store());
         let secret = service.home.path().join("client-secret");
-        std::fs::write(&secret, CLIENT_SECRET).expect("the home is writable");
+        write_private(&secret, CLIENT_SECRET);
         let secret = secret.to_string_lossy().into_owned();
         service.login = ["--client-id", CLIENT_ID, "--client-secret-file", &secret].map(str::to_owned).into();
         service

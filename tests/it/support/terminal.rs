@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty};
+use url::Url;
 
 use super::DEADLINE;
 use super::home::{BINARY, Home};
@@ -60,6 +61,16 @@ impl Terminal {
             );
         };
         screen.read += place + text.len();
+    }
+
+    /// Waits for a URL that starts with `address` and stands whole on one line.
+    pub(crate) fn printed_url(&self, address: &str) -> Url {
+        self.expect(address);
+        self.expect("\n");
+        let text = self.text();
+        let start = text.find(address).expect("it was shown");
+        let is_end = |character: char| character.is_whitespace() || character.is_control();
+        Url::parse(text[start..].split(is_end).next().unwrap_or_default()).expect("a URL")
     }
 
     /// Types `text` as it is; a carriage return is the Enter key, `\x03` is Ctrl-C.
