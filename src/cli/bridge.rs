@@ -63,6 +63,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     if let Some(flag) = flags.given().filter(|_| !arguments.login) {
         return Err(ConfigError::Unusable(format!("{flag} is of no use without --login")).into());
     }
+    if flags.no_browser {
+        let problem =
+            "a bridge's login needs a browser: run `mcp-front login --no-browser` in a terminal instead";
+        return Err(ConfigError::Unusable(problem.to_owned()).into());
+    }
     let headers = headers(&arguments, &context.environment)?;
     let paths = settings.paths()?;
     let index = Index::open(paths.clone());

@@ -17,6 +17,7 @@ use crate::config::ConfigError;
 use crate::demo::DemoError;
 use crate::lock::LockError;
 use crate::oauth::{GrantError, OauthError};
+use crate::redact::printable;
 use crate::server_uri::ServerUriError;
 use crate::store::index::IndexError;
 use crate::store::{KeyError, StoreError};
@@ -80,12 +81,12 @@ impl Failure {
         if exit == INTERRUPTED {
             return text;
         }
-        let _ = writeln!(text, "error: {self}");
-        let mut last = self.to_string();
+        let mut last = printable(&self.to_string());
+        let _ = writeln!(text, "error: {last}");
         let mut cause = self.source();
         while let Some(error) = cause {
             // Some libraries repeat their cause in their own text.
-            let line = error.to_string();
+            let line = printable(&error.to_string());
             if !last.ends_with(&line) {
                 let _ = writeln!(text, "caused by: {line}");
             }
@@ -243,4 +244,62 @@ fn lock(error: &LockError) -> Verdict {
 /// Names in a sentence: `a`, `b` or `c`.
 pub(super) fn listed(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::oauth::CallbackError;
+
+    fn denied() -> LoginError {
+        let description = Some("\u{1b}[2Jno".to_owned());
+        LoginError::Denied(CallbackError::Denied { error: "access_denied".into(), description })
+    }
+
+    #[test]
+    fn each_kind_has_its_exit_code() {
+        let busy = || LockError::Busy { what: "refresh", waited: Duration::from_secs(60) };
+        let taken = IndexError::NameTaken { name: "a".into(), url: "https://a.test/".into() };
+        let unusable = ConfigError::Unusable("no".into());
+        for (failure, exit) in [
+            (Failure::from(unusable), 2),
+            (Failure::from(InputError::NotAsked { what: "a", instead: "b" }), 2),
+            (Failure::from(InputError::Interrupted), 130),
+            (Failure::from(DemoError::Interrupted), 130),
+            (Failure::write(io::Error::other("full")), 1),
+            (Failure::from(LoginError::Oauth(OauthError::PkceUnsupported)), 3),
+            (Failure::from(LoginError::Oauth(OauthError::ClientRequired)), 2),
+            (Failure::from(LoginError::Grant(GrantError::Transient { cause: "503".into() })), 3),
+            (
+                Failure::from(LoginError::Grant(GrantError::Refused {
+                    error: "invalid_grant".into(),
+                    description: None,
+                })),
+                4,
+            ),
+            (Failure::from(denied()), 4),
+            (Failure::from(LoginError::Deadline { after: Duration::from_secs(300) }), 6),
+            (Failure::from(LoginError::Store(StoreError::Locked)), 5),
+            (Failure::from(LoginError::Lock(busy())), 6),
+            (Failure::from(ChangeError::Index(taken)), 2),
+            (Failure::from(ChangeError::Index(IndexError::Lock(Arc::new(busy())))), 6),
+            (Failure::from(ChangeError::Store(StoreError::Locked)), 5),
+        ] {
+            assert_eq!(failure.exit_code(), exit, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn the_text_has_causes_and_a_hint_and_nothing_that_moves_a_cursor() {
+        let source = io::Error::other("disk full");
+        let failure = Failure::from(ConfigError::File { path: "secret".into(), source });
+        assert_eq!(failure.text(), "error: cannot read secret\ncaused by: disk full\n");
+        let text = Failure::from(LoginError::Store(StoreError::Locked)).text();
+        assert!(text.starts_with("error: the keychain is locked\nhint: unlock"), "{text}");
+        assert!(!Failure::from(denied()).text().contains('\u{1b}'));
+        assert_eq!(Failure::from(InputError::Interrupted).text(), "");
+    }
 }

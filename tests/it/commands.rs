@@ -88,6 +88,7 @@ fn mistakes_are_named_with_what_to_do_and_their_exit_code() {
     for (arguments, error, hint) in [
         (&["bridge", "exampel"] as &[&str], "no service is named `exampel`", "did you mean `example`?"),
         (&["bridge", "https://x.test/", "--client-id", "x"], "--client-id is of no use without --login", ""),
+        (&["bridge", "https://x.test/", "--login", "--no-browser"], "needs a browser", ""),
         (&["bridge", "http://x.test/"], "plain http", "--allow-http"),
         (&["bridge", "https://x.test/", "--header", "X-Key: ${MISSING}"], "MISSING is not set", ""),
         (&["bridge", "https://x.test/", "--header", "X-Key: ${BROKEN}"], "x-key", ""),
