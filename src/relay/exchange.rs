@@ -48,7 +48,7 @@ impl Inner {
         let gate = Arc::clone(&self.gate).write_owned().await;
         if let Some(left) = self.handshake.begin(message.clone()) {
             let inner = Arc::clone(self);
-            self.tasks.spawn(async move { inner.leave(left).await });
+            self.spawn_awaited(async move { inner.leave(left).await });
         }
         self.pending.hold_gate(id, gate);
         let answer = self.send(Outgoing::FirstRequest(message.bytes(), id)).await?;

@@ -31,8 +31,8 @@ pub(super) enum Failure {
     #[error("the connection broke before the answer came; the server may have acted on the request{}", .0.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default())]
     StreamLost(Option<String>),
     /// The server forgot the session and would not start a new one.
-    #[error("the server lost the session and refused a new one")]
-    SessionLost,
+    #[error("the server lost the session, and a new one failed{}", .0.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default())]
+    SessionLost(Option<String>),
     /// The host has cancelled it before it went out: nobody waits for an answer.
     #[error("cancelled by the host")]
     Cancelled,
@@ -74,7 +74,7 @@ impl Failure {
             }
             Self::Http(_) | Self::StreamLost(_) => ("connection_lost", true),
             Self::Rejected { status, .. } => ("http_status", may_have_executed(*status)),
-            Self::SessionLost => ("session_lost", false),
+            Self::SessionLost(_) => ("session_lost", false),
             Self::ShuttingDown { sent } => ("shutting_down", *sent),
             Self::Cancelled | Self::Superseded => ("cancelled", false),
             Self::NoAnswer(_) | Self::Invalid(_) | Self::Authorizer(_) => ("invalid_answer", true),

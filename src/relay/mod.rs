@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{RwLock, mpsc};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -141,13 +142,13 @@ impl Session {
                     self.cancel(message, &request).await;
                 }
                 ("notifications/initialized", _) => {
-                    inner.tasks.spawn(Arc::clone(inner).send_initialized(message));
+                    inner.spawn_awaited(Arc::clone(inner).send_initialized(message));
                 }
                 _ => inner.notifications.queue(message).await,
             },
             Head::Response { id, .. } => match inner.questions.answered(id, inner.handshake.epoch()) {
                 true => {
-                    inner.tasks.spawn(Arc::clone(inner).send_word(message));
+                    inner.spawn_awaited(Arc::clone(inner).send_word(message));
                 }
                 // In the new session this id may be another question's.
                 false => tracing::info!("the host answered a question of a session that is gone"),
@@ -176,7 +177,7 @@ impl Session {
         }
         let inner = Arc::clone(&self.0);
         let (task_id, earlier) = (id.clone(), inner.notifications.queued());
-        let task = self.0.tasks.spawn(async move {
+        let task = self.0.spawn_awaited(async move {
             let outcome = match initialize {
                 true => inner.initialize(&message, &task_id).await,
                 false => inner.request(&message, &task_id, earlier).await,
@@ -197,7 +198,7 @@ impl Session {
             return cancelled.stop();
         }
         let inner = Arc::clone(&self.0);
-        self.0.tasks.spawn(async move {
+        self.0.spawn_awaited(async move {
             // Disconnecting is no cancellation in these revisions, so the word goes first.
             inner.send_word(message).await;
             cancelled.stop();
@@ -237,8 +238,16 @@ impl Inner {
 
     /// Runs something that lasts for as long as the session does.
     fn spawn_until_closing(&self, lasting: impl Future<Output = ()> + Send + 'static) {
-        let closing = self.closing.clone();
-        tokio::spawn(async move { closing.run_until_cancelled(lasting).await });
+        tokio::spawn(self.closing.clone().run_until_cancelled_owned(lasting));
+    }
+
+    /// Runs something that a host that leaves in peace waits for; `None` is what comes of it where
+    /// the session ends first.
+    fn spawn_awaited<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<Option<T>> {
+        self.tasks.spawn(self.closing.clone().run_until_cancelled_owned(task))
     }
 
     /// Hands one frame to the host, at the host's pace.

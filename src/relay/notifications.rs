@@ -10,9 +10,9 @@ use super::Inner;
 use crate::jsonrpc::Message;
 
 /// How many may wait for their turn.
-const QUEUE: usize = 64;
+const QUEUE: usize = 1024;
 /// How long the host is held up where the queue is full, before one is left out.
-const QUEUE_LIMIT: Duration = Duration::from_secs(1);
+const QUEUE_LIMIT: Duration = Duration::from_millis(100);
 /// How long one keeps its turn; a server that takes longer gets the next one meanwhile.
 const TURN: Duration = Duration::from_secs(2);
 /// How long one may take altogether.
@@ -76,7 +76,7 @@ impl Inner {
     pub(super) async fn send_notifications(self: Arc<Self>, mut queue: mpsc::Receiver<Message>) {
         while let Some(message) = queue.recv().await {
             let inner = Arc::clone(&self);
-            let sending = self.tasks.spawn(async move {
+            let sending = self.spawn_awaited(async move {
                 let sending = async {
                     drop(inner.gate.read().await);
                     inner.send_unanswered(&message).await;

@@ -32,11 +32,17 @@ impl Inner {
     /// The renewal goes on.
     pub(super) async fn renew(self: &Arc<Self>, lost: Epoch) -> Result<(), Failure> {
         let inner = Arc::clone(self);
-        let renewal = self.tasks.spawn(async move {
+        let renewal = self.spawn_awaited(async move {
             let replaying = inner.replay(lost);
-            tokio::time::timeout(LIMIT, replaying).await.unwrap_or(Err(Failure::SessionLost))
+            tokio::time::timeout(LIMIT, replaying).await.unwrap_or(Err(Failure::SessionLost(None)))
         });
-        renewal.await.unwrap_or(Err(Failure::SessionLost))
+        match renewal.await {
+            Ok(Some(Err(failure @ (Failure::Authorizer(_) | Failure::SessionLost(_))))) => Err(failure),
+            // What failed is the replay: the message itself has not been acted on.
+            Ok(Some(Err(failure))) => Err(Failure::SessionLost(Some(failure.to_string()))),
+            Ok(Some(Ok(()))) => Ok(()),
+            Ok(None) | Err(_) => Err(Failure::SessionLost(None)),
+        }
     }
 
     async fn replay(self: &Arc<Self>, lost: Epoch) -> Result<(), Failure> {
@@ -44,7 +50,8 @@ impl Inner {
         if self.handshake.epoch() != lost && !self.handshake.is_lost() {
             return Ok(());
         }
-        let Replay { initialize, initialized } = self.handshake.restart().ok_or(Failure::SessionLost)?;
+        let Replay { initialize, initialized } =
+            self.handshake.restart().ok_or(Failure::SessionLost(None))?;
         tracing::info!("the server lost the session: starting a new one");
         let answer = self.send(Outgoing::Initialize(initialize.bytes())).await?;
         self.handshake.assign(answer.session_id);
@@ -52,7 +59,7 @@ impl Inner {
         if let Some(initialized) = &initialized {
             let answer = self.send(Outgoing::Message(initialized.bytes())).await?;
             if let Reply::SessionGone(_) | Reply::Rejected(_) = answer.reply {
-                return Err(Failure::SessionLost);
+                return Err(Failure::SessionLost(None));
             }
         }
         self.handshake.renewed();
@@ -72,9 +79,9 @@ impl Inner {
             _ => None,
         };
         let (successful, version) = match reply {
-            Reply::Message(body) => answers(&Message::parse(body)?).ok_or(Failure::SessionLost)?,
+            Reply::Message(body) => answers(&Message::parse(body)?).ok_or(Failure::SessionLost(None))?,
             Reply::Events(mut stream) => loop {
-                let event = stream.next().await.and_then(Result::ok).ok_or(Failure::SessionLost)?;
+                let event = stream.next().await.and_then(Result::ok).ok_or(Failure::SessionLost(None))?;
                 let Some(message) = event.message.and_then(|frame| Message::parse(frame).ok()) else {
                     continue;
                 };
@@ -86,10 +93,10 @@ impl Inner {
                 }
             },
             Reply::Rejected(rejection) => return Err(rejection.into()),
-            _ => return Err(Failure::SessionLost),
+            _ => return Err(Failure::SessionLost(None)),
         };
         if !successful {
-            return Err(Failure::SessionLost);
+            return Err(Failure::SessionLost(None));
         }
         if let Some(id) = initialize.head().request_id() {
             self.handshake.record_version(id, version.as_deref());
