@@ -103,7 +103,7 @@ async fn pump(session: &Session, outbox: &mpsc::Sender<Bytes>, closed: impl Futu
     };
     tokio::select! {
         end = feed(session, outbox) => end,
-        () = overdue => End::Eof,
+        () = overdue => End::HostGone,
     }
 }
 
