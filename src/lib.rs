@@ -23,7 +23,7 @@
 //!
 //! | package | rooms that name it |
 //! |---|---|
-//! | `clap`, `tracing_subscriber`, `rustls`, `dialoguer`, `indicatif`, `comfy_table` | [`cli`] |
+//! | `clap`, `tracing_subscriber`, `rustls`, `indicatif`, `comfy_table` | [`cli`] |
 //! | `rmcp` | [`oauth`] for the login, [`demo`] for its server, [`upstream`] for the wire's constants |
 //! | `oauth2` | [`oauth`] |
 //! | `sse_stream` | [`upstream`] |

@@ -7,18 +7,16 @@ mod summary;
 use std::io::{self, Write};
 
 use clap::Args;
-use dialoguer::Select;
-use dialoguer::console::Term;
 use jiff::Timestamp;
 
 use super::Context;
 use super::failure::Failure;
 use super::login_flags::{self, LoginFlags};
-use super::terminal::{Input, InputError, Question};
+use super::terminal::{Input, Question};
 use crate::authorizer::login::{Config, LoginError, Redirect};
+use crate::config::ConfigError;
 use crate::config::preset;
 use crate::config::service::Service;
-use crate::config::{ConfigError, Settings};
 use crate::oauth::{OauthError, PreRegistered};
 use crate::redact::Secret;
 use crate::store::index::{Entry, EntryKind, Index};
@@ -40,6 +38,7 @@ const TARGET: Question = Question {
     what: "the service's name or URL",
     instead: "name it: `mcp-front login front`",
 };
+const CHOICE: Question = Question { prompt: "Number (or another service, or a URL)", ..TARGET };
 const CLIENT_ID: Question = Question {
     prompt: "Client id",
     what: "a client id",
@@ -73,19 +72,14 @@ pub(super) struct Arguments {
 /// Logs in, and says what came of it.
 ///
 /// # Errors
-/// The login's own, [`ConfigError`] for what was typed, [`InputError`] for what was not.
+/// The login's own, [`ConfigError`] for what was typed, [`super::terminal::InputError`] for what was not.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
     let settings = &context.settings;
     let index = Index::open(settings.paths()?);
-    // A menu reads the keyboard itself, so it comes before anything else that reads stdin.
-    let choice = match &arguments.target {
-        Some(target) => Choice::Target(target.clone()),
-        None => choose(&index, context)?,
-    };
     let mut input = Keyboard::default();
-    let target = match choice {
-        Choice::Target(target) => target,
-        Choice::Typed => input.open().ask(&context.terminal, TARGET).await?,
+    let target = match &arguments.target {
+        Some(target) => target.clone(),
+        None => choose(&index, context, &mut input).await?,
     };
     let mut service = Service::resolve(&target, arguments.flags.allow_http, settings, &index)?;
     service.rename(arguments.flags.name.as_deref(), &index)?;
@@ -124,50 +118,35 @@ impl Keyboard {
     }
 }
 
-enum Choice {
-    Target(String),
-    Typed,
-}
-
-/// Offers the profile's services that need a login; where there is none, a name is to be typed.
-fn choose(index: &Index, context: &Context) -> Result<Choice, Failure> {
-    let Settings { profile, .. } = &context.settings;
+/// Asks for a service, after listing those of the profile that need a login.
+async fn choose(index: &Index, context: &Context, keyboard: &mut Keyboard) -> Result<String, Failure> {
     if !context.terminal.may_ask {
         return Err(TARGET.unasked().into());
     }
-    let now = Timestamp::now();
-    let needs_login = |entry: &Entry| {
-        entry.kind == EntryKind::Oauth && !entry.deleted && super::tokens::state(entry, now).1.is_some()
-    };
-    let mut names: Vec<String> = index
-        .list()
-        .map_err(ConfigError::from)?
-        .into_iter()
-        .filter(|entry| entry.identity.profile == *profile && needs_login(entry))
-        .map(|entry| entry.identity.name)
-        .collect();
-    if names.is_empty() {
-        return Ok(Choice::Typed);
+    let (profile, now) = (&context.settings.profile, Timestamp::now());
+    let mut waiting: Vec<(String, String)> = Vec::new();
+    for entry in index.list().map_err(ConfigError::from)? {
+        let Entry { identity, kind, deleted, .. } = &entry;
+        let (_, reason) = super::tokens::state(&entry, now);
+        if let Some(reason) = reason.filter(|_| !deleted && *kind == EntryKind::Oauth)
+            && identity.profile == *profile
+        {
+            waiting.push((identity.name.clone(), reason));
+        }
     }
-    names.sort();
-    let menu = Select::new().with_prompt("Log in to").items(&names).item("another service").default(0);
-    let chosen = menu.interact_on_opt(&Term::stderr()).map_err(|error| {
-        // The menu leaves the cursor hidden when Ctrl-C ends it.
-        let _ = Term::stderr().show_cursor();
-        interrupted(error)
-    })?;
-    match chosen {
-        None => Err(InputError::Interrupted.into()),
-        Some(number) if number < names.len() => Ok(Choice::Target(names.swap_remove(number))),
-        Some(_) => Ok(Choice::Typed),
+    if waiting.is_empty() {
+        return Ok(keyboard.open().ask(&context.terminal, TARGET).await?);
     }
-}
-
-fn interrupted(dialoguer::Error::IO(error): dialoguer::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::Interrupted => InputError::Interrupted.into(),
-        _ => InputError::Io(error).into(),
+    waiting.sort();
+    let mut text = "These need a login:\n".to_owned();
+    for (number, (name, reason)) in (1..).zip(&waiting) {
+        text += &format!("  {number}  {name}: {reason}\n");
     }
+    let _ = write!(io::stderr(), "{text}");
+    let answer = keyboard.open().ask(&context.terminal, CHOICE).await?;
+    let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    let chosen = number.and_then(|number| waiting.into_iter().nth(number));
+    Ok(chosen.map_or(answer, |(name, _)| name))
 }
 
 /// The client that the flags name; its secret may come from stdin or a hidden prompt.

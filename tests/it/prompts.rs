@@ -69,7 +69,7 @@ fn nothing_is_asked_with_no_input() {
 }
 
 #[test]
-fn the_menu_offers_what_can_be_typed() {
+fn without_a_name_one_is_asked_for() {
     let home = Home::with_file_store();
     let mut terminal = Terminal::start(&home, &["login"]);
     terminal.expect("Service (`front`, or a URL): ");
@@ -155,22 +155,13 @@ fn a_login_that_ended_is_offered() {
     let shown = service.home.run(["tokens", "list"]).expect(0).stdout;
     assert!(shown.contains("login required") && shown.contains("mcp-front login service"), "{shown}");
     let mut terminal = Terminal::start(&service.home, &["login"]);
-    terminal.expect("Log in to");
-    terminal.expect(NAME);
-    terminal.expect("another service");
-    terminal.type_in("\r");
+    terminal.expect("These need a login:");
+    terminal.expect("  1  service: ");
+    terminal.expect("Number (or another service, or a URL): ");
+    terminal.type_in("1\r");
     terminal.expect("Logged in to");
     assert!(terminal.wait().success());
     assert_eq!(service.row()["state"], "renews");
-
-    service.authorization.revoke_grants();
-    bridge.call(1, "tools/list", serde_json::json!({}));
-    let mut terminal = Terminal::start(&service.home, &["login"]);
-    terminal.expect("another service");
-    terminal.type_in("\u{3}");
-    assert_eq!(terminal.wait().code(), Some(130), "{}", terminal.text());
-    let text = terminal.text();
-    assert!(text.rfind("\u{1b}[?25h") >= text.rfind("\u{1b}[?25l"), "the cursor stays hidden: {text:?}");
 }
 
 /// A24: Front's client is made by hand, so the prompt says where, and nothing is sent before.

@@ -15,6 +15,19 @@ use crate::config::{ColorChoice, Settings};
 pub(super) use hidden::Hidden;
 pub(super) use input::{Input, InputError, Question};
 
+/// How many columns stdout's terminal has; `None` where it is none, or does not tell.
+#[cfg(unix)]
+pub(super) fn columns() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}
+
+/// Elsewhere nothing here asks: what is wide then wraps.
+#[cfg(not(unix))]
+pub(super) fn columns() -> Option<u16> {
+    None
+}
+
 /// The terminal as this run finds it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terminal {
@@ -24,8 +37,6 @@ pub(super) struct Terminal {
     pub(super) stdin: bool,
     /// Whether stderr is a terminal that can move its cursor: spinners are possible.
     pub(super) animated: bool,
-    /// Whether stdout is a terminal.
-    pub(super) stdout: bool,
     /// Whether stdout shows colours.
     pub(super) colored_stdout: bool,
     /// Whether stderr shows colours.
@@ -47,7 +58,6 @@ impl Terminal {
             may_ask: settings.input && stdin && stderr,
             stdin,
             animated: stderr && settings.capable_terminal,
-            stdout,
             colored_stdout: colored(stdout),
             colored_stderr: colored(stderr),
             hyperlinks: stderr && settings.hyperlinks,

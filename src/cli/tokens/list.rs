@@ -4,12 +4,11 @@ use std::io::{self, Write};
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
-use dialoguer::console::Term;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
-use crate::cli::{Context, moment};
+use crate::cli::{Context, moment, terminal};
 use crate::config::{ConfigError, DEFAULT_PROFILE, Source};
 use crate::redact::printable;
 use crate::store::Store;
@@ -61,7 +60,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
         let _ = writeln!(io::stderr(), "Nothing is stored. `mcp-front login front` logs in to Front.");
         return Ok(());
     } else {
-        table(&rows, context, now)
+        table(&rows, now)
     };
     crate::cli::print(&text)
 }
@@ -145,11 +144,10 @@ pub(in crate::cli) fn state(entry: &Entry, now: Timestamp) -> (&'static str, Opt
     }
 }
 
-fn table(rows: &[Row], context: &Context, now: Timestamp) -> String {
+fn table(rows: &[Row], now: Timestamp) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let width = Term::stdout().size_checked().map(|(_, columns)| columns);
-    if let Some(width) = width.filter(|_| context.terminal.stdout) {
+    if let Some(width) = terminal::columns() {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     table.set_header([
