@@ -59,7 +59,7 @@ impl EventStream {
 
     fn of(bytes: Body) -> Self {
         let held = Arc::new(AtomicUsize::new(0));
-        let capped = Capped { bytes: Box::pin(bytes.fuse()), held: Arc::clone(&held), line: Line::Start };
+        let capped = Capped { bytes, held: Arc::clone(&held), line: Line::Start };
         Self { events: SseByteStream::new(capped), held }
     }
 
@@ -149,13 +149,6 @@ impl Stream for Capped {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.bytes.as_mut().poll_next(context);
-        if let Poll::Ready(None) = polled
-            && self.line == Line::AfterCarriageReturn
-        {
-            // The decoder waits for the LF that could complete this CR; none comes any more.
-            self.line = Line::Start;
-            return Poll::Ready(Some(Ok(Bytes::from_static(b"\n"))));
-        }
         if let Poll::Ready(Some(Ok(chunk))) = &polled
             && self.hold(chunk) > MESSAGE_LIMIT
         {
@@ -196,15 +189,6 @@ mod tests {
         assert_eq!(messages, [None, Some(&b"{\"a\":\n1}"[..]), None, Some(b"z")]);
         assert_eq!(found[0].id.as_deref(), Some("1"));
         assert_eq!(found[0].retry, Some(Duration::from_millis(500)));
-    }
-
-    #[tokio::test]
-    async fn a_stream_may_end_with_a_carriage_return() {
-        for chunks in [&["data: a\r\r"][..], &["data: a\r", "\r"], &["data: a\r\n\r"]] {
-            let found = events(chunks).await;
-            let messages: Vec<_> = found.iter().map(|event| event.message.as_deref()).collect();
-            assert_eq!(messages, [Some(&b"a"[..])], "{chunks:?}");
-        }
     }
 
     #[test]
