@@ -175,6 +175,7 @@ struct Wire {
     server: McpServer,
     bridge: Bridge,
     answers: Answers,
+    used: u32,
     _home: Home,
 }
 
@@ -202,7 +203,17 @@ impl Wire {
         let home = Home::with_file_store();
         let mut bridge = Bridge::start(&home, &[&server.url()]);
         bridge.initialize();
-        Self { server, bridge, answers, _home: home }
+        Self { server, bridge, answers, used: 0, _home: home }
+    }
+
+    /// As [`exchange`](Self::exchange), with an id that has not been used: the request's and the
+    /// answer's ids stand in the texts as `$id`.
+    fn fresh(&mut self, framing: Framing, answer: &str) -> (String, String) {
+        self.used += 1;
+        let id = self.used.to_string();
+        let answer = answer.replace("$id", &id);
+        let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#);
+        (self.exchange(&request, framing, answer.as_str()), answer)
     }
 
     /// Sends `frame`, has it answered with `body`, and returns what the host reads.
@@ -235,42 +246,36 @@ fn frames_arrive_byte_for_byte_both_ways() {
         ));
     }
     assert!(frames.len() >= 70);
-    let mut wire = Wire::new();
-    for (up, down) in &frames {
-        assert_eq!(wire.exchange(up, Framing::Json, down.as_str()), *down);
-        assert_eq!(wire.exchange(up, Framing::Events, event(down)), *down);
+    for framing in [Framing::Json, Framing::Events] {
+        let mut wire = Wire::new();
+        for (up, down) in &frames {
+            let body = if let Framing::Json = framing { down.clone() } else { event(down) };
+            assert_eq!(wire.exchange(up, framing, body), *down);
+        }
     }
 }
 
 #[test]
 fn raw_newlines_between_tokens_become_spaces() {
     let mut wire = Wire::new();
-    let request = r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
-    let pretty = "{\n  \"jsonrpc\": \"2.0\",\n  \"id\": 1,\n  \"result\": {\n    \"n\": 1e400\n  }\n}";
-    let spaced = pretty.replace('\n', " ");
-    assert_eq!(wire.exchange(request, Framing::Json, pretty), spaced);
-    assert_eq!(
-        wire.exchange(request, Framing::Json, pretty.replace('\n', "\r\n")),
-        pretty.replace('\n', "  ")
-    );
-    assert_eq!(wire.exchange(request, Framing::Json, pretty.replace('\n', "\r")), spaced);
-    assert_eq!(wire.exchange(request, Framing::Json, format!("{pretty}\n")).trim_end(), spaced);
+    let pretty = "{\n  \"jsonrpc\": \"2.0\",\n  \"id\": $id,\n  \"result\": {\n    \"n\": 1e400\n  }\n}";
     for newline in ["\n", "\r\n", "\r"] {
-        let stream = event(pretty).replace('\n', newline);
-        assert_eq!(wire.exchange(request, Framing::Events, stream.as_str()), spaced, "{newline:?}");
-        assert_eq!(
-            wire.exchange(request, Framing::EventsByTheByte, stream),
-            spaced,
-            "{newline:?}, by the byte"
-        );
+        let (line, sent) = wire.fresh(Framing::Json, &pretty.replace('\n', newline));
+        assert_eq!(line, sent.replace(['\n', '\r'], " "), "{newline:?}");
+        for framing in [Framing::Events, Framing::EventsByTheByte] {
+            let (line, _) = wire.fresh(framing, &event(pretty).replace('\n', newline));
+            let expected = pretty.replace('\n', " ").replace("$id", &wire.used.to_string());
+            assert_eq!(line, expected, "{newline:?}, {framing:?}");
+        }
     }
+    let (line, sent) = wire.fresh(Framing::Json, &format!("{pretty}\n"));
+    assert_eq!(line.trim_end(), sent.trim_end().replace('\n', " "));
 }
 
 #[test]
 fn event_streams_of_every_form_carry_the_same_bytes() {
     let mut wire = Wire::new();
-    let request = r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
-    let answer = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"text\":\"é😀 data: x\"}}";
+    let answer = "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"text\":\"é😀 data: x\"}}";
     for stream in [
         format!("data:{answer}\n\n"),
         format!("data: {answer}\n\n"),
@@ -278,8 +283,10 @@ fn event_streams_of_every_form_carry_the_same_bytes() {
         format!(": a comment\n\n:\n\nid: 7\nretry: 10\nevent: message\ndata: {answer}\n\n"),
         format!("id: 1\ndata:\n\nid: 2\nevent: message\nunknown: x\ndata: {answer}\n\n: bye\n\n"),
     ] {
-        assert_eq!(wire.exchange(request, Framing::Events, stream.as_str()), answer, "{stream:?}");
-        assert_eq!(wire.exchange(request, Framing::EventsByTheByte, stream.as_str()), answer, "{stream:?}");
+        for framing in [Framing::Events, Framing::EventsByTheByte] {
+            let (line, _) = wire.fresh(framing, &stream);
+            assert_eq!(line, answer.replace("$id", &wire.used.to_string()), "{stream:?}, {framing:?}");
+        }
     }
 }
 
@@ -287,10 +294,12 @@ fn event_streams_of_every_form_carry_the_same_bytes() {
 fn a_frame_of_megabytes_arrives_whole() {
     let mut wire = Wire::new();
     let text = "0123456789abcdef".repeat(5 * 65536);
-    let up = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"text":"{text}"}}}}"#);
-    let down = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#);
-    assert!(wire.exchange(&up, Framing::Json, down.as_str()) == down);
-    assert!(wire.exchange(&up, Framing::Events, event(&down)) == down);
+    for (id, framing) in [(1, Framing::Json), (2, Framing::Events)] {
+        let up = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m","params":{{"text":"{text}"}}}}"#);
+        let down = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"text":"{text}"}}}}"#);
+        let body = if let Framing::Json = framing { down.clone() } else { event(&down) };
+        assert!(wire.exchange(&up, framing, body) == down);
+    }
 }
 
 /// Frames that two readers could read differently, or that are no JSON-RPC: the code and the id of
@@ -345,19 +354,20 @@ fn ambiguous_frames_of_the_host_are_refused_and_not_forwarded() {
 
 #[test]
 fn ambiguous_frames_of_the_server_become_an_error_for_the_request() {
-    let mut wire = Wire::new();
-    for (id, body) in [
-        (1, r#"{"jsonrpc":"2.0","id":1,"id":2,"result":{}}"#),
-        (2, r#"{"jsonrpc":"2.0","id":2,"result":{},"result":{"b":1}}"#),
-        (3, r#"{"jsonrpc":"2.0","id":3,"result":{},"\u0072esult":{"b":1}}"#),
-        (4, r#"{"jsonrpc":"2.0","id":4,"result":{"#),
-        (5, "<html>a captive portal</html>"),
-        (6, ""),
-    ] {
-        let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#);
-        for (framing, body) in [(Framing::Json, body.to_owned()), (Framing::Events, event(body))] {
-            let answer: Value =
-                serde_json::from_str(&wire.exchange(&request, framing, body.as_str())).unwrap();
+    for is_stream in [false, true] {
+        let mut wire = Wire::new();
+        for (id, body) in [
+            (1, r#"{"jsonrpc":"2.0","id":1,"id":2,"result":{}}"#),
+            (2, r#"{"jsonrpc":"2.0","id":2,"result":{},"result":{"b":1}}"#),
+            (3, r#"{"jsonrpc":"2.0","id":3,"result":{},"\u0072esult":{"b":1}}"#),
+            (4, r#"{"jsonrpc":"2.0","id":4,"result":{"#),
+            (5, "<html>a captive portal</html>"),
+            (6, ""),
+        ] {
+            let request = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#);
+            let (framing, sent) =
+                if is_stream { (Framing::Events, event(body)) } else { (Framing::Json, body.to_owned()) };
+            let answer: Value = serde_json::from_str(&wire.exchange(&request, framing, sent)).unwrap();
             assert_eq!(answer["id"], json!(id), "{body} becomes {answer}");
             assert!(answer["error"]["message"].is_string(), "{body} becomes {answer}");
         }
