@@ -20,6 +20,7 @@ mod readme;
 mod renewal;
 mod secrets;
 mod session;
+mod session_faults;
 mod store_file;
 mod store_keyring;
 mod storm;

@@ -1,0 +1,300 @@
+//! One host session on a server that restarts, stalls, misreads or breaks off.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::support::bridge::Bridge;
+use crate::support::home::Home;
+use crate::support::http_server::{Reply, Request, Responder};
+use crate::support::mcp_server::McpServer;
+
+/// A bridge on `server`, initialised; the home goes with it.
+fn session_on(server: &McpServer) -> (Bridge, Home) {
+    let home = Home::with_file_store();
+    let mut bridge = Bridge::start(&home, &[&server.url()]);
+    bridge.initialize();
+    (bridge, home)
+}
+
+fn posts(request: &Request, method: &str) -> bool {
+    request.method == "POST" && request.json()["method"] == method
+}
+
+fn call(id: Value) -> String {
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "echo", "arguments": {}}})
+        .to_string()
+}
+
+/// Counts the calls that reached the server.
+fn calls(server: &McpServer) -> usize {
+    server.requests().iter().filter(|request| posts(request, "tools/call")).count()
+}
+
+/// I06: a deploy that rolls over lets one `initialize` fail; the session is not dead for that.
+#[test]
+fn a_renewal_that_fails_is_tried_again_by_the_next_request() {
+    let failing = Arc::new(AtomicBool::new(false));
+    let fail = Arc::clone(&failing);
+    let server = McpServer::scripted(move |request, responder| {
+        let refuse = posts(request, "initialize") && fail.load(Ordering::SeqCst);
+        if refuse {
+            responder.reply(&Reply::html(503, "rolling over"));
+        }
+        refuse
+    });
+    let (mut bridge, _home) = session_on(&server);
+    server.forget_sessions();
+    failing.store(true, Ordering::SeqCst);
+    let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+    assert_eq!(answer["error"]["data"]["reason"], "session_lost", "{answer}");
+    assert_eq!(answer["error"]["data"]["mayHaveExecuted"], false, "{answer}");
+    failing.store(false, Ordering::SeqCst);
+    assert_eq!(bridge.echo(2, "alive"), "alive");
+}
+
+#[test]
+fn requests_wait_for_a_renewal_under_way() {
+    let server = McpServer::open();
+    let (mut bridge, _home) = session_on(&server);
+    server.forget_sessions();
+    for id in 1..=8 {
+        bridge.send(call(json!(id)));
+    }
+    for id in 1..=8 {
+        let answer = bridge.response(&json!(id));
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    assert_eq!(server.sessions().0, 2);
+}
+
+/// The Python SDK refuses an unknown session with plain text.
+#[test]
+fn a_plain_text_400_about_the_session_id_counts_as_lost() {
+    let refused = AtomicUsize::new(0);
+    let server = McpServer::scripted(move |request, responder| {
+        let first = posts(request, "tools/call") && refused.fetch_add(1, Ordering::SeqCst) == 0;
+        if first {
+            let text = "Bad Request: No valid session ID provided";
+            responder.reply(&Reply::status(400).body("text/plain", text));
+        }
+        first
+    });
+    let (mut bridge, _home) = session_on(&server);
+    assert_eq!(bridge.echo(1, "again"), "again");
+}
+
+/// What a tool says of sessions of its own is its answer, and the call is not sent again.
+#[test]
+fn a_400_about_another_session_is_handed_on() {
+    let server = McpServer::scripted(|request, responder| {
+        let is_call = posts(request, "tools/call");
+        if is_call {
+            let body = json!({"jsonrpc": "2.0", "id": request.json()["id"],
+                "error": {"code": -32602, "message": "The browser session is closed"}});
+            responder.reply(&Reply::json(400, body.to_string()));
+        }
+        is_call
+    });
+    let (mut bridge, _home) = session_on(&server);
+    let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+    assert_eq!(answer["error"]["message"], "The browser session is closed");
+    assert_eq!((calls(&server), server.sessions().0), (1, 1));
+}
+
+/// A gateway that gives up says nothing about whether the tool ran.
+#[test]
+fn only_a_client_error_says_that_nothing_was_executed() {
+    for (status, may_have_executed) in [(504, true), (500, true), (409, true), (429, false), (422, false)] {
+        let server = McpServer::scripted(move |request, responder| {
+            let is_call = posts(request, "tools/call");
+            if is_call {
+                responder.reply(&Reply::html(status, "no"));
+            }
+            is_call
+        });
+        let (mut bridge, _home) = session_on(&server);
+        let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+        assert_eq!(answer["error"]["data"]["mayHaveExecuted"], may_have_executed, "{status}: {answer}");
+    }
+}
+
+/// An answer that is refused on a stream that can be resumed would come again for ever.
+#[test]
+fn an_unreadable_answer_on_a_resumable_stream_is_an_error_at_once() {
+    let answers: [&[u8]; 4] = [
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":\"\xff\"}}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{",
+        b"{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{}}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{},\"result\":{}}",
+    ];
+    for answer in answers {
+        let mut body = b"id: 1\nretry: 10\ndata:\n\nid: 2\ndata: ".to_vec();
+        body.extend_from_slice(answer);
+        body.extend_from_slice(b"\n\n");
+        let server = McpServer::scripted(move |request, responder| {
+            let ours = posts(request, "tools/call") || request.header("Last-Event-ID").is_some();
+            if ours {
+                responder.reply(&Reply::events(body.clone()));
+            }
+            ours
+        });
+        let (mut bridge, _home) = session_on(&server);
+        let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+        assert_eq!(answer["error"]["code"], -32603, "{answer}");
+        assert_eq!(calls(&server), 1);
+    }
+}
+
+/// With another session's id, the resumed stream would be another stream.
+#[test]
+fn a_stream_of_a_lost_session_is_not_resumed_in_the_new_one() {
+    let server = McpServer::scripted(|request, responder| {
+        let first = posts(request, "tools/call") && request.json()["id"] == 1;
+        if first {
+            responder.reply(&Reply::events("id: 7\nretry: 1000\ndata:\n\n"));
+        }
+        first
+    });
+    let (mut bridge, _home) = session_on(&server);
+    bridge.send(call(json!(1)));
+    server.wait_for("the call", |request| posts(request, "tools/call"));
+    server.forget_sessions();
+    bridge.send(call(json!(2)));
+    assert!(bridge.response(&json!(2))["result"].is_object());
+    assert_eq!(bridge.response(&json!(1))["error"]["data"]["reason"], "connection_lost");
+}
+
+/// The host's answer to a question of the lost session would answer another question in the new.
+#[test]
+fn an_answer_does_not_reach_a_session_that_did_not_ask() {
+    let server = McpServer::scripted(|request, responder| {
+        let asks = posts(request, "tools/call") && request.json()["id"] == 1;
+        if asks {
+            let question = json!({"jsonrpc": "2.0", "id": 0, "method": "elicitation/create", "params": {}});
+            responder.reply(&Reply::events(format!("data: {question}\n\n")));
+        }
+        asks
+    });
+    let (mut bridge, _home) = session_on(&server);
+    bridge.send(call(json!(1)));
+    let question = bridge.message();
+    assert_eq!(question["method"], "elicitation/create");
+    assert!(bridge.response(&json!(1))["error"].is_object());
+    server.forget_sessions();
+    assert_eq!(bridge.echo(2, "renewed"), "renewed");
+    bridge.send(json!({"jsonrpc": "2.0", "id": 0, "result": {"action": "accept"}}).to_string());
+    assert_eq!(bridge.echo(3, "after the answer"), "after the answer");
+    let is_answer = |body: &Vec<u8>| String::from_utf8_lossy(body).contains("accept");
+    assert!(!server.posted().iter().any(is_answer));
+}
+
+/// Two answers for one id would be one too many.
+#[test]
+fn an_ambiguous_answer_of_the_hosts_is_refused_under_no_id() {
+    let server = McpServer::open();
+    let (mut bridge, _home) = session_on(&server);
+    bridge.send(r#"{"jsonrpc":"2.0","id":7,"result":{},"result":{}}"#);
+    let refusal = bridge.message();
+    assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&Value::Null, &json!(-32600)));
+}
+
+/// A host that starts over is served, even while its first `initialize` hangs.
+#[test]
+fn a_second_initialize_takes_the_place_of_one_that_hangs() {
+    let server = McpServer::scripted(|request, responder: &mut Responder| {
+        let hangs = posts(request, "initialize") && request.json()["id"] == "hangs";
+        if hangs {
+            responder.wait_for_close();
+        }
+        hangs
+    });
+    let home = Home::with_file_store();
+    let mut bridge = Bridge::start(&home, &[&server.url()]);
+    let params = crate::support::bridge::initialize_params();
+    bridge
+        .send(json!({"jsonrpc": "2.0", "id": "hangs", "method": "initialize", "params": params}).to_string());
+    server.wait_for("initialize", |request| posts(request, "initialize"));
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "anew"), "anew");
+}
+
+/// More than the outbox holds: every one is answered at the end.
+#[test]
+fn everything_pending_is_answered_at_the_end() {
+    let server = McpServer::scripted(|request, responder| {
+        let hangs = posts(request, "tools/call");
+        if hangs {
+            responder.wait_for_close();
+        }
+        hangs
+    });
+    let (mut bridge, _home) = session_on(&server);
+    for id in 1..=40 {
+        bridge.send(call(json!(id)));
+    }
+    bridge.close_stdin();
+    let (status, lines) = bridge.wait();
+    assert!(status.success(), "{status}");
+    let ids = |line: &Vec<u8>| serde_json::from_slice::<Value>(line).unwrap()["id"].as_i64();
+    let mut answered: Vec<_> = lines.iter().filter_map(ids).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, (1..=40).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_refusal_whose_body_never_comes_is_a_refusal() {
+    let server = McpServer::scripted(|request, responder| {
+        let is_call = posts(request, "tools/call");
+        if is_call {
+            responder.raw(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 1000\r\n\r\nabc");
+            responder.wait_for_close();
+        }
+        is_call
+    });
+    let (mut bridge, _home) = session_on(&server);
+    let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+    assert_eq!(answer["error"]["data"]["httpStatus"], 500, "{answer}");
+}
+
+/// Frameworks redirect `/mcp` to `/mcp/`: within the origin that is followed, the farewell included.
+#[test]
+fn a_redirect_within_the_origin_is_followed_by_every_method() {
+    let server = McpServer::scripted(|request, responder| {
+        let detour = request.path() == "/mcp";
+        if detour {
+            responder.reply(&Reply::status(307).header("Location", "/mcp/"));
+        }
+        detour
+    });
+    let (mut bridge, _home) = session_on(&server);
+    assert_eq!(bridge.echo(1, "there"), "there");
+    bridge.close_stdin();
+    assert!(bridge.wait().0.success());
+    assert_eq!(server.sessions(), (1, 0));
+    assert_eq!(server.requests().iter().filter(|request| request.path() == "/mcp").count(), 1);
+}
+
+/// What the host said first reaches the server first.
+#[test]
+fn a_request_does_not_overtake_the_notification_before_it() {
+    let server = McpServer::open();
+    let (mut bridge, _home) = session_on(&server);
+    for id in 1..=20 {
+        let notification = json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"});
+        bridge.send(notification.to_string());
+        bridge.send(call(json!(id)));
+    }
+    for id in 1..=20 {
+        assert!(bridge.response(&json!(id))["result"].is_object());
+    }
+    let mut changes = 0;
+    for message in server.posted().iter().filter_map(|body| serde_json::from_slice::<Value>(body).ok()) {
+        match message["method"].as_str() {
+            Some("notifications/roots/list_changed") => changes += 1,
+            Some("tools/call") => assert!(changes >= message["id"].as_i64().unwrap(), "{message}"),
+            _ => {}
+        }
+    }
+}
