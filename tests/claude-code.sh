@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Claude Code as the host, outside CI: logs in to a guarded server, adds it with the very line that
+# the login prints, and asks Claude Code whether it is connected. It runs with a HOME of its own in
+# a network namespace that has loopback only, so nothing and nobody outside is reached.
+#   tests/claude-code.sh [PATH-OF-MCP-FRONT]
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+version=2.1.330
+cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/mcp-front-tests
+
+if [ "${1:-}" != --inside ]; then
+  binary=${1:-}
+  if [ -z "$binary" ]; then
+    cargo build --manifest-path "$root/Cargo.toml"
+    binary=${CARGO_TARGET_DIR:-$root/target}/debug/mcp-front
+  fi
+  [ -d "$cache/claude-code-$version/node_modules" ] ||
+    npm install --prefix "$cache/claude-code-$version" --no-audit --no-fund "@anthropic-ai/claude-code@$version" >&2
+  # tests/run installs the server; a run of no test is enough for that.
+  modules=${MCP_FRONT_TEST_NODE_MODULES:-$(find "$cache" -maxdepth 2 -path '*/[0-9]*/node_modules' -print -quit)}
+  [ -n "$modules" ] || { echo 'run tests/run first: it installs the server' >&2; exit 1; }
+  as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(--map-root-user)
+  exec unshare --net "${as_root[@]}" -- "$0" --inside "$(realpath "$binary")" "$modules"
+fi
+
+binary=$2 modules=$3
+ip link set lo up
+home=$(mktemp -d)
+server=
+finish() {
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  rm -rf "$home"
+}
+trap finish EXIT
+
+node=$(find "$modules" -maxdepth 3 -path '*/node-linux-*/bin/node' -print -quit)
+PATH=${node:+$(dirname "$node"):}$PATH
+coproc SERVER { MCP_FRONT_TEST_NODE_MODULES=$modules exec node "$root/tests/node/authorization-server.mjs" 2>/dev/null; }
+# shellcheck disable=SC2153 # set by coproc
+server=$SERVER_PID
+read -r url <&"${SERVER[0]}"
+
+# The person at the browser consents at once.
+cat >"$home/browser" <<'SCRIPT'
+#!/bin/sh
+exec curl --silent --show-error --location --cookie "" --output /dev/null "$1"
+SCRIPT
+chmod +x "$home/browser"
+claude() { "$cache/claude-code-$version/node_modules/.bin/claude" "$@"; }
+export HOME=$home BROWSER=$home/browser MCP_FRONT_STORE=file
+
+said=$("$binary" login "$url" --name guarded 2>&1 | tee /dev/stderr)
+add=$(grep -m1 -o 'claude mcp add .*' <<<"$said")
+eval "$add"
+listed=$(claude mcp list | tee /dev/stderr)
+grep -q 'guarded: .*Connected' <<<"$listed"
+printf 'Claude Code %s is connected\n' "$version"
