@@ -1,12 +1,77 @@
 //! Secrets that do not print, and foreign text made safe for a terminal.
 //!
 //! A secret leaves a [`Secret`] through `expose_secret` alone; whoever calls it is that secret's
-//! one exit. Text that a server chose is shown only through [`printable`].
+//! one exit. Text that a server chose is shown only through [`printable`], and text of a server
+//! that was sent secrets through [`Known`] before: some repeat in an error what they were sent.
 
+use std::cmp::Reverse;
+
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine};
 pub use secrecy::{ExposeSecret, SecretSlice, SecretString as Secret};
+use zeroize::Zeroizing;
 
 /// The most characters of foreign text that [`printable`] lets through.
 const PRINTABLE_LIMIT: usize = 500;
+
+/// What is shorter is found everywhere, in bytes.
+const SHORTEST: usize = 6;
+
+/// Secrets that a server knows, and may repeat in what it says.
+#[derive(Default)]
+pub struct Known(Vec<Zeroizing<String>>);
+
+impl Known {
+    /// Secrets of at least 6 bytes.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut forms: Vec<_> =
+            secrets.into_iter().flat_map(|secret| forms(secret.expose_secret())).collect();
+        // A longer one may hold a shorter one, whose replacement would leave its rest behind.
+        forms.sort_by_key(|form| Reverse(form.len()));
+        Self(forms)
+    }
+
+    /// `text` with `[secret]` in place of each of them: as it is, percent-encoded, or in base64
+    /// wherever it begins there, as in HTTP Basic.
+    pub fn hide(&self, text: &str) -> String {
+        let mut shown = text.to_owned();
+        for form in self.0.iter().filter(|form| form.len() >= SHORTEST) {
+            if shown.contains(form.as_str()) {
+                shown = shown.replace(form.as_str(), "[secret]");
+            }
+        }
+        shown
+    }
+}
+
+/// The forms in which a secret is looked for.
+fn forms(secret: &str) -> Vec<Zeroizing<String>> {
+    let percent = |plain: &[u8], upper: bool| {
+        let mut text = Zeroizing::new(String::with_capacity(3 * secret.len()));
+        for byte in secret.bytes() {
+            match byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+                true => text.push(char::from(byte)),
+                false if upper => text.push_str(&format!("%{byte:02X}")),
+                false => text.push_str(&format!("%{byte:02x}")),
+            }
+        }
+        text
+    };
+    let mut forms = vec![Zeroizing::new(secret.to_owned())];
+    for plain in [b"-._~", b"-._*"] {
+        forms.extend([percent(plain, true), percent(plain, false)]);
+    }
+    // What stands before shifts base64 by none, one or two bytes; the characters at either end that
+    // its neighbours have a part in are left out.
+    for before in 0..3 {
+        let shifted = Zeroizing::new([&b"\0\0"[..before], secret.as_bytes()].concat());
+        let own = (before * 8).div_ceil(6)..shifted.len() * 8 / 6;
+        for alphabet in [BASE64_STANDARD, BASE64_URL_SAFE] {
+            let text = Zeroizing::new(alphabet.encode(&*shifted));
+            forms.extend(text.get(own.clone()).map(|own| Zeroizing::new(own.to_owned())));
+        }
+    }
+    forms
+}
 
 /// Makes text that a server or a file chose safe to print: control characters, terminal escapes,
 /// bidirectional overrides and other invisible characters become `\u{…}` escapes, and what is
@@ -52,6 +117,26 @@ mod tests {
         ] {
             assert_eq!(printable(given), shown);
         }
+    }
+
+    #[test]
+    fn secrets_are_hidden_in_every_form() {
+        let known = Known::new([&Secret::from("s3cret+with/parts="), &Secret::from("tiny")]);
+        let basic = BASE64_STANDARD.encode("client:s3cret+with/parts=");
+        for (text, shown) in [
+            ("the token s3cret+with/parts= is unknown", "the token [secret] is unknown"),
+            ("?a=s3cret%2Bwith%2Fparts%3D&b", "?a=[secret]&b"),
+            ("?a=s3cret%2bwith%2fparts%3d&b", "?a=[secret]&b"),
+            ("tiny secrets are everywhere", "tiny secrets are everywhere"),
+        ] {
+            assert_eq!(known.hide(text), shown);
+        }
+        for before in ["", "a", "ab", "abc"] {
+            let encoded = BASE64_STANDARD.encode(format!("{before}:s3cret+with/parts=\n"));
+            let hidden = known.hide(&encoded);
+            assert!(hidden.contains("[secret]") && hidden.len() < encoded.len(), "{hidden}");
+        }
+        assert!(!known.hide(&format!("Basic {basic}")).contains(&basic[12..]));
     }
 
     #[test]

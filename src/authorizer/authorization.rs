@@ -8,7 +8,8 @@ use std::fmt;
 use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 
-use crate::redact::{ExposeSecret, Secret};
+use crate::challenge::Challenge;
+use crate::redact::{ExposeSecret, Known, Secret};
 
 /// SHA-256 of an access token's value: tells tokens apart without holding one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,20 @@ impl Authorization {
     pub fn apply(&self, headers: &mut HeaderMap) {
         if let Some(bearer) = &self.0 {
             headers.insert(header::AUTHORIZATION, bearer.header.clone());
+        }
+    }
+
+    /// The challenge to a request that carried this, without the token: a careless server repeats
+    /// it, and what a challenge names is logged and shown.
+    pub(super) fn hide_in(&self, challenge: &Challenge) -> Challenge {
+        let token = self.0.as_ref().and_then(|bearer| bearer.header.to_str().ok()?.strip_prefix("Bearer "));
+        let known = Known::new(token.map(Secret::from).as_ref());
+        let hide = |text: &Option<String>| text.as_deref().map(|text| known.hide(text));
+        Challenge {
+            raw: hide(&challenge.raw),
+            error: hide(&challenge.error),
+            scope: hide(&challenge.scope),
+            resource_metadata: hide(&challenge.resource_metadata),
         }
     }
 

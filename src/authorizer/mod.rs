@@ -137,6 +137,7 @@ impl Authorizer {
         challenge: &Challenge,
     ) -> Result<Authorization, AuthorizerError> {
         let asked = Instant::now();
+        let challenge = &refused.hide_in(challenge);
         tracing::debug!(error = ?challenge.error, "the service refused the request's authorization");
         let question = refused.digest().map_or(Refused::Bare, Refused::Token);
         let rejected = refused.answers_refusal()
@@ -169,6 +170,7 @@ impl Authorizer {
         challenge: &Challenge,
     ) -> Result<Authorization, AuthorizerError> {
         let asked = Instant::now();
+        let challenge = &refused.hide_in(challenge);
         let known = resolve(&self.keeper, Refused::No).await;
         if let Ok(authorization) = &known
             && authorization.digest() != refused.digest()

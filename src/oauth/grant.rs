@@ -21,7 +21,7 @@ use super::token_response::{Parsed, normalise};
 use super::{Code, Pending, TokenResponse};
 use crate::credential::{Binding, Client, ClientAuthentication};
 use crate::http::{self, AddressPolicy, HttpError};
-use crate::redact::{ExposeSecret, Secret, printable};
+use crate::redact::{ExposeSecret, Known, Secret, printable};
 
 /// How long one request to a token endpoint may take. A slower answer may have spent the refresh
 /// token for nothing, so the limit is generous.
@@ -102,7 +102,8 @@ pub async fn exchange(
     if let Some(resource) = &pending.binding.resource {
         request = request.add_extra_param("resource", resource);
     }
-    let endpoint = TokenEndpoint { http, policy: &pending.policy };
+    let sent = Known::new([&code.0, &pending.verifier].into_iter().chain(&pending.client.secret));
+    let endpoint = TokenEndpoint { http, policy: &pending.policy, sent };
     request.request_async(&endpoint).await.map(TokenResponse::from).map_err(verdict)
 }
 
@@ -121,13 +122,14 @@ pub async fn refresh(
     client: &Client,
     refresh_token: &Secret,
 ) -> Result<TokenResponse, GrantError> {
+    let sent = Known::new([refresh_token].into_iter().chain(&client.secret));
     let client = grantee(binding, client);
     let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
     let mut request = client.exchange_refresh_token(&refresh_token);
     if let Some(resource) = &binding.resource {
         request = request.add_extra_param("resource", resource);
     }
-    let endpoint = TokenEndpoint { http, policy: &AddressPolicy::bound() };
+    let endpoint = TokenEndpoint { http, policy: &AddressPolicy::bound(), sent };
     request.request_async(&endpoint).await.map(TokenResponse::from).map_err(verdict)
 }
 
@@ -165,6 +167,8 @@ fn grantee(binding: &Binding, client: &Client) -> Grantee {
 struct TokenEndpoint<'a> {
     http: &'a http::Client,
     policy: &'a AddressPolicy,
+    /// What the request holds, and the answer may repeat.
+    sent: Known,
 }
 
 impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
@@ -174,7 +178,7 @@ impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
             let answer = self.http.exchange(request, self.policy, TIME_LIMIT).await.map_err(lost)?;
-            normalise(&answer, Timestamp::now())
+            normalise(&answer, &self.sent, Timestamp::now())
         })
     }
 }

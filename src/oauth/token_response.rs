@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 use super::grant::GrantError;
-use crate::redact::{Secret, printable};
+use crate::redact::{Known, Secret, printable};
 
 /// No lifetime is believed beyond this.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
@@ -59,12 +59,17 @@ impl From<Parsed> for TokenResponse {
     }
 }
 
-/// Brings a token endpoint's answer into strict form: 200 with a token, or 400 with an error code.
+/// Brings a token endpoint's answer into strict form: 200 with a token, or 400 with an error code
+/// and a description without the secrets that were `sent`.
 ///
 /// # Errors
 /// [`GrantError::RateLimited`], [`GrantError::Transient`], [`GrantError::Malformed`], and
 /// [`GrantError::ClientRefused`] for a bare 401.
-pub(super) fn normalise(answer: &Response<Vec<u8>>, now: Timestamp) -> Result<Response<Vec<u8>>, GrantError> {
+pub(super) fn normalise(
+    answer: &Response<Vec<u8>>,
+    sent: &Known,
+    now: Timestamp,
+) -> Result<Response<Vec<u8>>, GrantError> {
     let status = answer.status();
     let retry_after = answer.headers().get(RETRY_AFTER);
     if status == StatusCode::TOO_MANY_REQUESTS
@@ -83,8 +88,8 @@ pub(super) fn normalise(answer: &Response<Vec<u8>>, now: Timestamp) -> Result<Re
     let Some(members) = members(answer) else {
         return Err(unreadable(answer));
     };
-    if let Some(error) = error_code(&members) {
-        return strict(StatusCode::BAD_REQUEST, &refusal(&error, &members));
+    if let Some(error) = error_code(&members, sent) {
+        return strict(StatusCode::BAD_REQUEST, &refusal(&error, &members, sent));
     }
     if !status.is_success() {
         return Err(unreadable(answer));
@@ -125,19 +130,21 @@ fn unreadable(answer: &Response<Vec<u8>>) -> GrantError {
 }
 
 /// The error code of an answer, at any status; some servers send it with a 200.
-fn error_code(members: &Map<String, Value>) -> Option<String> {
+fn error_code(members: &Map<String, Value>, sent: &Known) -> Option<String> {
     let code = match members.get("error")? {
         Value::String(code) => code.as_str(),
         Value::Object(error) => error.get("code").or_else(|| error.get("type"))?.as_str()?,
         _ => return None,
     };
-    (!code.is_empty()).then(|| printable(code))
+    (!code.is_empty()).then(|| printable(&sent.hide(code)))
 }
 
-fn refusal(error: &str, members: &Map<String, Value>) -> Value {
+fn refusal(error: &str, members: &Map<String, Value>, sent: &Known) -> Value {
     let description = members.get("error_description").or_else(|| members["error"].get("message"));
     match description.and_then(Value::as_str) {
-        Some(text) if !text.is_empty() => json!({"error": error, "error_description": printable(text)}),
+        Some(text) if !text.is_empty() => {
+            json!({"error": error, "error_description": printable(&sent.hide(text))})
+        }
         _ => json!({ "error": error }),
     }
 }

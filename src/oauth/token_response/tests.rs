@@ -21,7 +21,7 @@ fn answer(status: u16, body: &str, headers: &[(&'static str, &str)]) -> Response
 }
 
 fn read(answer: &Response<Vec<u8>>) -> TokenResponse {
-    let strict = normalise(answer, now()).unwrap();
+    let strict = normalise(answer, &Known::default(), now()).unwrap();
     assert_eq!(strict.status(), StatusCode::OK, "{:?}", String::from_utf8_lossy(answer.body()));
     let parsed: Parsed = serde_json::from_slice(strict.body()).unwrap();
     parsed.into()
@@ -140,11 +140,11 @@ fn refusals_are_told_from_failures() {
         (200, r#"{"access_token":"a","token_type":"DPoP"}"#, malformed),
         (400, r#"{"access_token":"a"}"#, malformed),
     ] {
-        let verdict = normalise(&answer(status, body, &[]), now());
+        let verdict = normalise(&answer(status, body, &[]), &Known::default(), now());
         assert!(expected(&verdict), "{status} {body}: {verdict:?}");
     }
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    assert!(malformed(&normalise(&answer(200, &deep, &[]), now())));
+    assert!(malformed(&normalise(&answer(200, &deep, &[]), &Known::default(), now())));
 }
 
 #[test]
@@ -159,10 +159,11 @@ fn a_wait_is_honoured_and_clamped() {
         (429, "later", None),
         (503, "7", Some(7)),
     ] {
-        let verdict = normalise(&answer(status, "", &[("retry-after", retry_after)]), now());
+        let verdict =
+            normalise(&answer(status, "", &[("retry-after", retry_after)]), &Known::default(), now());
         let Err(GrantError::RateLimited { retry_after: found }) = verdict else { panic!("{verdict:?}") };
         assert_eq!(found.map(|wait| wait.as_secs()), expected, "{retry_after}");
     }
-    let bare = normalise(&answer(429, "", &[]), now());
+    let bare = normalise(&answer(429, "", &[]), &Known::default(), now());
     assert_eq!(bare.unwrap_err(), GrantError::RateLimited { retry_after: None });
 }
