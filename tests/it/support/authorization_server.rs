@@ -21,6 +21,8 @@ pub(crate) const CLIENT_SECRET: &str = "canary-client-secret-b6e1";
 pub(crate) enum Fault {
     /// This answer, and nothing is done.
     Reply(Reply),
+    /// The answer that this makes of the request, and nothing is done.
+    Answer(Box<dyn FnOnce(&TokenRequest) -> Reply + Send>),
     /// The request is served when the gate opens.
     Hold(Gate),
     /// The answer's members are replaced by these; null removes one.
@@ -210,6 +212,7 @@ fn token(state: &Mutex<State>, request: &Request, responder: &mut Responder) {
     };
     match fault {
         Some(Fault::Reply(reply)) => responder.reply(&reply),
+        Some(Fault::Answer(answer)) => responder.reply(&answer(&received)),
         Some(Fault::Hold(gate)) => {
             gate.pass();
             let reply = state.lock().unwrap().grant(&received, &Value::Null);
@@ -386,7 +389,8 @@ impl State {
     fn secret(&mut self, kind: &str) -> String {
         let mut bytes = [0; 12];
         getrandom::fill(&mut bytes).expect("entropy");
-        let secret = format!("{kind}-{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        // Characters that change in a URL, a form and JSON.
+        let secret = format!("{kind}+{}/~=", BASE64_URL_SAFE_NO_PAD.encode(bytes));
         self.secrets.push(secret.clone());
         secret
     }

@@ -45,12 +45,14 @@ impl Browser {
         let pipe = directory.path().join("opened");
         rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a named pipe");
         let script = directory.path().join("browser");
-        let environment = directory.path().join("environment");
+        let seen = directory.path().join("seen");
         write_executable(
             &script,
             &format!(
-                "#!/bin/sh\nenv >'{}'\nprintf '%s\\n' \"$1\" >'{}'\n",
-                environment.display(),
+                "#!/bin/sh\n\
+                 {{ env; tr '\\0' '\\n' </proc/$PPID/environ; tr '\\0' ' ' </proc/$PPID/cmdline; \
+                 echo \"$0 $*\"; }} >>'{}' 2>&1\nprintf '%s\\n' \"$1\" >'{}'\n",
+                seen.display(),
                 pipe.display()
             ),
         );
@@ -66,9 +68,10 @@ impl Browser {
         self.directory.path().join("browser").to_string_lossy().into_owned()
     }
 
-    /// The environment that the last tab was opened with.
-    pub(crate) fn environment(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("environment")).expect("a tab was opened")
+    /// The arguments and the environment that each tab was opened with, and those of its opener.
+    pub(crate) fn seen(&self) -> String {
+        let seen = std::fs::read(self.directory.path().join("seen")).expect("a tab was opened");
+        String::from_utf8_lossy(&seen).into_owned()
     }
 
     /// Waits for the next tab.

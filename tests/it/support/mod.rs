@@ -4,6 +4,7 @@
 pub(crate) mod authorization_server;
 pub(crate) mod bridge;
 pub(crate) mod browser;
+pub(crate) mod canaries;
 pub(crate) mod fake_keychain;
 pub(crate) mod fetch;
 pub(crate) mod gate;
