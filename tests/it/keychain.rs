@@ -123,6 +123,7 @@ fn a_locked_keychain_is_told_and_unlocking_it_helps_a_running_bridge() {
     let service = service_in(&session);
     service.login(&[]).expect(0);
     session.lock();
+    assert_eq!(service.row()["state"], "renews", "listing needs no keychain");
     let mut bridge = service.bridge();
     let error = refusal(&mut bridge);
     assert_eq!(error["data"]["reason"], "credential_store", "{error}");

@@ -13,6 +13,7 @@ mod demo;
 mod discovery;
 mod fidelity;
 mod keychain;
+mod leaving;
 mod login;
 mod peers;
 mod prompts;
@@ -24,6 +25,5 @@ mod session_faults;
 mod store_file;
 mod store_keyring;
 mod storm;
-#[allow(dead_code)]
 mod support;
 mod tidy;

@@ -1,41 +1,17 @@
-//! One host session over Streamable HTTP, 2025-03-26 to 2025-11-25: sessions, streams, cancellation,
-//! and leaving.
+//! One host session over Streamable HTTP, 2025-03-26 to 2025-11-25: sessions, streams,
+//! cancellation, errors.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::bridge::{Bridge, initialize_params};
+use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request};
 use crate::support::mcp_server::McpServer;
-
-/// A session that has been initialised, without any login.
-struct Session {
-    bridge: Bridge,
-    _home: Home,
-}
-
-impl Session {
-    fn on(server: &McpServer) -> Self {
-        let home = Home::with_file_store();
-        let mut bridge = Bridge::start(&home, &[&server.url()]);
-        bridge.initialize();
-        Self { bridge, _home: home }
-    }
-}
-
-fn is(method: &'static str) -> impl Fn(&Request) -> bool {
-    move |request| request.json()["method"] == method
-}
-
-fn is_post_of(request: &Request, method: &str) -> bool {
-    request.method == "POST" && request.json()["method"] == method
-}
+use crate::support::open_session::{OpenSession, is, is_post_of};
 
 /// A11: the host's frames, and nothing else, reach the server; EOF ends the session and the process.
 #[test]
@@ -88,7 +64,7 @@ fn nothing_is_sent_before_the_first_frame_and_the_probe_is_answered_here() {
 #[test]
 fn a_lost_session_is_replayed_and_the_host_does_not_notice() {
     let server = McpServer::open();
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     assert_eq!(session.bridge.echo(1, "before"), "before");
     server.forget_sessions();
     assert_eq!(session.bridge.echo(2, "after"), "after");
@@ -115,7 +91,7 @@ fn a_400_that_says_the_session_is_unknown_counts_as_lost() {
         }
         first
     });
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     assert_eq!(session.bridge.echo(1, "again"), "again");
     assert_eq!(server.sessions().0, 2);
 }
@@ -129,7 +105,7 @@ fn a_session_that_stays_lost_is_an_error_and_no_loop() {
         }
         refuse
     });
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
     assert!(answer["error"]["message"].is_string(), "{answer}");
     assert_eq!(server.posted().iter().filter(|body| is_named(body, "tools/call")).count(), 2);
@@ -159,7 +135,7 @@ fn server_requests_on_a_post_stream_are_answered() {
         responder.end();
         true
     });
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     session.bridge.send(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"ask"}}"#);
     assert_eq!(session.bridge.message()["method"], "notifications/progress");
     assert_eq!(session.bridge.message()["method"], "roots/list");
@@ -180,7 +156,7 @@ fn messages_on_the_get_stream_reach_the_host() {
         }
         listens
     });
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     assert_eq!(session.bridge.message()["method"], "notifications/tools/list_changed");
     assert_eq!(session.bridge.echo(1, "beside it"), "beside it");
 }
@@ -202,7 +178,7 @@ fn a_cut_stream_is_resumed_behind_its_last_event() {
         }
         resumes
     });
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     let answer = session.bridge.call(1, "tools/call", json!({"name": "long"}));
     assert_eq!(answer["result"]["resumed"], true, "{answer}");
     assert_eq!(
@@ -231,7 +207,7 @@ fn a_cut_answer_without_events_is_an_error_at_once_and_never_a_second_request() 
             }
             is_call
         });
-        let mut session = Session::on(&server);
+        let mut session = OpenSession::on(&server);
         let answer = session.bridge.call(1, "tools/call", json!({"name": "send"}));
         assert!(answer["error"]["message"].is_string(), "cut {cut}: {answer}");
         assert_eq!(
@@ -254,7 +230,7 @@ fn an_http_error_with_a_json_rpc_body_hands_the_body_on() {
             }
             is_call
         });
-        let mut session = Session::on(&server);
+        let mut session = OpenSession::on(&server);
         session.bridge.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#);
         assert_eq!(String::from_utf8_lossy(&session.bridge.line()), body, "status {status}");
     }
@@ -270,7 +246,7 @@ fn an_http_error_without_one_becomes_an_error_of_ours_with_the_requests_own_id()
         }
         is_call
     });
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     for id in [json!("seven"), json!(7), json!(7.5)] {
         session.bridge.send(json!({"jsonrpc": "2.0", "id": id, "method": "tools/call"}).to_string());
         let answer = session.bridge.message();
@@ -293,7 +269,7 @@ fn a_cancellation_reaches_the_server_and_the_request_gets_no_answer() {
         }
         is_call
     });
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     session.bridge.send(r#"{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"slow"}}"#);
     held.wait_for_arrivals(1);
     let cancel =
@@ -306,89 +282,10 @@ fn a_cancellation_reaches_the_server_and_the_request_gets_no_answer() {
     assert_eq!(session.bridge.message()["id"], 2, "the cancelled request stays silent");
 }
 
-/// What is pending at EOF has two seconds to finish, and gets its answer.
-#[test]
-fn what_is_pending_at_eof_is_answered_before_the_end() {
-    let arrived = Gate::default();
-    let gate = arrived.clone();
-    let server = McpServer::scripted(move |request, responder| {
-        let is_call = is_post_of(request, "tools/call");
-        if is_call {
-            gate.pass();
-            responder.reply(&Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{"late":true}}"#));
-        }
-        is_call
-    });
-    let mut session = Session::on(&server);
-    session.bridge.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow"}}"#);
-    arrived.wait_for_arrivals(1);
-    session.bridge.close_stdin();
-    arrived.open();
-    assert_eq!(session.bridge.message()["result"]["late"], true);
-    let (status, rest) = session.bridge.wait();
-    assert!(status.success() && rest.is_empty());
-    assert_eq!(server.sessions(), (1, 0), "the session is ended");
-}
-
-#[test]
-fn what_never_finishes_at_eof_is_answered_with_an_error() {
-    let server = McpServer::scripted(|request, responder| {
-        let is_call = is_post_of(request, "tools/call");
-        if is_call {
-            responder.wait_for_close();
-        }
-        is_call
-    });
-    let mut session = Session::on(&server);
-    session.bridge.send(r#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"never"}}"#);
-    server.wait_for("the call", is("tools/call"));
-    session.bridge.close_stdin();
-    let answer = session.bridge.message();
-    assert_eq!(answer["id"], "x");
-    assert!(answer["error"].is_object(), "{answer}");
-    assert!(session.bridge.wait().0.success());
-}
-
-/// Claude Code sends SIGINT, then SIGTERM after 100 ms, and kills after 500.
-#[test]
-fn signals_end_the_session_in_time() {
-    for signals in [&[Signal::INT][..], &[Signal::TERM], &[Signal::HUP], &[Signal::INT, Signal::TERM]] {
-        let server = McpServer::open();
-        let mut session = Session::on(&server);
-        let start = Instant::now();
-        for &signal in signals {
-            session.bridge.signal(signal);
-        }
-        server.wait_for("DELETE", |request| request.method == "DELETE");
-        assert!(start.elapsed() < Duration::from_millis(400), "DELETE came after {:?}", start.elapsed());
-        let (status, rest) = session.bridge.wait();
-        assert!(rest.is_empty());
-        assert_ne!(status.code(), Some(101), "{status}");
-    }
-}
-
-/// A host that is killed takes its bridge with it: the pipes end, or the parent changes.
-#[test]
-fn a_host_that_stops_reading_ends_the_bridge_without_a_panic() {
-    let server = McpServer::open();
-    let home = Home::with_file_store();
-    let mut command = home.command(["bridge", &server.url()]);
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-    let mut process = crate::support::process::Process::start(&mut command);
-    drop(process.child.stdout.take());
-    let mut stdin = process.child.stdin.take().expect("stdin is piped");
-    let frame = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params()});
-    std::io::Write::write_all(&mut stdin, format!("{frame}\n").as_bytes()).expect("the bridge reads");
-    process.wait();
-    let stderr = String::from_utf8_lossy(&process.stderr.to_end()).into_owned();
-    assert!(!stderr.contains("panicked"), "{stderr}");
-}
-
-/// A slow reader slows the server: what it does not read is not piled up.
 #[test]
 fn a_long_line_from_the_host_is_refused_and_the_bridge_lives_on() {
     let server = McpServer::open();
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     let huge = vec![b'x'; 80 * 1024 * 1024];
     session.bridge.send(&huge);
     let answer = session.bridge.message();
@@ -411,7 +308,7 @@ fn an_id_in_flight_is_not_taken_twice() {
         responder.reply(&Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
         true
     });
-    let mut session = Session::on(&server);
+    let mut session = OpenSession::on(&server);
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#;
     session.bridge.send(call);
     gate.wait_for_arrivals(1);

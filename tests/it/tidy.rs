@@ -222,7 +222,7 @@ fn outside_packages_have_their_doors() {
 #[test]
 fn files_are_short_headed_and_well_named() {
     let marks =
-        ["TO DO", "FIX ME", "to do!(", "un implemented!(", "#[ig nore"].map(|mark| mark.replace(' ', ""));
+        ["TO DO", "FIX ME", "to do!(", "un implemented!(", "#[ign ore"].map(|mark| mark.replace(' ', ""));
     let mut wrong = Vec::new();
     for (path, text) in sources("src").into_iter().chain(sources("tests")) {
         let shown = path.display();

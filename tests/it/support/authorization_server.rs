@@ -210,23 +210,18 @@ fn token(state: &Mutex<State>, request: &Request, responder: &mut Responder) {
         state.requests.push(received.clone());
         state.faults.pop_front()
     };
-    match fault {
-        Some(Fault::Reply(reply)) => responder.reply(&reply),
-        Some(Fault::Answer(answer)) => responder.reply(&answer(&received)),
+    let members = match fault {
+        Some(Fault::Reply(reply)) => return responder.reply(&reply),
+        Some(Fault::Answer(answer)) => return responder.reply(&answer(&received)),
+        Some(Fault::Members(members)) => members,
         Some(Fault::Hold(gate)) => {
             gate.pass();
-            let reply = state.lock().unwrap().grant(&received, &Value::Null);
-            responder.reply(&reply);
+            Value::Null
         }
-        Some(Fault::Members(members)) => {
-            let reply = state.lock().unwrap().grant(&received, &members);
-            responder.reply(&reply);
-        }
-        None => {
-            let reply = state.lock().unwrap().grant(&received, &Value::Null);
-            responder.reply(&reply);
-        }
-    }
+        None => Value::Null,
+    };
+    let reply = state.lock().unwrap().grant(&received, &members);
+    responder.reply(&reply);
 }
 
 impl State {

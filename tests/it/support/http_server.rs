@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// One request as it came over the wire.
 #[derive(Debug, Clone)]
@@ -138,9 +139,14 @@ impl Responder {
         self.stream.write_all(bytes).and_then(|()| self.stream.flush()).is_ok()
     }
 
+    /// Makes a write fail that the other side does not take for so long.
+    pub(crate) fn give_up_writing_after(&mut self, patience: Duration) {
+        self.stream.set_write_timeout(Some(patience)).expect("a length of time");
+    }
+
     /// Makes the connection end with a reset when the handler returns.
     pub(crate) fn reset(&mut self) {
-        let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(std::time::Duration::ZERO));
+        let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
         self.reusable = false;
     }
 
@@ -202,8 +208,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Closes every connection that is open now, as a network change would.
-    pub(crate) fn drop_connections(&self) {
+    fn drop_connections(&self) {
         for stream in self.state.connections.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }

@@ -22,7 +22,7 @@ const PASSWORD: &str = "keychain password";
 /// A running session: the bus, and the keychain on it.
 pub(crate) struct Session {
     keyring: Option<Process>,
-    bus: Process,
+    _bus: Process,
     directory: TempDir,
     address: String,
 }
@@ -66,7 +66,7 @@ impl Session {
         let stdout = Captured::new(bus.child.stdout.take().expect("stdout is piped"));
         stdout.wait_for("the bus's address", |text| text.ends_with('\n'));
         let address = format!("unix:path={}", socket.display());
-        Some(Self { keyring: None, bus, directory, address })
+        Some(Self { keyring: None, _bus: bus, directory, address })
     }
 
     /// Starts gnome-keyring on the bus and opens its login collection with `password`; with none,

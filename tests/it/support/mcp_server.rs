@@ -129,11 +129,6 @@ impl McpServer {
         let sessions = self.state.sessions.lock().unwrap();
         (sessions.opened, sessions.alive.len())
     }
-
-    /// Closes every connection that is open now.
-    pub(crate) fn drop_connections(&self) {
-        self.server.drop_connections();
-    }
 }
 
 fn answer(state: &State, request: &Request, responder: &mut Responder) {

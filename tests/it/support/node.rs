@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use super::process::{Captured, Process};
 use super::skip;
@@ -49,8 +48,6 @@ impl Node {
 /// A Node server that prints where it listens.
 pub(crate) struct NodeServer {
     _process: Process,
-    /// What it prints on stdout.
-    pub(crate) stdout: Arc<Captured>,
     /// Where it listens.
     pub(crate) url: String,
 }
@@ -68,6 +65,6 @@ impl NodeServer {
         };
         let text = stdout.wait_for("the server's address", |text| address(text).is_some());
         let url = address(&text).unwrap_or_default();
-        Self { _process: process, stdout, url }
+        Self { _process: process, url }
     }
 }
