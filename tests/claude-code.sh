@@ -50,9 +50,19 @@ chmod +x "$home/browser"
 claude() { "$cache/claude-code-$version/node_modules/.bin/claude" "$@"; }
 export HOME=$home BROWSER=$home/browser MCP_FRONT_STORE=file
 
-said=$("$binary" login "$url" --name guarded 2>&1 | tee /dev/stderr)
+said=$("$binary" login "$url" --name guarded 2>&1)
+printf '%s\n' "$said" >&2
 add=$(grep -m1 -o 'claude mcp add .*' <<<"$said")
 eval "$add"
-listed=$(claude mcp list | tee /dev/stderr)
-grep -q 'guarded: .*Connected' <<<"$listed"
-printf 'Claude Code %s is connected\n' "$version"
+
+connects() {
+  listed=$(claude mcp list)
+  printf '%s\n' "$listed" >&2
+  grep -q 'guarded: .* ✔ Connected' <<<"$listed"
+}
+connects
+# A token that the server has come to refuse is renewed under Claude Code's eyes, unnoticed.
+curl --silent --show-error --fail --request POST "${url%/mcp}/refuse"
+connects
+grep -q '"refreshes":1,' <<<"$(curl --silent --show-error --fail "${url%/mcp}/seen")"
+printf 'Claude Code %s is connected, and again after its token was refused\n' "$version"
