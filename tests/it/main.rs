@@ -12,6 +12,7 @@ mod commands;
 mod demo;
 mod discovery;
 mod fidelity;
+mod hosts;
 mod keychain;
 mod leaving;
 mod login;
