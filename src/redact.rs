@@ -5,6 +5,7 @@
 //! that was sent secrets through [`Known`] before: some repeat in an error what they were sent.
 
 use std::cmp::Reverse;
+use std::error::Error;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine};
 pub use secrecy::{ExposeSecret, SecretSlice, SecretString as Secret};
@@ -92,6 +93,22 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// An error with what caused it, on one line through [`printable`]. A cause that its effect's text
+/// already names is not repeated.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    printable(&text)
+}
+
 /// Zero-width, bidirectional and other formatting characters that change how their neighbours
 /// look (Unicode categories Cf, Zl and Zp, as far as terminals honour them).
 fn is_invisible(character: char) -> bool {
@@ -117,6 +134,18 @@ mod tests {
         ] {
             assert_eq!(printable(given), shown);
         }
+    }
+
+    #[test]
+    fn causes_are_named_once_and_safe_to_print() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Chain(&'static str, #[source] Option<Box<Chain>>);
+        let error =
+            Chain("no answer", Some(Box::new(Chain("reset", Some(Box::new(Chain("a\u{1b}[2J", None)))))));
+        assert_eq!(with_causes(&error), "no answer: reset: a\\u{1b}[2J");
+        let error = Chain("no answer: reset", Some(Box::new(Chain("reset", None))));
+        assert_eq!(with_causes(&error), "no answer: reset");
     }
 
     #[test]

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use super::failure::with_causes;
 use super::login::{self, Interaction, Scope, start_child};
 use crate::challenge::Challenge;
+use crate::redact::with_causes;
 use crate::store::StoreKind;
 
 /// How long a request may take in all where it waits for the person: its host wants an answer

@@ -1,6 +1,5 @@
 //! What kept a renewal from its end, in the form that crosses from the refreshing process.
 
-use std::error::Error;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::error::AuthorizerError;
 use crate::lock::LockError;
 use crate::oauth::GrantError;
-use crate::redact::printable;
+use crate::redact::with_causes;
 use crate::store::index::IndexError;
 use crate::store::{KeyError, StoreError};
 
@@ -109,24 +108,10 @@ impl From<Failure> for AuthorizerError {
     }
 }
 
-/// An error with what caused it, safe to print.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    printable(&text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::error::Error;
     use std::sync::Arc;
 
     /// Every outcome of a store names something to do.
@@ -152,14 +137,6 @@ mod tests {
             assert!(remedy.contains(word) && remedy.ends_with('.'), "{problem}: {remedy}");
             assert!(problem.ends_with("(the keychain)"), "{problem}");
         }
-    }
-
-    #[test]
-    fn causes_are_named_and_safe_to_print() {
-        let error =
-            StoreError::Absent { source: Arc::from(Box::<dyn Error + Send + Sync>::from("a\u{1b}[2J")) };
-        let text = with_causes(&error);
-        assert!(text.contains("no keychain") && text.contains("\\u{1b}[2J"), "{text}");
     }
 
     /// H03–H05, H16: what passes, and what does not.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::decision::{Refused, Step, decide};
-use super::failure::{Failure, with_causes};
+use super::failure::Failure;
 use super::merge::{ended, merged};
 use super::standing::Standing;
 use super::turn::{Turn, generation_of};
@@ -22,7 +22,7 @@ use crate::http;
 use crate::lock::{Purpose, ServiceLock};
 use crate::oauth::{GrantError, TokenResponse, grant};
 use crate::paths::Paths;
-use crate::redact::{ExposeSecret, Secret};
+use crate::redact::{ExposeSecret, Secret, with_causes};
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, LastError};
 use crate::store::{JournalEntry, Store};

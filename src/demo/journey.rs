@@ -21,6 +21,7 @@ use super::person::Person;
 use super::server::Server;
 use super::transcript::Transcript;
 use crate::http::{AddressPolicy, Client};
+use crate::redact::with_causes;
 
 /// How long a part of a step may take that no person takes part in.
 const PART_LIMIT: Duration = Duration::from_secs(15);
@@ -265,13 +266,7 @@ impl Trouble {
     }
 
     fn of(error: impl std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        Self::Problem(text)
+        Self::Problem(with_causes(&error))
     }
 }
 

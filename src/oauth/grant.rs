@@ -21,7 +21,7 @@ use super::token_response::{Parsed, normalise};
 use super::{Code, Pending, TokenResponse};
 use crate::credential::{Binding, Client, ClientAuthentication};
 use crate::http::{self, AddressPolicy, HttpError};
-use crate::redact::{ExposeSecret, Known, Secret, printable};
+use crate::redact::{ExposeSecret, Known, Secret, with_causes};
 
 /// How long one request to a token endpoint may take. A slower answer may have spent the refresh
 /// token for nothing, so the limit is generous.
@@ -185,7 +185,7 @@ impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
 
 /// What a failed exchange says about the grant.
 fn lost(error: HttpError) -> GrantError {
-    let cause = cause(&error);
+    let cause = with_causes(&error);
     match error {
         HttpError::NotSent { .. } | HttpError::Address { .. } | HttpError::Setup(_) => {
             GrantError::NotSent { cause }
@@ -194,18 +194,6 @@ fn lost(error: HttpError) -> GrantError {
             GrantError::Transient { cause }
         }
     }
-}
-
-/// An error with its causes on one line, safe to print.
-pub(super) fn cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        next = error.source();
-    }
-    printable(&text)
 }
 
 type Failure = RequestTokenError<GrantError, BasicErrorResponse>;

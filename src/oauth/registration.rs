@@ -12,12 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::grant::cause;
 use super::transport::TIME_LIMIT;
 use super::{Discovery, OauthError};
 use crate::credential::{Client, ClientAuthentication, Registration, optional_secret};
 use crate::http as client;
-use crate::redact::{Secret, printable};
+use crate::redact::{Secret, printable, with_causes};
 
 /// The name that consent pages show.
 const CLIENT_NAME: &str = "mcp-front";
@@ -143,7 +142,7 @@ fn request(
         .header(CONTENT_TYPE, "application/json")
         .header(ACCEPT, "application/json")
         .body(body.to_string().into_bytes())
-        .map_err(|error| OauthError::Metadata { reason: cause(&error) })
+        .map_err(|error| OauthError::Metadata { reason: with_causes(&error) })
 }
 
 fn registered(

@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 
 use super::{Config, Event, Interaction, Options, login};
 use crate::authorizer::Children;
-use crate::authorizer::failure::with_causes;
 use crate::authorizer::process::become_independent;
 use crate::http;
 use crate::paths::Paths;
+use crate::redact::with_causes;
 use crate::server_uri::ServerUri;
 use crate::store::index::Identity;
 use crate::store::{KeySource, StoreConfig};
