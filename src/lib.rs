@@ -17,14 +17,14 @@
 //! | 2 | [`oauth`] | OAuth 2.1 as MCP profiles it: discovery, registration, authorization, grants; it asks and never stores |
 //! | 2 | [`store`] | credential stores behind one trait, the journal and the index |
 //! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock; where things live; opening an address (`lock` may import `paths`) |
-//! | 0 | [`jsonrpc`], [`challenge`], [`credential`], [`server_uri`], [`redact`] | sans-I/O nouns (`credential` may import `redact`, `server_uri` may import `redact`) |
+//! | 0 | [`jsonrpc`], [`challenge`], [`credential`], [`server_uri`], [`redact`], [`wire`] | sans-I/O nouns (`credential` may import `redact`, `server_uri` may import `redact`) |
 //!
 //! Each outside package that does more than extend the language has one door:
 //!
 //! | package | rooms that name it |
 //! |---|---|
 //! | `clap`, `tracing_subscriber`, `rustls`, `indicatif`, `comfy_table` | [`cli`] |
-//! | `rmcp` | [`oauth`] for the login, [`demo`] for its server, [`upstream`] for the wire's constants |
+//! | `rmcp` | [`oauth`] for the login, [`demo`] for its server |
 //! | `oauth2` | [`oauth`] |
 //! | `sse_stream` | [`upstream`] |
 //! | `keyring`, `keyring_core`, `zbus_secret_service_keyring_store`, `secret_service`, `aes_gcm` | [`store`] |
@@ -87,3 +87,4 @@ pub mod stdio;
 pub mod store;
 pub mod upstream;
 pub mod web;
+pub mod wire;

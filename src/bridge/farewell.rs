@@ -92,36 +92,27 @@ fn watching(sender: &watch::Sender<Seen>) {
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
-    let parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
-    let stdin = rustix::stdio::stdin();
-    let gone = PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR | PollFlags::NVAL;
-    let (mut watches_stdin, mut watches_parent) = (true, true);
-    while watches_stdin || watches_parent {
-        let mut polled = Vec::new();
-        if watches_stdin {
-            polled.push(PollFd::new(&stdin, PollFlags::RDHUP));
-        }
-        if let Some(parent) = parent.as_ref().filter(|_| watches_parent) {
-            polled.push(PollFd::new(parent, PollFlags::IN));
-        }
-        if polled.is_empty() {
-            return;
-        }
+    let mut parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
+    let mut stdin = Some(rustix::stdio::stdin());
+    while stdin.is_some() || parent.is_some() {
+        // Hangups are reported unasked; data that waits to be read is not asked about.
+        let of_stdin = stdin.iter().map(|stdin| PollFd::new(stdin, PollFlags::RDHUP));
+        let of_parent = parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN));
+        let mut polled: Vec<_> = of_stdin.chain(of_parent).collect();
         match poll(&mut polled, None) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(_) => return,
             Ok(_) => {}
         }
-        let stdin_closed = watches_stdin && polled.first().is_some_and(|fd| fd.revents().intersects(gone));
-        let last = polled.len() - 1;
-        let about_parent = watches_parent && parent.is_some();
-        let parent_died = about_parent && polled.get(last).is_some_and(|fd| !fd.revents().is_empty());
-        watches_stdin &= !stdin_closed;
-        watches_parent &= !parent_died && parent.is_some();
+        let mut fired = polled.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>().into_iter();
+        let stdin_closed = stdin.is_some() && fired.next() == Some(true);
+        let parent_died = parent.is_some() && fired.next() == Some(true);
         sender.send_modify(|seen| {
             seen.stdin_closed |= stdin_closed;
             seen.parent_died |= parent_died;
         });
+        stdin = stdin.filter(|_| !stdin_closed);
+        parent = parent.filter(|_| !parent_died);
     }
 }
 

@@ -33,7 +33,7 @@ const PERSON_LIMIT: Duration = Duration::from_secs(330);
 const PAST_EXPIRY: Duration = Duration::from_millis(200);
 
 /// The revision that the demo's host speaks.
-const REVISION: &str = "2025-11-25";
+const REVISION: &str = crate::wire::LATEST_WITH_INITIALIZE;
 
 /// The service's name.
 const NAME: &str = "demo";

@@ -56,13 +56,12 @@ pub struct Parameters {
 impl Head {
     pub(super) fn parse(text: &str) -> Result<Self, InvalidMessage> {
         let not_json = |error: serde_json::Error| InvalidMessage::NotJson(error.to_string());
-        let frame: &RawValue = serde_json::from_str(text).map_err(not_json)?;
-        if !frame.get().starts_with('{') {
+        if !text.trim_ascii_start().starts_with('{') {
+            serde_json::from_str::<IgnoredAny>(text).map_err(not_json)?;
             return Err(InvalidMessage::NotJsonRpc { id: None, reason: "not an object" });
         }
         let [jsonrpc, id, method, params, result, error] =
-            members(frame.get(), ["jsonrpc", "id", "method", "params", "result", "error"])
-                .map_err(not_json)?;
+            members(text, ["jsonrpc", "id", "method", "params", "result", "error"]).map_err(not_json)?;
         let id_of_answer = id.only().and_then(Id::read);
         for (member, name) in [
             (&jsonrpc, "jsonrpc"),

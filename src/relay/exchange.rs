@@ -9,7 +9,8 @@ use http::HeaderMap;
 
 use super::{Failure, Inner, WORD_LIMIT};
 use crate::jsonrpc::{Head, Id, Message};
-use crate::upstream::streamable_http::{Answer, Rejection, Reply, SESSION_ID};
+use crate::upstream::streamable_http::{Answer, Rejection, Reply};
+use crate::wire::SESSION_ID;
 
 /// What goes out.
 #[derive(Clone, Copy)]
@@ -129,17 +130,12 @@ impl Inner {
             _ => self.authorizer.clone(),
         };
         let mut authorization = authorizer.authorize().await?;
-        let mut reconnects = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(100))
-            .with_factor(4.0)
-            .with_max_times(2)
-            .with_jitter()
-            .build();
+        let mut reconnects = None;
         let (mut refused, mut stepped_up) = (false, false);
         loop {
             // All that was awaited took time, in which the host may have cancelled.
             if outgoing.request().is_some_and(|id| !self.pending.mark_sent(id)) {
-                return Err(Failure::Cancelled);
+                return Err(Failure::CalledOff { why: "the host has cancelled the request", sent: false });
             }
             let mut headers =
                 if outgoing.starts_session() { HeaderMap::new() } else { self.handshake.headers() };
@@ -148,13 +144,16 @@ impl Inner {
                 Some(authorization.clone());
             let answer = match self.put_on_the_wire(outgoing, headers).await {
                 Ok(answer) => answer,
-                Err(error) => match reconnects.next().filter(|_| error.is_worth_repeating()) {
-                    Some(delay) => {
-                        tokio::time::sleep(delay).await;
-                        continue;
+                Err(error) if error.is_worth_repeating() => {
+                    match reconnects.get_or_insert_with(reconnect_pauses).next() {
+                        Some(pause) => {
+                            tokio::time::sleep(pause).await;
+                            continue;
+                        }
+                        None => return Err(error.into()),
                     }
-                    None => return Err(error.into()),
-                },
+                }
+                Err(error) => return Err(error.into()),
             };
             match answer.reply {
                 Reply::Unauthorized(challenge) => {
@@ -212,6 +211,12 @@ impl Inner {
             Err(error) => tracing::debug!(%error, "the server was not told that the session is over"),
         }
     }
+}
+
+/// The pauses before a connection is tried again that never stood.
+fn reconnect_pauses() -> impl Iterator<Item = Duration> {
+    let pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_factor(4.0);
+    pauses.with_max_times(2).with_jitter().build()
 }
 
 impl From<Rejection> for Failure {

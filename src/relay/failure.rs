@@ -9,6 +9,9 @@ use crate::authorizer::AuthorizerError;
 use crate::http::HttpError;
 use crate::jsonrpc::{ErrorResponse, Id, InvalidMessage, code};
 
+/// `error.data.source`: the error is this program's, not the server's.
+const SOURCE: &str = "mcp-front";
+
 /// What went wrong with one request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -28,20 +31,19 @@ pub(super) enum Failure {
     #[error("the server's answer is refused")]
     Invalid(#[from] InvalidMessage),
     /// The stream ended before the answer, and cannot be resumed.
-    #[error("the connection broke before the answer came; the server may have acted on the request{}", .0.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default())]
+    #[error("the connection broke before the answer came; the server may have acted on the request{}", detail(.0))]
     StreamLost(Option<String>),
     /// The server forgot the session and would not start a new one.
-    #[error("the server lost the session, and a new one failed{}", .0.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default())]
+    #[error("the server lost the session, and a new one failed{}", detail(.0))]
     SessionLost(Option<String>),
-    /// The host has cancelled it before it went out: nobody waits for an answer.
-    #[error("cancelled by the host")]
-    Cancelled,
-    /// The bridge ends.
-    #[error("the bridge is shutting down")]
-    ShuttingDown { sent: bool },
-    /// The host began anew before this was settled.
-    #[error("a new `initialize` took its place")]
-    Superseded,
+    /// The host, or the end of the bridge, called it off. Whether the server may have seen it
+    /// before is `sent`.
+    #[error("{why}")]
+    CalledOff { why: &'static str, sent: bool },
+}
+
+fn detail(cause: &Option<String>) -> String {
+    cause.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default()
 }
 
 impl Failure {
@@ -49,13 +51,17 @@ impl Failure {
     pub(super) fn to_response(&self, id: Id) -> ErrorResponse {
         match self {
             Self::Authorizer(error) => {
-                ErrorResponse::new(id, error.code().into(), error.message()).with_data(error.data())
+                let mut data = error.data();
+                data["source"] = SOURCE.into();
+                // Without authorization the server has acted on nothing.
+                data["mayHaveExecuted"] = false.into();
+                ErrorResponse::new(id, error.code().into(), error.message()).with_data(data)
             }
             _ => ErrorResponse::new(id, code::INTERNAL_ERROR, self.message()).with_data(self.data()),
         }
     }
 
-    /// The failure with its first cause.
+    /// The failure with its causes.
     fn message(&self) -> String {
         let mut message = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -75,11 +81,10 @@ impl Failure {
             Self::Http(_) | Self::StreamLost(_) => ("connection_lost", true),
             Self::Rejected { status, .. } => ("http_status", may_have_executed(*status)),
             Self::SessionLost(_) => ("session_lost", false),
-            Self::ShuttingDown { sent } => ("shutting_down", *sent),
-            Self::Cancelled | Self::Superseded => ("cancelled", false),
+            Self::CalledOff { sent, .. } => ("called_off", *sent),
             Self::NoAnswer(_) | Self::Invalid(_) | Self::Authorizer(_) => ("invalid_answer", true),
         };
-        let mut data = json!({"source": "mcp-front", "reason": reason, "mayHaveExecuted": executed});
+        let mut data = json!({"source": SOURCE, "reason": reason, "mayHaveExecuted": executed});
         if let Self::Rejected { status, retry_after, .. } = self {
             data["httpStatus"] = status.as_u16().into();
             if let Some(wait) = retry_after {

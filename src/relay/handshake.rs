@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::pending::Pending;
 use crate::jsonrpc::{Id, Message};
-use crate::upstream::streamable_http::{PROTOCOL_VERSION, SESSION_ID};
+use crate::wire::{PROTOCOL_VERSION, SESSION_ID};
 
 /// The first revision that wants a version header (2025-06-18, "Protocol Version Header").
 const FIRST_WITH_VERSION_HEADER: &str = "2025-06-18";

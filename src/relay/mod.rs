@@ -160,8 +160,10 @@ impl Session {
         if initialize && let Some(hanging) = self.0.handshake.unsettled(&self.0.pending) {
             // Hosts start over where the first attempt hangs.
             if let Some(cancelled) = self.0.pending.cancel(&hanging) {
+                let why = "a new `initialize` took its place";
+                let failure = Failure::CalledOff { why, sent: cancelled.sent };
                 cancelled.stop();
-                self.0.answer(Failure::Superseded.to_response(hanging)).await;
+                self.0.answer(failure.to_response(hanging)).await;
             }
         }
         match self.0.pending.register(id.clone()) {
@@ -219,7 +221,8 @@ impl Session {
         inner.closing.cancel();
         let last_words = async {
             for (id, sent) in inner.pending.drain() {
-                inner.answer(Failure::ShuttingDown { sent }.to_response(id)).await;
+                let failure = Failure::CalledOff { why: "the bridge is shutting down", sent };
+                inner.answer(failure.to_response(id)).await;
             }
         };
         let leaving = async { tokio::join!(last_words, inner.end_session()) };

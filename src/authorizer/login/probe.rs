@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -16,12 +16,12 @@ use crate::http::{Client, HttpError};
 use crate::oauth::OauthError;
 use crate::redact::printable;
 use crate::server_uri::ServerUri;
+use crate::wire::{JSON, JSON_OR_EVENTS, LATEST_WITH_INITIALIZE, SESSION_ID};
 
 /// How long the endpoint may take to answer.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// How long the end of a session that was opened by the way may take.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// What the endpoint said to a request without a token.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<(Demand, Op
     let unreachable =
         |source: Box<dyn std::error::Error + Send + Sync>| OauthError::Unreachable { what: host(), source };
     let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, JSON_OR_EVENTS);
+    headers.insert(CONTENT_TYPE, JSON);
     let sent = http.send(Method::POST, server.as_url().clone(), headers, initialize());
     let answer = match tokio::time::timeout(TIME_LIMIT, sent).await {
         Ok(answer) => answer.map_err(|error| unreachable(error.into()))?,
@@ -84,7 +84,7 @@ fn initialize() -> Bytes {
         "id": 0,
         "method": "initialize",
         "params": {
-            "protocolVersion": "2025-11-25",
+            "protocolVersion": LATEST_WITH_INITIALIZE,
             "capabilities": {},
             "clientInfo": { "name": "mcp-front", "version": env!("CARGO_PKG_VERSION") },
         },

@@ -15,21 +15,14 @@ pub use reply::{Rejection, Reply};
 
 use crate::http::{Client, HttpError, Response};
 use crate::server_uri::ServerUri;
+use crate::wire::{EVENTS, JSON, JSON_OR_EVENTS, SESSION_ID};
 
-/// `Mcp-Session-Id`.
-pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-/// `MCP-Protocol-Version`.
-pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// `Last-Event-ID`.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The largest message that is taken from the server, in bytes.
 pub const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
 /// How many redirects within the endpoint's origin are followed.
 const REDIRECT_LIMIT: usize = 3;
-
-const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// One MCP endpoint.
 #[derive(Debug, Clone)]
@@ -56,11 +49,6 @@ impl StreamableHttp {
         Self { client, server, headers, moved_to: Arc::default() }
     }
 
-    /// The endpoint's address.
-    pub fn server(&self) -> &ServerUri {
-        &self.server
-    }
-
     /// Sends one message; `headers` carry authorization, session and version.
     ///
     /// # Errors
@@ -69,7 +57,7 @@ impl StreamableHttp {
     /// # Cancel safety
     /// Dropping the future closes the exchange; the server may have acted on the message.
     pub async fn post(&self, headers: HeaderMap, message: Bytes) -> Result<Answer, HttpError> {
-        let mut headers = self.complete(headers, BOTH);
+        let mut headers = self.complete(headers, JSON_OR_EVENTS);
         headers.insert(CONTENT_TYPE, JSON);
         self.send(Method::POST, headers, message).await
     }
@@ -92,7 +80,7 @@ impl StreamableHttp {
     /// # Errors
     /// As [`post`](Self::post).
     pub async fn end_session(&self, headers: HeaderMap) -> Result<Answer, HttpError> {
-        let headers = self.complete(headers, BOTH);
+        let headers = self.complete(headers, JSON_OR_EVENTS);
         self.send(Method::DELETE, headers, Bytes::new()).await
     }
 

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 
-use super::{Answer, EventStream, MESSAGE_LIMIT, SESSION_ID};
+use super::{Answer, EventStream, MESSAGE_LIMIT};
 use crate::challenge::Challenge;
 use crate::http::{HttpError, Response, read_bounded};
+use crate::wire::SESSION_ID;
 
 /// Some servers put it before JSON, where it is not allowed and may be ignored (RFC 8259 §8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

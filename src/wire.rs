@@ -1,0 +1,16 @@
+//! Names that MCP gives to things on the wire (MCP transports, "Streamable HTTP").
+
+use http::header::{HeaderName, HeaderValue};
+
+/// `Mcp-Session-Id`.
+pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// `MCP-Protocol-Version`.
+pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// `Accept` of every POST.
+pub const JSON_OR_EVENTS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+/// `Accept` of every GET.
+pub const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+/// `Content-Type` of every POST.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The newest revision that opens with `initialize`.
+pub const LATEST_WITH_INITIALIZE: &str = "2025-11-25";
