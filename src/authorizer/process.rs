@@ -1,7 +1,74 @@
-//! A helper process's place among processes: a session of its own, and deaf to polite endings.
+//! A helper process: the pipe between it and whoever starts it, and its place among processes.
 //!
-//! Terminals and hosts end whole sessions and process groups; a refresh between its request and
-//! its save must outlive that. SIGKILL and the helper's own deadline still end it.
+//! One JSON line goes in, one comes out; either may hold a secret. The helper has a session of its
+//! own and is deaf to polite endings: terminals and hosts end whole sessions and process groups, and
+//! a refresh between its request and its save must outlive that. SIGKILL and the helper's own
+//! deadline still end it.
+
+use std::io::{self, BufRead, Read, Write};
+use std::process::Stdio;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
+
+/// The longest request or answer, in bytes.
+const LINE_LIMIT: u64 = 1024 * 1024;
+
+/// Starts a helper, sends it `request` and waits for its answer. It may live on after that.
+///
+/// # Errors
+/// Where it does not start, takes no request, or ends without an answer.
+///
+/// # Cancel safety
+/// Dropping the future leaves a helper that has its request to its own end.
+pub(super) async fn ask<R: Serialize, A: DeserializeOwned>(
+    mut command: Command,
+    request: &R,
+) -> io::Result<A> {
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    // It may have to save for a while yet; whoever outlives it reaps it.
+    tokio::spawn(async move { child.wait().await });
+    if let Some(mut stdin) = stdin {
+        stdin.write_all(&line).await?;
+    }
+    let mut answer = String::new();
+    if let Some(stdout) = stdout {
+        BufReader::new(stdout.take(LINE_LIMIT)).read_line(&mut answer).await?;
+    }
+    if answer.is_empty() {
+        return Err(io::Error::other("it ended without an answer"));
+    }
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// Reads the request, in the helper.
+///
+/// # Errors
+/// Where stdin holds none.
+pub(super) fn read_request<T: DeserializeOwned>() -> io::Result<T> {
+    let mut line = String::new();
+    io::stdin().lock().take(LINE_LIMIT).read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
+}
+
+/// Writes the answer, in the helper. Whoever asked may be gone, which is no error.
+///
+/// # Errors
+/// Where the answer has no form in JSON.
+pub(super) fn write_answer<T: Serialize>(answer: &T) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(&line).and_then(|()| stdout.flush()) {
+        tracing::debug!(%error, "nobody waits for the answer");
+    }
+    Ok(())
+}
 
 /// Leaves the caller's session and ignores SIGINT, SIGTERM and SIGHUP from now on. (Rust ignores
 /// SIGPIPE already.) Must be called within a tokio runtime.

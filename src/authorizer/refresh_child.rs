@@ -3,12 +3,10 @@
 //! The bridge sends one JSON line and reads one. The child answers as soon as a request may use
 //! the new token, and lives on until everything is saved, whatever becomes of its parent.
 
-use std::io::{self, BufRead, Read, Write};
-use std::process::Stdio;
+use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::oneshot;
 
@@ -16,7 +14,7 @@ use super::authorization::TokenDigest;
 use super::children::Children;
 use super::decision::Refused;
 use super::failure::Failure;
-use super::process::become_independent;
+use super::process::{ask, become_independent, read_request, write_answer};
 use super::renewal::{Answer, Place, renew};
 use crate::http;
 use crate::paths::Paths;
@@ -26,8 +24,6 @@ use crate::store::{KeySource, Store, StoreConfig};
 
 /// The hidden command.
 pub(super) const SUBCOMMAND: &str = "refresh-child";
-/// The longest request or answer, in bytes.
-const LINE_LIMIT: u64 = 1024 * 1024;
 /// How long the child's answer is waited for: its own limits, and some.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// How long the child lives at most.
@@ -62,17 +58,15 @@ pub struct RefreshChild {
 /// None: it must run to its end.
 pub async fn run_refresh_child(child: RefreshChild) -> io::Result<()> {
     become_independent()?;
-    let mut line = String::new();
-    io::stdin().lock().take(LINE_LIMIT).read_line(&mut line)?;
-    let request: Request = serde_json::from_str(&line)?;
+    let request: Request = read_request()?;
     let (place, refused) = child.place(request)?;
     let (deliver, delivered) = oneshot::channel();
     let renewal = tokio::spawn(renew(place, refused, deliver));
     let whole = async {
         if let Ok(answer) = delivered.await {
             // The parent may be gone: the renewal goes on all the same.
-            if let Err(error) = write_line(&answer) {
-                tracing::debug!(%error, "nobody waits for the answer");
+            if let Err(error) = write_answer(&answer) {
+                tracing::warn!(%error, "cannot tell the answer");
             }
         }
         renewal.await.map_err(io::Error::other)
@@ -101,15 +95,6 @@ impl RefreshChild {
     }
 }
 
-/// Writes one answer as one line.
-fn write_line(answer: &Answer) -> io::Result<()> {
-    let mut line = serde_json::to_vec(answer)?;
-    line.push(b'\n');
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(&line)?;
-    stdout.flush()
-}
-
 /// Has a child renew the login.
 ///
 /// # Cancel safety
@@ -120,7 +105,8 @@ pub(super) async fn renew_in_child(children: &Children, identity: Identity, refu
         Refused::No | Refused::Bare => None,
     };
     let request = Request { identity, refused };
-    let reason = match tokio::time::timeout(ANSWER_LIMIT, ask(children, &request)).await {
+    let command = Command::from(children.command(SUBCOMMAND));
+    let reason = match tokio::time::timeout(ANSWER_LIMIT, ask(command, &request)).await {
         Ok(Ok(answer)) => return answer,
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it did not answer in time".to_owned(),
@@ -132,25 +118,4 @@ pub(super) async fn renew_in_child(children: &Children, identity: Identity, refu
         ),
         retry_after: None,
     })
-}
-
-async fn ask(children: &Children, request: &Request) -> io::Result<Answer> {
-    let mut command = Command::from(children.command(SUBCOMMAND));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    if let Some(mut stdin) = stdin {
-        stdin.write_all(&line).await?;
-    }
-    let mut answer = String::new();
-    if let Some(stdout) = stdout {
-        BufReader::new(stdout.take(LINE_LIMIT)).read_line(&mut answer).await?;
-    }
-    // It may have to save for a while yet; whoever outlives it reaps it.
-    tokio::spawn(async move { child.wait().await });
-    if answer.is_empty() {
-        return Err(io::Error::other("it ended without an answer"));
-    }
-    Ok(serde_json::from_str(&answer)?)
 }

@@ -4,17 +4,15 @@
 //! The bridge sends one JSON line, which may hold a client secret, and reads one. A login that no
 //! browser could be opened for ends at once: nobody would ever see its address.
 
-use std::io::{self, BufRead, Read, Write};
-use std::process::Stdio;
+use std::io;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
 use super::{Config, Event, Interaction, Options, login};
 use crate::authorizer::Children;
-use crate::authorizer::process::become_independent;
+use crate::authorizer::process::{ask, become_independent, read_request, write_answer};
 use crate::http;
 use crate::paths::Paths;
 use crate::redact::with_causes;
@@ -24,8 +22,6 @@ use crate::store::{KeySource, StoreConfig};
 
 /// The hidden command.
 const SUBCOMMAND: &str = "login-child";
-/// The longest request or answer, in bytes.
-const LINE_LIMIT: u64 = 1024 * 1024;
 
 /// Why a login in a process of its own did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -84,30 +80,11 @@ pub async fn start_child(config: &Config) -> Result<(), ChildError> {
     };
     let request = Request { identity, options: Options { give_way: true, ..config.options.clone() } };
     let command = Command::from(config.children.login_command(SUBCOMMAND));
-    match ask(command, &request).await?.failure {
+    let reply: Reply = ask(command, &request).await?;
+    match reply.failure {
         None => Ok(()),
         Some(reason) => Err(ChildError::Login { reason }),
     }
-}
-
-async fn ask(mut command: Command, request: &Request) -> io::Result<Reply> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    // Whoever outlives it reaps it.
-    tokio::spawn(async move { child.wait().await });
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    if let Some(mut stdin) = stdin {
-        stdin.write_all(&line).await?;
-    }
-    let mut answer = String::new();
-    if let Some(stdout) = stdout {
-        BufReader::new(stdout.take(LINE_LIMIT)).read_line(&mut answer).await?;
-    }
-    if answer.is_empty() {
-        return Err(io::Error::other("it ended without an answer"));
-    }
-    Ok(serde_json::from_str(&answer)?)
 }
 
 /// Runs the hidden command `login-child`: one request on stdin, one answer on stdout.
@@ -120,17 +97,9 @@ async fn ask(mut command: Command, request: &Request) -> io::Result<Reply> {
 /// None: it runs to its own deadline.
 pub async fn run_login_child(child: LoginChild) -> Result<(), ChildError> {
     become_independent()?;
-    let mut line = String::new();
-    io::stdin().lock().take(LINE_LIMIT).read_line(&mut line)?;
-    let request: Request = serde_json::from_str(&line).map_err(io::Error::from)?;
+    let request: Request = read_request()?;
     let failure = log_in(&child.config(request)?).await.err();
-    let mut answer = serde_json::to_vec(&Reply { failure }).map_err(io::Error::from)?;
-    answer.push(b'\n');
-    let mut stdout = io::stdout().lock();
-    if let Err(error) = stdout.write_all(&answer).and_then(|()| stdout.flush()) {
-        tracing::debug!(%error, "nobody waits for the answer");
-    }
-    Ok(())
+    Ok(write_answer(&Reply { failure })?)
 }
 
 impl LoginChild {
