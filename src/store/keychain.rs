@@ -8,7 +8,23 @@
 #[cfg_attr(not(all(unix, not(target_os = "macos"))), path = "keychain/native.rs")]
 mod platform;
 
+use keyring_core::Error;
+
+use crate::store::StoreError;
+
 pub(super) use platform::{KeychainItems, PLACE};
 
 /// The service attribute of every item.
 const SERVICE: &str = "mcp-front";
+
+/// What the keychain's refusal means.
+fn failed(doing: &str, error: Error) -> StoreError {
+    match error {
+        Error::NoStorageAccess(_) => StoreError::Locked,
+        // Their texts would show what the item holds.
+        Error::BadEncoding(_) | Error::BadDataFormat(..) => {
+            StoreError::platform(doing, "the item is not readable")
+        }
+        error => StoreError::platform(doing, error),
+    }
+}

@@ -3,7 +3,7 @@
 use keyring::{Entry, Error};
 use zeroize::Zeroizing;
 
-use super::SERVICE;
+use super::{SERVICE, failed};
 use crate::store::StoreError;
 use crate::store::items::{Bytes, ItemName, Items};
 
@@ -58,15 +58,4 @@ impl Items for KeychainItems {
 
 fn entry(name: &ItemName) -> Result<Entry, StoreError> {
     Entry::new(SERVICE, &name.to_string()).map_err(|error| failed("naming an item", error))
-}
-
-fn failed(doing: &str, error: Error) -> StoreError {
-    match error {
-        Error::NoStorageAccess(_) => StoreError::Locked,
-        // Its text would show what the item holds.
-        Error::BadEncoding(_) | Error::BadDataFormat(..) => {
-            StoreError::platform(doing, "the item is not readable")
-        }
-        error => StoreError::platform(doing, error),
-    }
 }

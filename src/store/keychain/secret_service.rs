@@ -18,7 +18,7 @@ use secret_service::blocking::SecretService;
 use zbus_secret_service_keyring_store::Store;
 use zeroize::Zeroizing;
 
-use super::SERVICE;
+use super::{SERVICE, failed};
 use crate::store::StoreError;
 use crate::store::items::{Bytes, ItemName, Items};
 
@@ -137,16 +137,5 @@ fn asked(error: secret_service::Error) -> StoreError {
     match error {
         Locked | Prompt | PromptDisconnected => StoreError::Locked,
         error => StoreError::platform("asking the secret service", error),
-    }
-}
-
-fn failed(doing: &str, error: Error) -> StoreError {
-    match error {
-        Error::NoStorageAccess(_) => StoreError::Locked,
-        // Their texts would show what the item holds.
-        Error::BadEncoding(_) | Error::BadDataFormat(..) => {
-            StoreError::platform(doing, "the item is not readable")
-        }
-        error => StoreError::platform(doing, error),
     }
 }
