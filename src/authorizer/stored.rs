@@ -14,10 +14,13 @@ use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::redact::Secret;
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, Index, IndexError};
-use crate::store::{Patience, Store, StoreConfig, StoreError, Written};
+use crate::store::{Patience, Store, StoreConfig, StoreError, returned};
 
 /// How long a refresh that is under way may hold the lock before a person is told.
 const WAIT: Duration = Duration::from_secs(60);
+
+/// A person waits, and may unlock the keychain.
+const PATIENCE: Patience = Patience::Person;
 
 /// Why nothing was changed, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -55,10 +58,10 @@ pub async fn set_token(
     let token = StaticToken { value, set_at: Timestamp::now() };
     let mut credential =
         Credential { schema: SCHEMA, generation: Generation::draw()?, kind: Kind::Token(token) };
-    let replaced = store.load(key, Patience::Person).await.is_ok_and(|record| record.is_some());
+    let replaced = store.load(key, PATIENCE).await.is_ok_and(|record| record.is_some());
     // An answer that a refresh left behind must not come back over the token.
-    let (lock, ()) = returned(store.clear_journal(lock, Patience::Person).await)?;
-    let (lock, generation) = returned(store.save(lock, credential.clone(), Patience::Person).await)?;
+    let (lock, ()) = returned(store.clear_journal(lock, PATIENCE).await, PATIENCE)?;
+    let (lock, generation) = returned(store.save(lock, credential.clone(), PATIENCE).await, PATIENCE)?;
     credential.generation = generation;
     index.repair(&lock, identity, &credential)?;
     Ok(replaced)
@@ -73,17 +76,11 @@ pub async fn delete(config: StoreConfig, key: &ServiceKey) -> Result<bool, Chang
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
     let known = index.mark_deleted(&lock)?;
     let store = Store::open(config);
-    let (lock, erased) = match returned(store.erase(lock, Patience::Person).await) {
+    let (lock, erased) = match returned(store.erase(lock, PATIENCE).await, PATIENCE) {
         // Without a keychain, nothing can lie in it that the index does not know of.
         Err(StoreError::Absent { .. }) if !known => return Ok(false),
         outcome => outcome?,
     };
     index.remove(&lock)?;
     Ok(known || erased)
-}
-
-/// The lock and the outcome of a write that has ended.
-fn returned<T>((lock, outcome): Written<T>) -> Result<(ServiceLock, T), StoreError> {
-    let value = outcome?;
-    lock.map(|lock| (lock, value)).ok_or(StoreError::Unresponsive { after: Patience::Person.limit() })
 }

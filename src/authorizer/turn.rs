@@ -12,6 +12,9 @@ use crate::lock::{Purpose, ServiceLock};
 use crate::store::index::{Entry, Index, IndexError, LastError};
 use crate::store::{JournalEntry, Patience, StoreError, Written};
 
+/// A host waits: nobody is asked anything.
+const PATIENCE: Patience = Patience::Bridge;
+
 /// The holder of a service's lock.
 #[derive(Debug)]
 pub(super) struct Turn {
@@ -37,7 +40,7 @@ impl Turn {
 
     /// The record.
     pub(super) async fn load(&self) -> Result<Option<Credential>, Failure> {
-        let loaded = self.place.store.load(&self.place.key, Patience::Bridge).await;
+        let loaded = self.place.store.load(&self.place.key, PATIENCE).await;
         loaded.map_err(|error| self.failure(&error))
     }
 
@@ -46,7 +49,7 @@ impl Turn {
         let Some(lock) = &self.lock else {
             return Err(self.failure(&stalled()));
         };
-        self.place.store.journal(lock, Patience::Bridge).await.map_err(|error| self.failure(&error))
+        self.place.store.journal(lock, PATIENCE).await.map_err(|error| self.failure(&error))
     }
 
     /// Notes a step of a refresh.
@@ -54,7 +57,7 @@ impl Turn {
         let Some(lock) = self.lock.take() else {
             return Err(self.failure(&stalled()));
         };
-        let written = self.place.store.write_journal(lock, entry, Patience::Bridge).await;
+        let written = self.place.store.write_journal(lock, entry, PATIENCE).await;
         self.returned(written)
     }
 
@@ -63,7 +66,7 @@ impl Turn {
         let Some(lock) = self.lock.take() else {
             return;
         };
-        let cleared = self.place.store.clear_journal(lock, Patience::Bridge).await;
+        let cleared = self.place.store.clear_journal(lock, PATIENCE).await;
         if let Err(failure) = self.returned(cleared) {
             tracing::warn!(?failure, "cannot clear the journal");
         }
@@ -74,7 +77,7 @@ impl Turn {
         let Some(lock) = self.lock.take() else {
             return Err(self.failure(&stalled()));
         };
-        let written = self.place.store.save(lock, credential.clone(), Patience::Bridge).await;
+        let written = self.place.store.save(lock, credential.clone(), PATIENCE).await;
         let generation = self.returned(written)?;
         let credential = Credential { generation, ..credential };
         self.repair(&credential);
@@ -122,7 +125,7 @@ impl Turn {
 
 /// An earlier write still has the lock.
 fn stalled() -> StoreError {
-    StoreError::Unresponsive { after: std::time::Duration::from_secs(4) }
+    StoreError::Unresponsive { after: PATIENCE.limit() }
 }
 
 /// The record's generation, where there is a record.

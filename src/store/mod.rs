@@ -110,6 +110,15 @@ pub enum JournalEntry {
 /// What a write hands back: the lock, unless the write still runs and keeps it, and the outcome.
 pub type Written<T> = (Option<ServiceLock>, Result<T, StoreError>);
 
+/// The lock and the value of a write that was waited for with `patience`.
+///
+/// # Errors
+/// The write's own; [`StoreError::Unresponsive`] where the lock did not come back.
+pub fn returned<T>((lock, outcome): Written<T>, patience: Patience) -> Result<(ServiceLock, T), StoreError> {
+    let value = outcome?;
+    lock.map(|lock| (lock, value)).ok_or(StoreError::Unresponsive { after: patience.limit() })
+}
+
 /// A credential store. Clones share it. Opening does nothing; each call makes its own attempt, on
 /// a thread of its own that a stalled keychain can hold without holding up the process's end.
 #[derive(Clone)]

@@ -16,10 +16,13 @@ use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, Index};
-use crate::store::{JournalEntry, Patience, Store, StoreError, Written};
+use crate::store::{JournalEntry, Patience, Store, StoreError, returned};
 
 /// How long the refresh lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(660);
+
+/// A person waits, and may unlock the keychain.
+const PATIENCE: Patience = Patience::Person;
 
 /// Where a login's credential goes.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl Home {
     /// # Errors
     /// [`StoreError`].
     pub(super) async fn load(&self, replacing: bool) -> Result<Option<Credential>, StoreError> {
-        match self.store.load(&self.key, Patience::Person).await {
+        match self.store.load(&self.key, PATIENCE).await {
             Err(error @ StoreError::Corrupt { .. }) if replacing => {
                 tracing::warn!(%error, "the stored login will be replaced");
                 Ok(None)
@@ -68,8 +71,8 @@ impl Home {
             at: Timestamp::now(),
             credential: credential.clone(),
         };
-        let (lock, ()) = returned(self.store.write_journal(lock, held, Patience::Person).await)?;
-        let (lock, saved) = self.store.save(lock, credential.clone(), Patience::Person).await;
+        let (lock, ()) = returned(self.store.write_journal(lock, held, PATIENCE).await, PATIENCE)?;
+        let (lock, saved) = self.store.save(lock, credential.clone(), PATIENCE).await;
         let generation = match saved {
             Ok(generation) => generation,
             Err(error) => {
@@ -100,17 +103,11 @@ impl Home {
 
     /// What is left of the journal would be judged by its generation.
     async fn forget_journal(&self, lock: ServiceLock) {
-        let (_, cleared) = self.store.clear_journal(lock, Patience::Person).await;
+        let (_, cleared) = self.store.clear_journal(lock, PATIENCE).await;
         if let Err(error) = cleared {
             tracing::warn!(%error, "cannot clear the journal");
         }
     }
-}
-
-/// The lock and the outcome of a write that has ended.
-fn returned<T>((lock, outcome): Written<T>) -> Result<(ServiceLock, T), StoreError> {
-    let value = outcome?;
-    lock.map(|lock| (lock, value)).ok_or(StoreError::Unresponsive { after: Patience::Person.limit() })
 }
 
 fn no_randomness(error: getrandom::Error) -> StoreError {
