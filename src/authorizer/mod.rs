@@ -233,7 +233,10 @@ impl Authorizer {
                 command: if anew { commands.login_anew() } else { commands.login() },
             },
             Problem::Person(Person::SetToken) => AuthorizerError::LoginRequired {
-                reason: "the service refuses the stored token".to_owned(),
+                reason: format!(
+                    "the service refuses the stored token (if it takes OAuth logins only: `{}`)",
+                    commands.login()
+                ),
                 command: commands.set_token(),
             },
             Problem::Rejected => AuthorizerError::Rejected {

@@ -41,7 +41,11 @@ impl Progress {
                 } else {
                     format!(", asking for {}", scopes.join(" "))
                 };
-                self.say(&format!("Logging in to {} at {authorization_host}{scopes}", self.name));
+                self.say(&format!(
+                    "Logging in to {} at {authorization_host}{scopes}.\n\
+                     The login acts as whoever is signed in there.",
+                    self.name
+                ));
             }
             Event::Authorize { url, browser, redirect_uri, listening, until } => {
                 let opening = match browser {
