@@ -20,6 +20,7 @@ mod peers;
 mod prompts;
 mod readme;
 mod renewal;
+mod requirements;
 mod secrets;
 mod session;
 mod session_faults;

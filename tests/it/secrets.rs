@@ -443,7 +443,7 @@ fn careless(request: &Request, responder: &mut Responder) -> bool {
     true
 }
 
-/// A21 of the attack cases, bar 6: a service that says the access token aloud when it refuses.
+/// Bar 6: a service that says the access token aloud when it refuses.
 #[test]
 fn an_access_token_in_an_error_page_is_not_repeated() {
     for log in LOGS {

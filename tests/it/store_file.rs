@@ -69,6 +69,7 @@ async fn saving_for_ever() {
     }
 }
 
+/// A29: a record is written whole or not at all, and the kernel frees a dead process's lock.
 #[tokio::test]
 async fn a_save_that_is_killed_leaves_a_whole_record_and_a_free_lock() {
     let home = tempfile::tempdir().unwrap();
@@ -96,6 +97,7 @@ async fn saving_under_an_open_mask() {
     saved.unwrap();
 }
 
+/// A29: nobody else on the machine reads any of it.
 #[test]
 fn files_are_private_whatever_the_mask() {
     let home = tempfile::tempdir().unwrap();

@@ -271,16 +271,17 @@ fn lock_files_name_no_registry() {
 }
 
 /// The rows A of the requirements that are served so far; each is named by the test that shows it.
-const ROWS: [&str; 19] = [
-    "A1", "A2", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A15", "A20", "A21", "A25", "A26", "A27",
-    "A28", "A29", "A30",
+const ROWS: [&str; 21] = [
+    "A1", "A2", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A15", "A16", "A20", "A21", "A24", "A25",
+    "A26", "A27", "A28", "A29", "A30",
 ];
 
 #[test]
 fn every_row_that_is_served_has_a_test() {
     let comments: String = sources("tests/it")
         .iter()
-        .filter(|(path, _)| !path.ends_with("tidy.rs"))
+        // Those of discovery.rs are attack cases, which are numbered in the same way.
+        .filter(|(path, _)| !path.ends_with("tidy.rs") && !path.ends_with("discovery.rs"))
         .flat_map(|(_, text)| {
             text.lines().filter(|line| line.starts_with("///")).map(|line| format!("{line}\n"))
         })
