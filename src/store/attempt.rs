@@ -51,7 +51,7 @@ impl Attempts {
         patience: Patience,
         work: impl FnOnce(Connect<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let answer = self.start(self.reserve()?, patience, work)?;
+        let answer = self.start(self.reserve(patience)?, patience, work)?;
         wait(patience.limit(), answer).await?
     }
 
@@ -64,7 +64,7 @@ impl Attempts {
         work: impl FnOnce(Connect<'_>, &ServiceKey) -> Result<T, StoreError> + Send + 'static,
     ) -> Written<T> {
         debug_assert_eq!(lock.purpose(), Purpose::Refresh, "records are written under the refresh lock");
-        let running = match self.reserve() {
+        let running = match self.reserve(patience) {
             Ok(running) => running,
             Err(error) => return (Some(lock), Err(error)),
         };
@@ -82,10 +82,11 @@ impl Attempts {
         }
     }
 
-    fn reserve(&self) -> Result<Running, StoreError> {
+    /// Refuses at once while so many attempts have hung for as long as a new one would be waited for.
+    fn reserve(&self, patience: Patience) -> Result<Running, StoreError> {
         let running = Running(Arc::clone(&self.running));
         if self.running.fetch_add(1, Ordering::Relaxed) >= HANGING_LIMIT {
-            return Err(StoreError::Unresponsive { after: Duration::ZERO });
+            return Err(StoreError::Unresponsive { after: patience.limit() });
         }
         Ok(running)
     }
