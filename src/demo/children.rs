@@ -16,8 +16,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use crate::redact::printable;
 
 /// Settings of the user's that do not apply to the demo.
-const UNSET: [&str; 4] =
-    ["MCP_FRONT_ENCRYPTION_KEY", "MCP_FRONT_ENCRYPTION_KEY_FILE", "MCP_FRONT_PROFILE", "MCP_FRONT_CONFIG"];
+const UNSET: [&str; 3] = ["MCP_FRONT_ENCRYPTION_KEY", "MCP_FRONT_ENCRYPTION_KEY_FILE", "MCP_FRONT_PROFILE"];
 
 /// How long a process whose input was closed has to end by itself.
 const GRACE: Duration = Duration::from_millis(500);
