@@ -18,7 +18,7 @@ use crate::credential::ClientAuthentication;
 use crate::oauth::{Pinned, PreRegistered};
 use crate::redact::Secret;
 
-/// The longest client secret that is taken, in bytes.
+/// The longest secret that is taken, in bytes.
 const SECRET_LIMIT: u64 = 4096;
 
 /// How a login is made.
@@ -152,35 +152,34 @@ fn pinned(service: &Service) -> Result<Option<Pinned>, ConfigError> {
 fn secret_of_file(path: &Path) -> Result<Secret, ConfigError> {
     let failed = |source| ConfigError::File { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    read_secret(file, &path.display().to_string(), SECRET_LIMIT, failed)
+    read_secret(file, &path.display().to_string(), failed)
 }
 
-/// The client secret on stdin.
+/// The secret on stdin.
 ///
 /// # Errors
 /// As [`read_secret`], for `origin`.
 pub(super) fn secret_of_stdin(origin: &'static str) -> Result<Secret, ConfigError> {
     let failed = |source| ConfigError::File { path: "stdin".into(), source };
-    read_secret(std::io::stdin(), origin, SECRET_LIMIT, failed)
+    read_secret(std::io::stdin(), origin, failed)
 }
 
 /// Reads a secret to the end of `input`, without the line break that an editor leaves there.
 ///
 /// # Errors
-/// `failed`, or [`ConfigError::Unusable`] for `origin`: empty, over `limit` bytes, control
+/// `failed`, or [`ConfigError::Unusable`] for `origin`: empty, over [`SECRET_LIMIT`], control
 /// characters, or no text.
-pub(super) fn read_secret(
+fn read_secret(
     input: impl Read,
     origin: &str,
-    limit: u64,
     failed: impl FnOnce(std::io::Error) -> ConfigError,
 ) -> Result<Secret, ConfigError> {
     let mut bytes = Zeroizing::new(Vec::new());
     // Two more bytes for the line break, one for what is too long.
-    input.take(limit + 3).read_to_end(&mut bytes).map_err(failed)?;
+    input.take(SECRET_LIMIT + 3).read_to_end(&mut bytes).map_err(failed)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| unusable(origin, "is not text"))?;
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    check_secret(text, origin, limit)?;
+    check_secret(text, origin)?;
     Ok(Secret::from(text.to_owned()))
 }
 
@@ -188,10 +187,12 @@ pub(super) fn read_secret(
 ///
 /// # Errors
 /// [`ConfigError::Unusable`] for `origin`; it does not show the secret.
-pub(super) fn check_secret(text: &str, origin: &str, limit: u64) -> Result<(), ConfigError> {
+pub(super) fn check_secret(text: &str, origin: &str) -> Result<(), ConfigError> {
     match () {
         () if text.is_empty() => Err(unusable(origin, "is empty")),
-        () if text.len() as u64 > limit => Err(unusable(origin, "is longer than 4096 bytes")),
+        () if text.len() as u64 > SECRET_LIMIT => {
+            Err(unusable(origin, &format!("is longer than {SECRET_LIMIT} bytes")))
+        }
         () if text.chars().any(char::is_control) => Err(unusable(origin, "has control characters")),
         () => Ok(()),
     }

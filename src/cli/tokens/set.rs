@@ -7,16 +7,12 @@ use clap::Args;
 use crate::authorizer::stored;
 use crate::cli::Context;
 use crate::cli::failure::Failure;
-use crate::cli::login_flags::{check_secret, read_secret};
+use crate::cli::login_flags::{check_secret, secret_of_stdin};
 use crate::cli::terminal::{Input, Question};
-use crate::config::ConfigError;
 use crate::config::service::Service;
 use crate::redact::{ExposeSecret, Secret};
 use crate::store::Store;
 use crate::store::index::{Identity, Index};
-
-/// The longest token, in bytes.
-const LIMIT: u64 = 4096;
 
 const EXAMPLES: &str = "\
 The token is read from stdin, or asked for without being shown. The bridge sends it as
@@ -78,9 +74,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 async fn token(context: &Context) -> Result<Secret, Failure> {
     if context.terminal.stdin {
         let token = Input::open().ask_hidden(&context.terminal, TOKEN).await?;
-        check_secret(token.expose_secret(), "the token", LIMIT)?;
+        check_secret(token.expose_secret(), "the token")?;
         return Ok(token);
     }
-    let failed = |source| ConfigError::File { path: "stdin".into(), source };
-    Ok(read_secret(io::stdin(), "the token on stdin", LIMIT, failed)?)
+    Ok(secret_of_stdin("the token on stdin")?)
 }
