@@ -40,8 +40,11 @@ impl Failure {
     /// What an unreadable index entry means.
     pub(super) fn of_index(error: &IndexError) -> Self {
         let remedy = match error {
-            IndexError::NewerSchema { .. } => "Update mcp-front.",
-            _ => "The next request tries again.",
+            IndexError::NewerSchema { .. } => "It is left as it is.",
+            IndexError::NameTaken { .. }
+            | IndexError::Corrupt { .. }
+            | IndexError::Lock(_)
+            | IndexError::Io { .. } => "The next request tries again.",
         };
         Self::Store { problem: with_causes(error), remedy: remedy.to_owned() }
     }

@@ -17,6 +17,7 @@ use crate::config::ConfigError;
 use crate::demo::DemoError;
 use crate::lock::LockError;
 use crate::oauth::{GrantError, OauthError};
+use crate::paths::PathsError;
 use crate::redact::printable;
 use crate::server_uri::ServerUriError;
 use crate::store::index::IndexError;
@@ -132,6 +133,9 @@ const STORE: u8 = 5;
 const TIME: u8 = 6;
 const INTERRUPTED: u8 = 130;
 
+const NEWER: &str = "it is left as it is; another --profile logs in beside it";
+const PLACE: &str = "make its directory writable for you, on a local disk; MCP_FRONT_HOME moves it";
+
 impl Verdict {
     fn plain(exit: u8) -> Self {
         Self { exit, hint: None }
@@ -157,8 +161,15 @@ fn config(error: &ConfigError) -> Verdict {
         ConfigError::Url(ServerUriError::PlainHttp(_)) => {
             Verdict::of(USAGE, "--allow-http permits it where the network is trusted")
         }
-        ConfigError::Place(_) => Verdict::plain(STORE),
-        _ => Verdict::plain(USAGE),
+        ConfigError::Index(error) => index(error),
+        ConfigError::Url(
+            ServerUriError::Malformed(_) | ServerUriError::Scheme(_) | ServerUriError::UserInfo,
+        )
+        | ConfigError::Invalid { .. }
+        | ConfigError::Unusable(_)
+        | ConfigError::Header { .. }
+        | ConfigError::File { .. }
+        | ConfigError::Paths(PathsError::NoHome | PathsError::Relative(_)) => Verdict::plain(USAGE),
     }
 }
 
@@ -169,7 +180,10 @@ fn login(error: &LoginError) -> Verdict {
             FAILED,
             "end the program that uses the port, or register another and give --callback-port",
         ),
-        LoginError::Listener(_) => Verdict::plain(FAILED),
+        LoginError::Listener(WebError::NotLoopback { .. }) => {
+            Verdict::of(USAGE, "give an https URI, or http on 127.0.0.1")
+        }
+        LoginError::Listener(WebError::Io(_)) => Verdict::plain(FAILED),
         LoginError::Denied(_) => Verdict::plain(LOGIN),
         LoginError::Deadline { .. } => Verdict::of(TIME, "run the same command again"),
         LoginError::Grant(GrantError::ClientRefused { .. }) => {
@@ -196,7 +210,9 @@ fn oauth(error: &OauthError) -> Verdict {
         OauthError::RegistrationRefused { .. } => {
             Verdict::of(SERVICE, "a client created at the provider may do: --client-id, --client-secret-file")
         }
-        _ => Verdict::plain(SERVICE),
+        OauthError::Refused { .. } | OauthError::Metadata { .. } | OauthError::PkceUnsupported => {
+            Verdict::plain(SERVICE)
+        }
     }
 }
 
@@ -222,7 +238,13 @@ fn store(error: &StoreError) -> Verdict {
         StoreError::Key(KeyError::Malformed { .. }) => {
             Verdict::of(STORE, "`openssl rand -base64 32` makes a key")
         }
-        _ => Verdict::plain(STORE),
+        StoreError::Key(KeyError::Unreadable { .. }) => {
+            Verdict::of(STORE, "make it readable for you; MCP_FRONT_ENCRYPTION_KEY_FILE names another file")
+        }
+        StoreError::NewerSchema { .. } => Verdict::of(STORE, NEWER),
+        StoreError::Platform { .. } => {
+            Verdict::of(STORE, "mend what it names, then run the same command again")
+        }
     }
 }
 
@@ -230,14 +252,16 @@ fn index(error: &IndexError) -> Verdict {
     match error {
         IndexError::NameTaken { .. } => Verdict::of(USAGE, "choose another name with --name"),
         IndexError::Lock(error) => lock(error),
-        _ => Verdict::plain(STORE),
+        IndexError::NewerSchema { .. } => Verdict::of(STORE, NEWER),
+        IndexError::Corrupt { .. } => Verdict::of(STORE, "remove that file, then log in again"),
+        IndexError::Io { .. } => Verdict::of(STORE, PLACE),
     }
 }
 
 fn lock(error: &LockError) -> Verdict {
     match error {
         LockError::Busy { .. } => Verdict::of(TIME, "run the same command again"),
-        LockError::Io { .. } => Verdict::plain(STORE),
+        LockError::Io { .. } => Verdict::of(STORE, PLACE),
     }
 }
 
@@ -263,9 +287,14 @@ mod tests {
     fn each_kind_has_its_exit_code() {
         let busy = || LockError::Busy { what: "refresh", waited: Duration::from_secs(60) };
         let taken = IndexError::NameTaken { name: "a".into(), url: "https://a.test/".into() };
+        let newer = IndexError::NewerSchema { path: "entry".into(), found: 9 };
+        let elsewhere = WebError::NotLoopback { redirect_uri: "http://a.test/".parse().unwrap() };
         let unusable = ConfigError::Unusable("no".into());
         for (failure, exit) in [
             (Failure::from(unusable), 2),
+            (Failure::from(ConfigError::from(PathsError::Relative("here".into()))), 2),
+            (Failure::from(ConfigError::from(newer)), 5),
+            (Failure::from(LoginError::Listener(elsewhere)), 2),
             (Failure::from(InputError::NotAsked { what: "a", instead: "b" }), 2),
             (Failure::from(InputError::Interrupted), 130),
             (Failure::from(DemoError::Interrupted), 130),

@@ -176,21 +176,12 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// What is known on this machine could not be read.
-    #[error("cannot read what is stored on this machine")]
-    Place(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl From<PathsError> for ConfigError {
-    fn from(error: PathsError) -> Self {
-        Self::Place(Box::new(error))
-    }
-}
-
-impl From<IndexError> for ConfigError {
-    fn from(error: IndexError) -> Self {
-        Self::Place(Box::new(error))
-    }
+    /// Nothing says where things live.
+    #[error(transparent)]
+    Paths(#[from] PathsError),
+    /// What is known of the services could not be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
 }
 
 impl Settings {
@@ -224,7 +215,7 @@ impl Settings {
     /// Where things live for this run.
     ///
     /// # Errors
-    /// [`ConfigError::Place`] where there is no home directory.
+    /// [`ConfigError::Paths`] where no absolute home is known.
     pub fn paths(&self) -> Result<Paths, ConfigError> {
         Ok(Paths::resolve(self.home.as_deref())?)
     }
