@@ -33,7 +33,7 @@ impl Service {
     /// Resolves what was typed. `allow_http` permits plain http beyond loopback for a URL.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownService`], [`ConfigError::Url`], or [`ConfigError::Place`] where the
+    /// [`ConfigError::UnknownService`], [`ConfigError::Url`], or [`ConfigError::Index`] where the
     /// index cannot be read.
     pub fn resolve(
         target: &str,
@@ -102,11 +102,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ConfigError::Invalid`] where `name` is none, [`ConfigError::Unusable`] where another
-    /// service has it, and [`ConfigError::Place`].
+    /// service has it, and [`ConfigError::Index`].
     pub fn rename(&mut self, name: Option<&str>, index: &Index) -> Result<(), ConfigError> {
         if let Some(name) = name {
             check_name(name, "--name")?;
-            if let Some(other) = self.other_with(name, index)? {
+            if let Some(other) = index.holder_of(&self.profile, name, &self.key)? {
                 let url = printable(other.identity.url.as_str());
                 return Err(ConfigError::Unusable(format!("--name: `{name}` is the name of {url}")));
             }
@@ -114,7 +114,7 @@ impl Service {
         } else if self.entry.is_none() {
             let stem = self.name.clone();
             let mut number = 1;
-            while self.other_with(&self.name, index)?.is_some() {
+            while index.holder_of(&self.profile, &self.name, &self.key)?.is_some() {
                 number += 1;
                 self.name = format!("{stem}-{number}");
             }
@@ -132,12 +132,6 @@ impl Service {
         }
         let text = "the memory store forgets everything when this command ends: it is for `bridge --login`";
         Err(ConfigError::Unusable(text.to_owned()))
-    }
-
-    /// Another service of the profile that has this name.
-    fn other_with(&self, name: &str, index: &Index) -> Result<Option<Entry>, ConfigError> {
-        let found = index.find(&self.profile, name)?;
-        Ok(found.filter(|entry| entry.key != self.key && !entry.deleted))
     }
 
     /// The store that keeps this service's login: the pinned one, else the settings'.

@@ -30,7 +30,7 @@ const GUARD_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IndexError {
     /// Another service of the profile has the name.
-    #[error("the name `{name}` is taken by {url}: choose another with --name")]
+    #[error("the name `{name}` is taken by {url}")]
     NameTaken {
         /// The name.
         name: String,
@@ -141,6 +141,20 @@ impl Index {
     pub fn find(&self, profile: &str, name: &str) -> Result<Option<Entry>, IndexError> {
         let is_it = |entry: &Entry| entry.identity.profile == profile && entry.identity.name == name;
         Ok(self.list()?.into_iter().filter(is_it).min_by_key(|entry| entry.deleted))
+    }
+
+    /// The service of `profile` that has `name` and is not `other_than`. One whose deletion has
+    /// begun holds no name any more.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn holder_of(
+        &self,
+        profile: &str,
+        name: &str,
+        other_than: &ServiceKey,
+    ) -> Result<Option<Entry>, IndexError> {
+        Ok(self.find(profile, name)?.filter(|entry| entry.key != *other_than && !entry.deleted))
     }
 
     /// The generation of `key`'s entry; `None` where there is no readable one, which counts as a
@@ -262,9 +276,7 @@ impl Index {
     /// Checks the name and writes; the caller holds the index lock.
     fn write(&self, entry: &Entry) -> Result<(), IndexError> {
         if !entry.deleted
-            && let Some(other) = self.find(&entry.identity.profile, &entry.identity.name)?
-            && other.key != entry.key
-            && !other.deleted
+            && let Some(other) = self.holder_of(&entry.identity.profile, &entry.identity.name, &entry.key)?
         {
             return Err(IndexError::NameTaken {
                 name: other.identity.name,

@@ -51,7 +51,7 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
         let stored = journey.home.load(false).await?;
         return Ok(Outcome::StillGood(journey.summary(stored.as_ref())));
     }
-    let Turn { _lock, waited } = journey.take_turn(deadline).await?;
+    let Admission { _lock, waited } = journey.take_turn(deadline).await?;
     let stored = match waited {
         None => stored,
         Some(waited) => {
@@ -80,7 +80,7 @@ struct Journey<'a> {
 }
 
 /// The login lock, and how long another login kept it, if one did.
-struct Turn {
+struct Admission {
     _lock: ServiceLock,
     waited: Option<Duration>,
 }
@@ -116,11 +116,11 @@ impl<'a> Journey<'a> {
     /// Finds out before the browser opens that the name belongs to another service.
     fn check_name(&self) -> Result<(), IndexError> {
         let Identity { name, profile, .. } = &self.home.identity;
-        match self.home.index.find(profile, name)? {
-            Some(entry) if entry.key != self.home.key && !entry.deleted => {
-                Err(IndexError::NameTaken { name: name.clone(), url: entry.identity.url.to_string() })
+        match self.home.index.holder_of(profile, name, &self.home.key)? {
+            Some(other) => {
+                Err(IndexError::NameTaken { name: name.clone(), url: other.identity.url.to_string() })
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -158,15 +158,15 @@ impl<'a> Journey<'a> {
     }
 
     /// Waits until no other process logs in to the service.
-    async fn take_turn(&self, deadline: Instant) -> Result<Turn, LockError> {
+    async fn take_turn(&self, deadline: Instant) -> Result<Admission, LockError> {
         let (paths, key) = (&self.home.paths, &self.home.key);
         if let Some(lock) = ServiceLock::try_acquire(paths, key, Purpose::Login)? {
-            return Ok(Turn { _lock: lock, waited: None });
+            return Ok(Admission { _lock: lock, waited: None });
         }
         self.tell(Event::WaitingForOtherLogin);
         let begun = Instant::now();
         let lock = ServiceLock::acquire(paths, key, Purpose::Login, deadline).await?;
-        Ok(Turn { _lock: lock, waited: Some(begun.elapsed()) })
+        Ok(Admission { _lock: lock, waited: Some(begun.elapsed()) })
     }
 
     /// Finds the authorization server; `None` where the service wants no login and offers none.
