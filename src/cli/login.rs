@@ -15,7 +15,6 @@ use super::login_flags::{self, LoginFlags};
 use super::terminal::{Input, Question};
 use crate::authorizer::login::{Config, LoginError, Redirect};
 use crate::config::ConfigError;
-use crate::config::preset;
 use crate::config::service::Service;
 use crate::oauth::{OauthError, PreRegistered};
 use crate::redact::Secret;
@@ -137,7 +136,6 @@ async fn choose(index: &Index, context: &Context, keyboard: &mut Keyboard) -> Re
     if waiting.is_empty() {
         return Ok(keyboard.open().ask(&context.terminal, TARGET).await?);
     }
-    waiting.sort();
     let mut text = "These need a login:\n".to_owned();
     for (number, (name, reason)) in (1..).zip(&waiting) {
         text += &format!("  {number}  {name}: {reason}\n");
@@ -179,8 +177,7 @@ async fn ask_client(
     if !terminal.may_ask {
         return Err(CLIENT_ID.unasked().into());
     }
-    let instructions =
-        service.preset.map_or(UNKNOWN_PROVIDER, |preset: &preset::Preset| preset.client_instructions);
+    let instructions = service.preset.map_or(UNKNOWN_PROVIDER, |preset| preset.client_instructions);
     let _ = writeln!(io::stderr(), "{instructions}\n       {}\n", redirect_shown(&config.options.redirect));
     let id = keyboard.open().ask(terminal, CLIENT_ID).await?;
     let secret = keyboard.open().ask_hidden(terminal, CLIENT_SECRET).await?;

@@ -21,7 +21,6 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::Children;
-
 use crate::browser::BrowserError;
 use crate::challenge::Challenge;
 use crate::http;
@@ -176,7 +175,7 @@ pub enum Event {
     Refused(CallbackError),
     /// The right answer came; its code is exchanged.
     Exchanging,
-    /// The credential is stored; a keychain may ask the person to unlock it.
+    /// The credential is being stored; a keychain may ask the person to unlock it.
     Saving {
         /// The store, for people.
         place: String,
