@@ -60,11 +60,15 @@ impl Keeper {
     pub(super) async fn settle(&self, refused: Refused) -> Outcome {
         let seen = self.generation();
         let entry = self.entry()?;
-        let store = self.store_of(entry.as_ref());
+        let store = self.store_of(entry.as_entry());
         let loaded = match &entry {
-            Some(entry) if entry.deleted => Ok(None),
+            Listed::Entry(entry) if entry.deleted => Ok(None),
+            // A service that nobody logged in to may want no login: it is asked before the store
+            // is, which may be locked, or not there at all.
+            Listed::Not if refused == Refused::No && !self.memory().is_demanded() => Ok(None),
             _ => store.load(&self.key, Patience::Bridge).await,
         };
+        let entry = entry.found();
         let record = match loaded {
             Ok(record) => record,
             Err(error) => {
@@ -94,16 +98,17 @@ impl Keeper {
         }
     }
 
-    /// The index's entry. A damaged one counts as none: the record wins.
-    fn entry(&self) -> Result<Option<Entry>, Problem> {
+    /// What the index says. A damaged entry is no answer: the record wins.
+    fn entry(&self) -> Result<Listed, Problem> {
         match self.index.get(&self.key) {
-            Ok(entry) => Ok(entry),
+            Ok(Some(entry)) => Ok(Listed::Entry(Box::new(entry))),
+            Ok(None) => Ok(Listed::Not),
             Err(error @ IndexError::NewerSchema { .. }) => {
                 Err(Problem::Other(Failure::of_index(&error).into()))
             }
             Err(error) => {
                 tracing::warn!(%error, "going on without the index");
-                Ok(None)
+                Ok(Listed::Unclear)
             }
         }
     }
@@ -225,6 +230,30 @@ impl Keeper {
                 drop(memory);
                 self.without_renewal(step, refused)
             }
+        }
+    }
+}
+
+/// What the index says of a service.
+enum Listed {
+    Entry(Box<Entry>),
+    /// Nobody logged in to it, as far as the index knows.
+    Not,
+    Unclear,
+}
+
+impl Listed {
+    fn as_entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Entry(entry) => Some(entry),
+            Self::Not | Self::Unclear => None,
+        }
+    }
+
+    fn found(self) -> Option<Entry> {
+        match self {
+            Self::Entry(entry) => Some(*entry),
+            Self::Not | Self::Unclear => None,
         }
     }
 }

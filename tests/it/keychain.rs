@@ -150,6 +150,16 @@ fn an_absent_keychain_is_told_with_the_choices() {
     }
 }
 
+/// Whoever wants no login is bridged without asking any store.
+#[test]
+fn a_server_that_wants_no_login_needs_no_keychain() {
+    let server = McpServer::open();
+    let home = Home::bare().with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+    let mut bridge = Bridge::start(&home, &[&server.url()]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "open"), "open");
+}
+
 /// A login whose keychain is gone at the next start.
 #[test]
 fn a_keychain_that_went_away_is_told_in_time() {
