@@ -3,7 +3,7 @@
 //! Each command's own flags stand in that command's file. No flag takes a secret as its value.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{bridge, demo, login, tokens};
 use crate::config::{ColorChoice, Flags, LogFormat};
@@ -56,10 +56,12 @@ pub(super) struct Global {
     verbose: u8,
     /// How logs are written on stderr [default: text]
     #[arg(long, global = true, value_name = "text|json", hide_possible_values = true)]
-    log_format: Option<Format>,
+    #[arg(value_parser = log_format())]
+    log_format: Option<LogFormat>,
     /// Colour on a terminal [default: auto]
     #[arg(long, global = true, value_name = "auto|always|never", hide_possible_values = true)]
-    color: Option<Color>,
+    #[arg(value_parser = color())]
+    color: Option<ColorChoice>,
 }
 
 /// What this process is called for.
@@ -94,19 +96,6 @@ pub(super) enum Helper {
     RefreshChild,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Color {
-    Auto,
-    Always,
-    Never,
-}
-
 impl Global {
     /// The same flags in the terms of [`crate::config`].
     pub(super) fn flags(&self) -> Flags {
@@ -114,15 +103,8 @@ impl Global {
             profile: self.profile.clone(),
             store: self.store,
             verbosity: self.verbose,
-            log_format: self.log_format.map(|format| match format {
-                Format::Text => LogFormat::Text,
-                Format::Json => LogFormat::Json,
-            }),
-            color: self.color.map(|color| match color {
-                Color::Auto => ColorChoice::Auto,
-                Color::Always => ColorChoice::Always,
-                Color::Never => ColorChoice::Never,
-            }),
+            log_format: self.log_format,
+            color: self.color,
             no_input: self.no_input,
         }
     }
@@ -131,6 +113,21 @@ impl Global {
 fn store_kind() -> impl TypedValueParser<Value = StoreKind> {
     PossibleValuesParser::new(["keyring", "file", "memory"])
         .try_map(|text| text.parse::<StoreKind>().map_err(|error| error.to_string()))
+}
+
+fn log_format() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(["text", "json"]).map(|text| match text.as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
+}
+
+fn color() -> impl TypedValueParser<Value = ColorChoice> {
+    PossibleValuesParser::new(["auto", "always", "never"]).map(|text| match text.as_str() {
+        "always" => ColorChoice::Always,
+        "never" => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    })
 }
 
 #[cfg(test)]
