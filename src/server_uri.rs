@@ -90,6 +90,9 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// The profile of those who name none.
+pub const DEFAULT_PROFILE: &str = "default";
+
 /// The name under which a login is kept: SHA-256 over profile and canonical endpoint URL, in
 /// lower-case hex. It names lock files, index entries and keychain items, and reveals neither.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use crate::redact::printable;
+use crate::server_uri::DEFAULT_PROFILE;
+
 /// Writes the command lines for one service.
 #[derive(Debug, Clone)]
-pub(super) struct Commands {
+pub struct Commands {
     executable: String,
     /// The service's name, or its URL where it has none.
     target: String,
@@ -13,16 +16,17 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn new(executable: &Path, target: &str, profile: &str) -> Self {
+    /// `target` is the service's name, or its URL where it has none.
+    pub fn new(executable: &Path, target: &str, profile: &str) -> Self {
         let profile = match profile {
-            "default" => String::new(),
+            DEFAULT_PROFILE => String::new(),
             named => format!(" --profile {}", quoted(named)),
         };
         Self { executable: quoted(&executable.to_string_lossy()), target: quoted(target), profile }
     }
 
     /// Logs in where the login is gone or ended.
-    pub(super) fn login(&self) -> String {
+    pub fn login(&self) -> String {
         format!("{} login {}{}", self.executable, self.target, self.profile)
     }
 
@@ -38,27 +42,41 @@ impl Commands {
     }
 
     /// Stores another static token.
-    pub(super) fn set_token(&self) -> String {
+    pub fn set_token(&self) -> String {
         format!("{} tokens set {}{}", self.executable, self.target, self.profile)
     }
 }
 
 /// Quotes a word for a POSIX shell where it needs to be. What a server chose (a scope) must not
 /// become a second command when it is pasted, nor play with the terminal.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         return word.to_owned();
     }
     #[cfg(windows)]
-    return format!("\"{}\"", crate::redact::printable(word).replace('"', ""));
+    return format!("\"{}\"", printable(word).replace('"', ""));
     #[cfg(not(windows))]
-    return format!("'{}'", crate::redact::printable(word).replace('\'', r"'\''"));
+    return format!("'{}'", printable(word).replace('\'', r"'\''"));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(not(windows))]
+    #[test]
+    fn words_survive_a_shell() {
+        for (word, shown) in [
+            ("/usr/bin/mcp-front", "/usr/bin/mcp-front"),
+            ("/Users/a b/mcp-front", "'/Users/a b/mcp-front'"),
+            ("it's", r"'it'\''s'"),
+            ("https://x/?a=$(b)&c", "'https://x/?a=$(b)&c'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), shown);
+        }
+    }
 
     #[test]
     fn commands_can_be_pasted() {

@@ -50,6 +50,7 @@ use memory::{Now, Outcome, Person, Problem};
 
 pub use authorization::Authorization;
 pub use children::Children;
+pub use command::{Commands, quoted};
 pub use error::AuthorizerError;
 pub use refresh_child::{RefreshChild, run_refresh_child};
 

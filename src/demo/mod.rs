@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::http::{self, Client};
 use crate::lock::{Purpose, ServiceLock};
 use crate::paths::Paths;
-use crate::server_uri::{ServerUri, ServiceKey};
+use crate::server_uri::{DEFAULT_PROFILE, ServerUri, ServiceKey};
 
 use children::Children;
 use journey::Journey;
@@ -124,7 +124,7 @@ async fn wait_for_refresh(home: &Path, endpoint: &str) {
     if !paths.locks().exists() {
         return;
     }
-    let key = ServiceKey::new("default", &server);
+    let key = ServiceKey::new(DEFAULT_PROFILE, &server);
     let deadline = tokio::time::Instant::now() + REFRESH_LIMIT;
     // At the deadline the folder goes all the same: the demo's credential must.
     let _ = ServiceLock::acquire(&paths, &key, Purpose::Refresh, deadline).await;

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::authorizer::login::{Outcome, Summary};
+use crate::authorizer::quoted;
 use crate::cli::failure::Failure;
 use crate::cli::{Context, executable, moment};
-use crate::config::DEFAULT_PROFILE;
 use crate::config::service::Service;
 use crate::redact::printable;
+use crate::server_uri::DEFAULT_PROFILE;
 
 /// Tells how a login ended well.
 ///
@@ -51,7 +52,7 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
 fn facts(summary: &Summary, now: Timestamp) -> String {
     let scopes = match summary.scopes.is_empty() {
         true => "none named".to_owned(),
-        false => summary.scopes.iter().map(|scope| printable(scope)).collect::<Vec<_>>().join(" "),
+        false => summary.scopes.join(" "),
     };
     let expiry = match summary.access_expires_at {
         Some(at) if at <= now => format!("expired {}", moment::shown(at, now)),
@@ -130,32 +131,5 @@ impl HostEntry<'_> {
     fn environment(&self) -> Vec<(&'static str, String)> {
         let places = self.context.settings.places();
         places.into_iter().map(|(name, path)| (name, path.display().to_string())).collect()
-    }
-}
-
-/// A word for a POSIX shell.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_survive_a_shell() {
-        for (word, shown) in [
-            ("/usr/bin/mcp-front", "/usr/bin/mcp-front"),
-            ("/Users/a b/mcp-front", "'/Users/a b/mcp-front'"),
-            ("it's", r"'it'\''s'"),
-            ("https://x/?a=$(b)&c", "'https://x/?a=$(b)&c'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(word), shown);
-        }
     }
 }
