@@ -13,6 +13,7 @@ use super::Context;
 use super::failure::Failure;
 use super::login_flags::{self, LoginFlags};
 use super::terminal::{Input, Question};
+use super::tokens::Standing;
 use crate::authorizer::login::{Config, LoginError, Redirect};
 use crate::config::ConfigError;
 use crate::config::service::Service;
@@ -126,11 +127,12 @@ async fn choose(index: &Index, context: &Context, keyboard: &mut Keyboard) -> Re
     let mut waiting: Vec<(String, String)> = Vec::new();
     for entry in index.list().map_err(ConfigError::from)? {
         let Entry { identity, kind, deleted, .. } = &entry;
-        let (_, reason) = super::tokens::state(&entry, now);
-        if let Some(reason) = reason.filter(|_| !deleted && *kind == EntryKind::Oauth)
+        if let Some((reason, _)) = Standing::of(&entry, now).required()
+            && !deleted
+            && *kind == EntryKind::Oauth
             && identity.profile == *profile
         {
-            waiting.push((identity.name.clone(), reason));
+            waiting.push((identity.name.clone(), reason.to_owned()));
         }
     }
     if waiting.is_empty() {

@@ -16,14 +16,11 @@ use std::path::{Path, PathBuf};
 
 use crate::paths::{Paths, PathsError};
 use crate::redact::{SecretSlice, printable};
-use crate::server_uri::ServerUriError;
+use crate::server_uri::{DEFAULT_PROFILE, ServerUriError};
 use crate::store::index::IndexError;
 use crate::store::{KeySource, StoreConfig, StoreKind};
 
 pub use environment::Environment;
-
-/// The profile of those who name none.
-pub const DEFAULT_PROFILE: &str = "default";
 
 /// The flags that every command takes, as they were typed.
 #[derive(Debug, Clone, Default)]

@@ -189,7 +189,7 @@ impl Index {
         let _guard = self.guard()?;
         if let Some(old) = self.replaceable(lock.key())? {
             if old.generation == entry.generation {
-                entry.last_error = old.last_error.clone().or(entry.last_error);
+                entry.last_error = old.last_error.clone();
             }
             if old == entry {
                 return Ok(());

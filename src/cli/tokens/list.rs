@@ -1,15 +1,17 @@
 //! `mcp-front tokens list`: the index, and nothing but the index, so that nothing is unlocked.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::authorizer::Commands;
 use crate::cli::failure::Failure;
 use crate::cli::{Context, moment, terminal};
-use crate::config::{ConfigError, DEFAULT_PROFILE, Source};
+use crate::config::{ConfigError, Source};
 use crate::redact::printable;
 use crate::store::Store;
 use crate::store::index::{Entry, EntryKind, Index, State};
@@ -41,10 +43,6 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     if settings.profile_source != Source::Default {
         entries.retain(|entry| entry.identity.profile == settings.profile);
     }
-    entries.sort_by(|one, other| {
-        let order = |entry: &Entry| (entry.identity.profile.clone(), entry.identity.name.clone());
-        order(one).cmp(&order(other))
-    });
     let now = Timestamp::now();
     let rows: Vec<Row> = entries
         .iter()
@@ -72,9 +70,8 @@ struct Row {
     profile: String,
     url: String,
     kind: EntryKind,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    #[serde(flatten)]
+    standing: Standing,
     renews: bool,
     access_token_expires_at: Option<Timestamp>,
     refresh_token_expires_at: Option<Timestamp>,
@@ -96,14 +93,12 @@ struct Problem {
 
 impl Row {
     fn new(entry: &Entry, place: String, now: Timestamp) -> Self {
-        let (state, reason) = state(entry, now);
         Self {
             name: printable(&entry.identity.name),
             profile: printable(&entry.identity.profile),
             url: printable(entry.identity.url.as_str()),
             kind: entry.kind,
-            state,
-            reason,
+            standing: Standing::of(entry, now),
             renews: entry.renews,
             access_token_expires_at: entry.access_expires_at,
             refresh_token_expires_at: entry.refresh_expires_at,
@@ -121,26 +116,61 @@ impl Row {
     }
 }
 
-/// A login's state as far as the index tells, and why a login is required where it is.
-pub(in crate::cli) fn state(entry: &Entry, now: Timestamp) -> (&'static str, Option<String>) {
-    const REQUIRED: &str = "login_required";
-    let ended = |expiry: Option<Timestamp>| expiry.is_some_and(|expiry| expiry <= now);
-    if entry.deleted {
-        return (REQUIRED, Some("deleting it was interrupted: delete it again".to_owned()));
-    }
-    if let State::LoginRequired { reason, .. } = &entry.state {
-        return (REQUIRED, Some(printable(reason)));
-    }
-    match entry.kind {
-        EntryKind::Token => ("valid", None),
-        EntryKind::Oauth if entry.renews && ended(entry.refresh_expires_at) => {
-            (REQUIRED, Some("the refresh token has expired".to_owned()))
+/// What a login is good for, as far as the index tells.
+#[derive(Debug, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(in crate::cli) enum Standing {
+    /// It can be used.
+    Valid,
+    /// It can be used, and renews by itself.
+    Renews,
+    /// A person has to act.
+    LoginRequired {
+        /// Why, safe to print.
+        reason: String,
+        /// Since when, where known.
+        since: Option<Timestamp>,
+    },
+}
+
+impl Standing {
+    /// What `entry` stands at.
+    pub(in crate::cli) fn of(entry: &Entry, now: Timestamp) -> Self {
+        let required = |reason: &str, since| Self::LoginRequired { reason: printable(reason), since };
+        let ended = |expiry: Option<Timestamp>| expiry.is_some_and(|expiry| expiry <= now);
+        if entry.deleted {
+            return required("deleting it was interrupted: delete it again", None);
         }
-        EntryKind::Oauth if entry.renews => ("renews", None),
-        EntryKind::Oauth if ended(entry.access_expires_at) => {
-            (REQUIRED, Some("the access token has expired, and there is no refresh token".to_owned()))
+        if let State::LoginRequired { reason, since } = &entry.state {
+            return required(reason, Some(*since));
         }
-        EntryKind::Oauth => ("valid", None),
+        match entry.kind {
+            EntryKind::Oauth if entry.renews && ended(entry.refresh_expires_at) => {
+                required("the refresh token has expired", entry.refresh_expires_at)
+            }
+            EntryKind::Oauth if entry.renews => Self::Renews,
+            EntryKind::Oauth if ended(entry.access_expires_at) => {
+                let reason = "the access token has expired, and there is no refresh token";
+                required(reason, entry.access_expires_at)
+            }
+            EntryKind::Oauth | EntryKind::Token => Self::Valid,
+        }
+    }
+
+    /// Why a login is required, and since when; `None` where none is.
+    pub(in crate::cli) fn required(&self) -> Option<(&str, Option<Timestamp>)> {
+        match self {
+            Self::LoginRequired { reason, since } => Some((reason, *since)),
+            Self::Valid | Self::Renews => None,
+        }
+    }
+
+    fn shown(&self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Renews => "renews by itself",
+            Self::LoginRequired { .. } => "login required",
+        }
     }
 }
 
@@ -166,7 +196,7 @@ fn table(rows: &[Row], now: Timestamp) -> String {
             row.name.clone(),
             row.profile.clone(),
             kind_shown(row.kind).to_owned(),
-            state_shown(row.state).to_owned(),
+            row.standing.shown().to_owned(),
             time(row.access_token_expires_at),
             time(row.refresh_token_expires_at),
             row.store.clone(),
@@ -185,13 +215,16 @@ fn table(rows: &[Row], now: Timestamp) -> String {
 
 /// What does not fit in a column: why a login is required, and what went wrong last.
 fn notes(row: &Row, now: Timestamp) -> impl Iterator<Item = String> {
-    let (name, profile) = (&row.name, &row.profile);
-    let chosen = if profile == DEFAULT_PROFILE { String::new() } else { format!(" --profile {profile}") };
-    let command = match row.kind {
-        EntryKind::Oauth => format!("mcp-front login {name}{chosen}"),
-        EntryKind::Token => format!("mcp-front tokens set {name}{chosen}"),
-    };
-    let reason = row.reason.as_ref().map(|reason| format!("{name}: {reason}; run `{command}`\n"));
+    let name = &row.name;
+    let reason = row.standing.required().map(|(reason, since)| {
+        let since = since.map(|at| format!(", since {}", moment::relative(at, now))).unwrap_or_default();
+        let commands = Commands::new(Path::new("mcp-front"), name, &row.profile);
+        let command = match row.kind {
+            EntryKind::Oauth => commands.login(),
+            EntryKind::Token => commands.set_token(),
+        };
+        format!("{name}: {reason}{since}; run `{command}`\n")
+    });
     let error = row.last_error.as_ref().map(|error| {
         format!("{name}: last error {}: {} ({})\n", moment::relative(error.at, now), error.text, error.code)
     });
@@ -202,13 +235,5 @@ fn kind_shown(kind: EntryKind) -> &'static str {
     match kind {
         EntryKind::Oauth => "login",
         EntryKind::Token => "token",
-    }
-}
-
-fn state_shown(state: &str) -> &str {
-    match state {
-        "renews" => "renews by itself",
-        "login_required" => "login required",
-        other => other,
     }
 }

@@ -6,7 +6,7 @@ mod set;
 
 use clap::{Args, Subcommand};
 
-pub(super) use list::state;
+pub(super) use list::Standing;
 
 use super::Context;
 use super::failure::Failure;

@@ -52,7 +52,7 @@ pub struct Entry {
     pub logged_in_at: Timestamp,
     /// When a refresh last succeeded.
     pub last_refresh_at: Option<Timestamp>,
-    /// What went wrong last.
+    /// What went wrong last; why a login ended is in `state`.
     pub last_error: Option<LastError>,
     /// Whether it can be used.
     pub state: State,
@@ -138,8 +138,6 @@ impl Entry {
         self.scopes.clone_from(&oauth.scopes);
         if let Some(ended) = &oauth.ended {
             self.state = State::LoginRequired { reason: ended.reason.clone(), since: ended.at };
-            self.last_error =
-                Some(LastError { at: ended.at, code: ended.error.clone(), text: ended.reason.clone() });
         }
     }
 }
