@@ -22,6 +22,7 @@ mod readme;
 mod renewal;
 mod requirements;
 mod secrets;
+mod secrets_said_aloud;
 mod session;
 mod session_faults;
 mod store_file;

@@ -16,6 +16,7 @@ pub(crate) mod mcp_server;
 pub(crate) mod node;
 pub(crate) mod open_session;
 pub(crate) mod process;
+pub(crate) mod scene;
 pub(crate) mod service;
 pub(crate) mod terminal;
 pub(crate) mod token_endpoint;

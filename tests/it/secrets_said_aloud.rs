@@ -1,0 +1,198 @@
+//! Servers that say aloud what they were sent: none of it is repeated in errors, logs or files.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::json;
+
+use crate::support::authorization_server::{CLIENT_ID, CLIENT_SECRET, Fault, TokenRequest};
+use crate::support::canaries::secrets_in;
+use crate::support::http_server::{Reply, Request, Responder};
+use crate::support::scene::{LOGS, Scene};
+use crate::support::service::NAME;
+
+/// What a careless server says: `secrets` as they are, as a form encodes them, and as Basic.
+fn said_aloud(secrets: &[String]) -> String {
+    let say = |secret: &String| {
+        let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        format!("{secret} token={form} Basic {}", BASE64_STANDARD.encode(format!("{CLIENT_ID}:{secret}")))
+    };
+    secrets.iter().map(say).collect::<Vec<_>>().join(" ")
+}
+
+/// A token endpoint's answer that repeats what it was sent, as `answer` puts it.
+fn repeating(answer: impl FnOnce(&str) -> Reply + Send + 'static) -> Fault {
+    Fault::Answer(Box::new(move |request: &TokenRequest| {
+        let client = request.authorization.iter().map(|_| CLIENT_SECRET.to_owned());
+        answer(&said_aloud(&secrets_in(request).into_iter().chain(client).collect::<Vec<_>>()))
+    }))
+}
+
+/// A refusal of RFC 6749 with a description.
+fn described(status: u16, error: &str, description: &str) -> Reply {
+    Reply::json(status, json!({"error": error, "error_description": description}).to_string())
+}
+
+/// What a token endpoint can do wrong without ending the login.
+const CARELESS: [fn(&str) -> Reply; 11] = [
+    |aloud| Reply::html(500, &format!("<h1>{aloud}</h1>")),
+    |aloud| described(500, "server_error", aloud),
+    |aloud| Reply::json(200, format!("no JSON: {aloud}")),
+    |aloud| described(200, "temporarily_unavailable", aloud),
+    |aloud| Reply::json(200, json!({"token_type": aloud, "expires_in": aloud}).to_string()),
+    |aloud| described(400, "invalid_request", aloud),
+    // Whatever is cut off at the end must not leave half a secret there.
+    |aloud| described(400, "invalid_request", &format!("{}{aloud}", "x".repeat(490))),
+    |aloud| Reply::json(400, json!({"error": aloud}).to_string()),
+    |aloud| Reply::json(400, json!({"error": {"code": aloud, "message": aloud}}).to_string()),
+    |aloud| Reply::status(302).header("Location", format!("http://127.0.0.1:1/?{aloud}")),
+    |aloud| described(429, "slow_down", aloud).header("Retry-After", aloud),
+];
+
+/// Bar 6, A28: a token endpoint that fails, and says aloud what it was sent.
+#[test]
+fn a_refresh_that_fails_leaves_no_secret_behind() {
+    for log in LOGS {
+        let mut scene = Scene::new(log);
+        scene.log_in_by_callback(&[]);
+        scene.service.authorization.refuse_issued_access_tokens();
+        for reply in CARELESS {
+            // A bridge tries twice where there was no verdict.
+            let enough = scene.service.authorization.refreshes() + 2;
+            scene.service.authorization.fault(repeating(reply));
+            scene.service.authorization.fault(repeating(reply));
+            while scene.service.authorization.refreshes() < enough {
+                scene.fail_to_start(&[NAME]);
+            }
+            scene.list();
+        }
+        for error in ["invalid_client", "invalid_grant"] {
+            scene.service.authorization.fault(repeating(move |aloud| described(400, error, aloud)));
+            scene.fail_to_start(&[NAME]);
+            scene.list();
+            assert_eq!(scene.service.row()["state"], "login_required");
+            scene.log_in_by_callback(&["--force"]);
+            scene.service.authorization.refuse_issued_access_tokens();
+        }
+        scene.conclude();
+    }
+}
+
+/// Bar 6: an exchange that fails, and says aloud what it was sent.
+#[test]
+fn an_exchange_that_fails_leaves_no_secret_behind() {
+    for log in LOGS {
+        let mut scene = Scene::new(log);
+        for error in ["invalid_grant", "invalid_client", "invalid_request", "server_error"] {
+            scene.service.authorization.fault(repeating(move |aloud| described(400, error, aloud)));
+            assert_ne!(scene.log_in_by_paste().code(), 0);
+        }
+        scene.list();
+        scene.conclude();
+    }
+}
+
+/// Bar 6: a login that the bridge starts, in a process of its own and, for the memory store, within.
+#[test]
+fn a_login_of_the_bridges_own_leaves_no_secret_behind() {
+    for log in LOGS {
+        for store in ["file", "memory"] {
+            let mut scene = Scene::new(log);
+            let url = scene.service.server.url();
+            let client: Vec<_> = scene.client.clone();
+            let mut arguments = vec![url.as_str(), "--login", "--store", store];
+            arguments.extend(client.iter().map(String::as_str));
+            let mut bridge = scene.bridge(&arguments);
+            let waiting = if store == "file" { "login-child" } else { "bridge" };
+            let mut bridge = scene.look_while_held(waiting, move || {
+                bridge.initialize();
+                bridge
+            });
+            assert_eq!(bridge.echo(1, "hello"), "hello");
+            scene.evidence.add("the browser", scene.service.browser.seen());
+            scene.service.authorization.refuse_issued_access_tokens();
+            let waiting = if store == "file" { "refresh-child" } else { "bridge" };
+            let mut bridge = scene.look_while_held(waiting, move || {
+                assert_eq!(bridge.echo(2, "again"), "again");
+                bridge
+            });
+            scene.service.authorization.refuse_issued_access_tokens();
+            let refusal = repeating(|aloud| described(400, "invalid_request", aloud));
+            scene.service.authorization.fault(refusal);
+            let answer = bridge.call(3, "tools/call", json!({"name": "echo"}));
+            assert!(answer["error"].is_object(), "{answer}");
+            scene.evidence.add("error of bridge", answer.to_string());
+            scene.leave(bridge);
+            scene.list();
+            scene.conclude();
+        }
+    }
+}
+
+/// Answers a tool's call as its name says, with the access token in whatever comes back.
+fn careless(request: &Request, responder: &mut Responder) -> bool {
+    let message = request.json();
+    if message["method"] != "tools/call" {
+        return false;
+    }
+    let authorization = request.header("Authorization").unwrap_or_default();
+    let token = authorization.trim_start_matches("Bearer ").to_owned();
+    let aloud = said_aloud(std::slice::from_ref(&token));
+    let challenge = |status: u16, parameters: &str| {
+        let value = format!("Bearer {parameters}, error_description=\"{aloud}\"");
+        Reply::html(status, &aloud).header("WWW-Authenticate", value)
+    };
+    let reply = match message["params"]["name"].as_str().unwrap_or_default() {
+        "page" => Reply::html(500, &aloud),
+        "forbidden page" => Reply::html(403, &aloud),
+        "JSON" => Reply::json(400, json!({"error": aloud, "message": token}).to_string()),
+        "text" => Reply::status(200).body("text/plain", aloud.as_bytes()),
+        "other type" => Reply::status(200).body(&token, aloud.as_bytes()),
+        "broken JSON" => Reply::json(200, format!("{{\"jsonrpc\":\"2.0\",\"{aloud}")),
+        "no message" => Reply::json(200, json!({"token": aloud}).to_string()),
+        "event" => Reply::events(format!("event: {token}\nid: {token}\ndata: {aloud}\n\n")),
+        "redirect" => Reply::status(307).header("Location", format!("http://127.0.0.1:1/{token}")),
+        "found" => Reply::status(302).header("Location", format!("/?{token}")),
+        "wait" => Reply::html(429, &aloud).header("Retry-After", token.as_str()),
+        "scope" => challenge(403, "error=\"insufficient_scope\", scope=\"feature:mcp more\""),
+        "token as scope" => challenge(403, &format!("error=\"insufficient_scope\", scope=\"{token}\"")),
+        "token as error" => challenge(401, &format!("error=\"{token}\"")),
+        "challenge" => challenge(401, "error=\"invalid_token\""),
+        _ => return false,
+    };
+    responder.reply(&reply);
+    true
+}
+
+/// Bar 6: a service that says the access token aloud when it refuses.
+#[test]
+fn an_access_token_in_an_error_page_is_not_repeated() {
+    for log in LOGS {
+        let mut scene = Scene::with(log, Some(careless));
+        scene.log_in_by_callback(&[]);
+        for kind in [
+            "page",
+            "forbidden page",
+            "JSON",
+            "text",
+            "other type",
+            "broken JSON",
+            "no message",
+            "event",
+            "redirect",
+            "found",
+            "wait",
+            "scope",
+            "token as scope",
+            "token as error",
+            "challenge",
+        ] {
+            let mut bridge = scene.bridge(&[NAME]);
+            bridge.initialize();
+            let answer = bridge.call(1, "tools/call", json!({"name": kind}));
+            assert!(answer["error"].is_object(), "{kind}: {answer}");
+            scene.evidence.add(&format!("error for {kind}"), answer.to_string());
+            scene.leave(bridge);
+        }
+        scene.list();
+        scene.conclude();
+    }
+}
