@@ -123,7 +123,7 @@ async fn run(config: &login::Config) -> Ending {
     if config.store.kind != StoreKind::Memory {
         return start_child(config).await.map_err(|error| with_causes(&error));
     }
-    let (events, _) = mpsc::unbounded_channel();
+    let (events, _) = mpsc::channel(login::EVENTS);
     let (_nobody, pasted) = mpsc::channel(1);
     let outcome = login::login(config, Interaction { events, pasted }).await;
     outcome.map(drop).map_err(|error| with_causes(&error))

@@ -63,8 +63,8 @@ pub(super) async fn wait(
                 if matches!(error, CallbackError::Denied { .. }) {
                     return Err(LoginError::Denied(error));
                 }
-                // Nobody may be watching.
-                let _ = interaction.events.send(Event::Refused(error));
+                // Nobody may be watching, and who sees so many misses nothing by one.
+                let _ = interaction.events.try_send(Event::Refused(error));
             }
         }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use super::{Config, Event, Interaction, Options, login};
+use super::{Config, EVENTS, Event, Interaction, Options, login};
 use crate::authorizer::Children;
 use crate::authorizer::process::{ask, become_independent, read_request, write_answer};
 use crate::http;
@@ -127,7 +127,7 @@ async fn log_in(config: &Config) -> Result<(), String> {
     if !config.options.browser {
         return Err("a login by itself needs a browser".to_owned());
     }
-    let (events, mut happening) = mpsc::unbounded_channel();
+    let (events, mut happening) = mpsc::channel(EVENTS);
     let (_paste, pasted) = mpsc::channel(1);
     let login = login(config, Interaction { events, pasted });
     tokio::pin!(login);

@@ -109,8 +109,8 @@ impl<'a> Journey<'a> {
     }
 
     /// Nobody may be watching.
-    fn tell(&self, event: Event) {
-        let _ = self.interaction.events.send(event);
+    async fn tell(&self, event: Event) {
+        let _ = self.interaction.events.send(event).await;
     }
 
     /// Finds out before the browser opens that the name belongs to another service.
@@ -163,7 +163,7 @@ impl<'a> Journey<'a> {
         if let Some(lock) = ServiceLock::try_acquire(paths, key, Purpose::Login)? {
             return Ok(Admission { _lock: lock, waited: None });
         }
-        self.tell(Event::WaitingForOtherLogin);
+        self.tell(Event::WaitingForOtherLogin).await;
         let begun = Instant::now();
         let lock = ServiceLock::acquire(paths, key, Purpose::Login, deadline).await?;
         Ok(Admission { _lock: lock, waited: Some(begun.elapsed()) })
@@ -220,7 +220,8 @@ impl<'a> Journey<'a> {
             authorization_host: discovery.authorization_endpoint.host_str().unwrap_or_default().to_owned(),
             issuer: discovery.issuer.as_deref().map(printable),
             scopes: scopes.iter().map(|scope| printable(scope)).collect(),
-        });
+        })
+        .await;
         let known = KnownClient::find(self.options(), stored, &discovery);
         if self.options().client_demanded && known.pre_registered.is_none() {
             return Err(OauthError::ClientRequired.into());
@@ -289,12 +290,12 @@ impl<'a> Journey<'a> {
         let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
         let until = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
         let redirect_uri = pending.redirect_uri().clone();
-        self.tell(Event::Authorize { url, browser, redirect_uri, listening, until });
+        self.tell(Event::Authorize { url, browser, redirect_uri, listening, until }).await;
     }
 
     /// Exchanges the code and stores what it brings.
     async fn finish(&self, pending: Pending, code: crate::oauth::Code) -> Result<Summary, LoginError> {
-        self.tell(Event::Exchanging);
+        self.tell(Event::Exchanging).await;
         let (binding, client) = (pending.binding().clone(), pending.client().clone());
         let requested = pending.scopes().to_vec();
         let response = grant::exchange(&self.http, pending, code).await?;
@@ -312,7 +313,7 @@ impl<'a> Journey<'a> {
             logged_in_at: now,
             ended: None,
         };
-        self.tell(Event::Saving { place: self.home.store.place() });
+        self.tell(Event::Saving { place: self.home.store.place() }).await;
         let summary = self.oauth_summary(&oauth);
         self.home.keep(oauth).await?;
         Ok(summary)

@@ -38,6 +38,10 @@ pub use journey::login;
 /// How long a person may take in the browser, unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(300);
 
+/// How many events may wait until they are looked at. One that is full drops [`Event::Refused`]
+/// alone: strangers can cause as many of these as they like.
+pub const EVENTS: usize = 16;
+
 /// What one login is for and how it is made.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -138,8 +142,9 @@ pub enum Redirect {
 /// The other end of a login: who watches, and who pastes.
 #[derive(Debug)]
 pub struct Interaction {
-    /// Where events go; a closed receiver does not disturb the login.
-    pub events: mpsc::UnboundedSender<Event>,
+    /// Where events go, of room for [`EVENTS`]; a closed receiver does not disturb the login, and
+    /// one that is not read holds it up.
+    pub events: mpsc::Sender<Event>,
     /// Redirect URLs that the person pasted.
     pub pasted: mpsc::Receiver<Secret>,
 }

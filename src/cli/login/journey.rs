@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::Keyboard;
 use super::progress::Progress;
-use crate::authorizer::login::{Config, Event, Interaction, LoginError, Outcome, login};
+use crate::authorizer::login::{Config, EVENTS, Event, Interaction, LoginError, Outcome, login};
 use crate::cli::Context;
 use crate::cli::terminal::Hidden;
 
@@ -23,7 +23,7 @@ pub(super) async fn travel(
     context: &Context,
     keyboard: &mut Keyboard,
 ) -> Result<Outcome, LoginError> {
-    let (events, mut happening) = mpsc::unbounded_channel();
+    let (events, mut happening) = mpsc::channel(EVENTS);
     let (paste, pasted) = mpsc::channel(PASTES);
     let mut login = Box::pin(login(config, Interaction { events, pasted }));
     let mut progress = Progress::new(context.terminal, &config.name);
