@@ -207,6 +207,11 @@ fn oauth(error: &OauthError) -> Verdict {
         OauthError::NoAuthorizationSupport => {
             Verdict::of(SERVICE, "for a service with API tokens, run `mcp-front tokens set URL`")
         }
+        OauthError::ServerChanged { .. } => Verdict::of(
+            SERVICE,
+            "nothing was sent there; if the provider announced the change, run `mcp-front tokens delete NAME` \
+             first, then log in",
+        ),
         OauthError::RegistrationRefused { .. } => {
             Verdict::of(SERVICE, "a client created at the provider may do: --client-id, --client-secret-file")
         }

@@ -48,6 +48,17 @@ pub enum OauthError {
         /// What is wrong, safe to print.
         reason: String,
     },
+    /// The service names another authorization server than the one that the client belongs to.
+    /// Nothing was sent there.
+    #[error(
+        "the authorization server changed: the stored login is {known}'s, and the service now names {named}"
+    )]
+    ServerChanged {
+        /// The authorization server of the stored login, safe to print.
+        known: String,
+        /// The one that the service names now, safe to print.
+        named: String,
+    },
     /// The authorization server does not say that it supports PKCE with S256.
     #[error("the authorization server does not support PKCE with S256, so codes could be stolen")]
     PkceUnsupported,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::authorization_server::Fault;
+use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
 use crate::support::home::BINARY;
@@ -254,7 +254,7 @@ fn a_step_up_is_told_and_not_repeated() {
     bridge.initialize();
     let error = refused(&mut bridge, 1);
     assert_eq!(error["data"]["reason"], "insufficient_scope", "{error}");
-    assert!(error["message"].as_str().is_some_and(|text| text.contains("--scope mcp:admin")), "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("--scope=mcp:admin")), "{error}");
     assert_eq!((service.authorization.refreshes(), service.browser.tabs()), (0, 0));
 }
 
@@ -292,4 +292,38 @@ fn with_login_allowed_one_tab_serves_all_bridges() {
     });
     assert_eq!(service.browser.tabs(), 1);
     assert_eq!(service.authorization.token_requests().len(), 1);
+}
+
+/// The same for a client created by hand that the flags name again, secret and all: neither a
+/// bridge that may log in by itself nor `login` takes it to another authorization server.
+#[test]
+fn a_named_client_stays_with_its_authorization_server() {
+    let service = Service::front_like();
+    service.login(&[]).expect(0);
+    service.browser.opened();
+    let evil = AuthorizationServer::front_like();
+    service.server.name_authorization_server(&evil.issuer());
+    for ended in [false, true] {
+        if ended {
+            service.authorization.revoke_grants();
+        }
+        service.authorization.refuse_issued_access_tokens();
+        let mut arguments = service.login_arguments(&["--login"]);
+        arguments.remove(0);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let mut bridge = Bridge::start(&service.home, &arguments);
+        let answer = bridge.call(0, "initialize", crate::support::bridge::initialize_params());
+        assert_eq!(answer["error"].is_object(), ended, "{answer}");
+        if ended {
+            assert!(answer.to_string().contains("the authorization server changed"), "{answer}");
+        }
+        let outcome = service.login(&["--force"]).expect(3);
+        assert!(outcome.stderr.contains("the authorization server changed"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("tokens delete"), "{}", outcome.stderr);
+        assert_eq!(service.browser.tabs(), 0);
+        assert!(evil.authorizations().is_empty() && evil.token_requests().is_empty());
+    }
+    service.home.run(["tokens", "delete", NAME, "--yes"]).expect(0);
+    service.login(&[]).expect(0);
+    assert_eq!(evil.token_requests().len(), 1);
 }

@@ -222,7 +222,7 @@ impl<'a> Journey<'a> {
             scopes: scopes.iter().map(|scope| printable(scope)).collect(),
         })
         .await;
-        let known = KnownClient::find(self.options(), stored, &discovery);
+        let known = KnownClient::find(self.options(), stored, &discovery)?;
         if self.options().client_demanded && known.pre_registered.is_none() {
             return Err(OauthError::ClientRequired.into());
         }

@@ -2,13 +2,16 @@
 //!
 //! A client created by hand, or a client ID metadata document, serves again where the stored login
 //! used it with the same authorization server; with another one it never does (MCP authorization,
-//! "Client Registration Approaches"). A dynamic registration is always made anew.
+//! "Client Registration Approaches"). That holds for a client that the user names once more, too:
+//! its secret would go wherever the service points today. A dynamic registration is always made
+//! anew.
 
 use url::Url;
 
 use super::Options;
 use crate::credential::{Credential, Kind, Registration};
-use crate::oauth::{Discovery, PreRegistered};
+use crate::oauth::{Discovery, OauthError, PreRegistered};
+use crate::redact::printable;
 
 /// What is known of the client before anybody registers: what the user named, else the stored
 /// login's, as long as the authorization server is the one that it belongs to.
@@ -20,21 +23,36 @@ pub(super) struct KnownClient {
 }
 
 impl KnownClient {
-    pub(super) fn find(options: &Options, stored: Option<&Credential>, discovery: &Discovery) -> Self {
+    /// # Errors
+    /// [`OauthError::ServerChanged`] where the named client belongs to the stored login's
+    /// authorization server, and the service names another one by now; and for any named client
+    /// where nobody asked for this very login.
+    pub(super) fn find(
+        options: &Options,
+        stored: Option<&Credential>,
+        discovery: &Discovery,
+    ) -> Result<Self, OauthError> {
         let named = Self {
             pre_registered: options.client.clone(),
             metadata_document: options.client_metadata_url.clone(),
             redirect_uri: None,
         };
-        let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else { return named };
+        let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else { return Ok(named) };
         let bound = &oauth.binding;
         let is_same_server =
             bound.issuer == discovery.issuer && bound.token_endpoint == discovery.token_endpoint;
-        if named.pre_registered.is_some() || !is_same_server {
-            return named;
-        }
         let client = &oauth.client;
-        match client.registration {
+        let is_its = |named: &PreRegistered| named.id == client.id || options.give_way;
+        if !is_same_server && named.pre_registered.as_ref().is_some_and(is_its) {
+            return Err(OauthError::ServerChanged {
+                known: shown(bound.issuer.as_deref(), &bound.token_endpoint),
+                named: shown(discovery.issuer.as_deref(), &discovery.token_endpoint),
+            });
+        }
+        if named.pre_registered.is_some() || !is_same_server {
+            return Ok(named);
+        }
+        Ok(match client.registration {
             Registration::PreRegistered => Self {
                 pre_registered: Some(PreRegistered {
                     id: client.id.clone(),
@@ -49,6 +67,11 @@ impl KnownClient {
                 ..named
             },
             Registration::Dynamic => named,
-        }
+        })
     }
+}
+
+/// An authorization server for people.
+fn shown(issuer: Option<&str>, token_endpoint: &Url) -> String {
+    printable(issuer.unwrap_or(token_endpoint.as_str()))
 }

@@ -83,8 +83,9 @@ pub struct Options {
     pub browser: bool,
     /// Log in even where the login is still good.
     pub force: bool,
-    /// Where another process's login ends without a result, end too rather than open a second
-    /// browser.
+    /// Nobody asked for this very login: where another process's ends without a result, end too
+    /// rather than open a second browser; and where the authorization server changed, end before
+    /// one.
     pub give_way: bool,
     /// What the service said when it refused a request of the host's; without it, the service is
     /// asked first.
