@@ -259,12 +259,13 @@ async fn save_late(turn: &mut Turn, base: &Generation, credential: Credential) -
             return false;
         }
         match turn.load().await {
-            Ok(Some(found)) if is_same_login(&found, &credential) => {
-                turn.repair(&found);
+            // A login, a `tokens set` or a `tokens delete` of a person wins.
+            Ok(found) if generation_of(&found) != Some(base) => {
+                if let Some(found) = found.filter(|found| is_same_login(found, &credential)) {
+                    turn.repair(&found);
+                }
                 return true;
             }
-            // A login, a `tokens set` or a `tokens delete` of a person wins.
-            Ok(found) if generation_of(&found) != Some(base) => return true,
             _ => {}
         }
         if turn.save(credential.clone()).await.is_ok() {
@@ -274,12 +275,15 @@ async fn save_late(turn: &mut Turn, base: &Generation, credential: Credential) -
     false
 }
 
-/// Whether a stalled write arrived after all.
+/// Whether a stalled write arrived after all. A server may answer with the same access token.
 fn is_same_login(found: &Credential, meant: &Credential) -> bool {
     match (&found.kind, &meant.kind) {
-        (Kind::Oauth(found), Kind::Oauth(meant)) => {
-            found.access_token.value.expose_secret() == meant.access_token.value.expose_secret()
-        }
+        (Kind::Oauth(found), Kind::Oauth(meant)) => tokens(found) == tokens(meant),
         _ => false,
     }
+}
+
+fn tokens(login: &OauthCredential) -> (&str, Option<&str>) {
+    let refresh_token = login.refresh_token.as_ref().map(ExposeSecret::expose_secret);
+    (login.access_token.value.expose_secret(), refresh_token)
 }

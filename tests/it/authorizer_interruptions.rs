@@ -9,6 +9,7 @@ use mcp_front::credential::Generation;
 use mcp_front::store::StoreKind::{File, Memory};
 use mcp_front::store::{JournalEntry, StoreConfig};
 use rustix::process::{Pid, Signal, getsid, kill_process};
+use serde_json::json;
 
 use crate::support::DEADLINE;
 use crate::support::gate::Gate;
@@ -187,32 +188,34 @@ fn a_deletion_during_a_refresh_wins() {
 }
 
 /// G03, G04: what cannot be saved is used all the same, costs no second refresh, and is saved as
-/// soon as the store takes it.
+/// soon as the store takes it: also where the access token stays and only the refresh token is new.
 #[test]
 fn an_answer_that_cannot_be_saved_is_used_and_saved_later() {
     run(async {
-        let kept = KeptLogin::new(File, -10).await;
-        let gate = Gate::default();
-        kept.endpoint.next(Turn::Hold(gate.clone()));
-        let authorizer = kept.authorizer();
-        let waiting = tokio::spawn({
-            let authorizer = authorizer.clone();
-            async move { authorizer.authorize().await }
-        });
-        arrivals(&gate, 1).await;
-        let (place, away) = (kept.paths.credentials(), kept.home.path().join("away"));
-        fs::rename(&place, &away).unwrap();
-        fs::write(&place, b"in the way").unwrap();
-        gate.open();
-        assert_eq!(carried(&waiting.await.unwrap().unwrap()), "canary-access-1");
-        assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-1");
-        fs::remove_file(&place).unwrap();
-        fs::rename(&away, &place).unwrap();
-        // The lock is free once the answer is saved.
-        drop(kept.lock().await);
-        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
-        assert_eq!(kept.endpoint.requests(), 1);
-        assert!(kept.journal().await.is_none());
+        for token in ["canary-access-1", "canary-access-0"] {
+            let kept = KeptLogin::new(File, -10).await;
+            let gate = Gate::default();
+            kept.endpoint.next(Turn::HoldAndChange(gate.clone(), json!({"access_token": token})));
+            let authorizer = kept.authorizer();
+            let waiting = tokio::spawn({
+                let authorizer = authorizer.clone();
+                async move { authorizer.authorize().await }
+            });
+            arrivals(&gate, 1).await;
+            let (place, away) = (kept.paths.credentials(), kept.home.path().join("away"));
+            fs::rename(&place, &away).unwrap();
+            fs::write(&place, b"in the way").unwrap();
+            gate.open();
+            assert_eq!(carried(&waiting.await.unwrap().unwrap()), token);
+            assert_eq!(carried(&authorizer.authorize().await.unwrap()), token);
+            fs::remove_file(&place).unwrap();
+            fs::rename(&away, &place).unwrap();
+            // The lock is free once the answer is saved.
+            drop(kept.lock().await);
+            assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
+            assert_eq!(kept.endpoint.requests(), 1);
+            assert!(kept.journal().await.is_none());
+        }
     });
 }
 

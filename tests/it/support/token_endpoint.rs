@@ -20,6 +20,8 @@ pub(crate) enum Turn {
     Hold(Gate),
     /// Serves with these members changed; null removes one.
     Change(Value),
+    /// Waits at the gate, then serves so.
+    HoldAndChange(Gate, Value),
 }
 
 /// The running endpoint; clones share it.
@@ -117,6 +119,10 @@ fn serve(state: &Mutex<State>, request: &Request, responder: &mut Responder) {
             gate.pass();
         }
         Some(Turn::Change(members)) => change = members,
+        Some(Turn::HoldAndChange(gate, members)) => {
+            gate.pass();
+            change = members;
+        }
         None => {}
     }
     let reply = state.lock().unwrap().grant(request, &change);
