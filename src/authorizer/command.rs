@@ -35,9 +35,9 @@ impl Commands {
         format!("{} login {} --force{}", self.executable, self.target, self.profile)
     }
 
-    /// Logs in anew, with these scopes.
+    /// Logs in anew, with these scopes. The server chose them: one that begins with `-` is no flag.
     pub(super) fn login_with(&self, scopes: &[String]) -> String {
-        let scopes: String = scopes.iter().map(|scope| format!(" --scope {}", quoted(scope))).collect();
+        let scopes: String = scopes.iter().map(|scope| format!(" --scope={}", quoted(scope))).collect();
         format!("{} login {} --force{scopes}{}", self.executable, self.target, self.profile)
     }
 
@@ -85,8 +85,8 @@ mod tests {
         assert_eq!(commands.set_token(), "/opt/bin/mcp-front tokens set front");
         let commands = Commands::new(Path::new("/my apps/mcp-front"), "https://a.example/mcp?a=1&b", "seat");
         assert_eq!(
-            commands.login_with(&["mail:read".to_owned(), "x'; rm -rf ~ #".to_owned()]),
-            r"'/my apps/mcp-front' login 'https://a.example/mcp?a=1&b' --force --scope mail:read --scope 'x'\''; rm -rf ~ #' --profile seat"
+            commands.login_with(&["mail:read".to_owned(), "x'; rm -rf ~ #".to_owned(), "--yes".to_owned()]),
+            r"'/my apps/mcp-front' login 'https://a.example/mcp?a=1&b' --force --scope=mail:read --scope='x'\''; rm -rf ~ #' --scope=--yes --profile seat"
         );
         assert!(commands.login_anew().ends_with("--force --profile seat"));
     }

@@ -259,7 +259,7 @@ fn missing_scopes_name_the_command() {
                 panic!("{error:?}");
             };
             assert_eq!(scopes, ["read", "write", "$(reboot)"]);
-            assert!(command.ends_with("--force --scope read --scope write --scope '$(reboot)'"), "{command}");
+            assert!(command.ends_with("--force --scope=read --scope=write --scope='$(reboot)'"), "{command}");
         }
         assert_eq!(kept.endpoint.requests(), 0);
     });
