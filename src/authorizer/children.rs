@@ -42,10 +42,11 @@ const PLAIN: [&str; 24] = [
 const PREFIXES: [&str; 3] = ["XDG_", "LC_", "MCP_FRONT_"];
 
 /// Parts of names whose values are taken for secrets.
-const SECRET_WORDS: [&str; 7] =
-    ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "API_KEY"];
-/// A name that sounds like one of them, and lets a browser's window come to the front.
-const ACTIVATION_TOKEN: &str = "XDG_ACTIVATION_TOKEN";
+const SECRET_WORDS: [&str; 6] = ["SECRET", "TOKEN", "PASS", "CREDENTIAL", "API_KEY", "AUTH"];
+/// Ends of such names.
+const SECRET_ENDS: [&str; 2] = ["_KEY", "_PAT"];
+/// Names that sound like one of them, and that a desktop or its agents need.
+const DESKTOP: [&str; 4] = ["XDG_ACTIVATION_TOKEN", "XAUTHORITY", "ICEAUTHORITY", "SSH_AUTH_SOCK"];
 
 type Variables = Vec<(OsString, OsString)>;
 
@@ -126,8 +127,9 @@ fn is_harmless(name: &OsStr) -> bool {
         return false;
     };
     let name = name.to_ascii_uppercase();
-    let is_secret = SECRET_WORDS.iter().any(|word| name.contains(word)) && name != ACTIVATION_TOKEN;
-    !name.starts_with("MCP_FRONT_") && !is_secret
+    let is_secret = SECRET_WORDS.iter().any(|word| name.contains(word))
+        || SECRET_ENDS.iter().any(|end| name.ends_with(end));
+    !name.starts_with("MCP_FRONT_") && (!is_secret || DESKTOP.contains(&name.as_str()))
 }
 
 #[cfg(test)]
@@ -148,6 +150,14 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", false),
             ("github_token", false),
             ("ANTHROPIC_API_KEY", false),
+            ("OPENAI_KEY", false),
+            ("PGPASS", false),
+            ("AZURE_DEVOPS_PAT", false),
+            ("PROXY_AUTH", false),
+            ("XAUTHORITY", true),
+            ("ICEAUTHORITY", true),
+            ("SSH_AUTH_SOCK", true),
+            ("XDG_SEAT_PATH", true),
         ] {
             assert_eq!(is_harmless(OsStr::new(name)), passed_on, "{name}");
         }
