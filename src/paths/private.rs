@@ -16,7 +16,7 @@ use tempfile::NamedTempFile;
 #[cfg_attr(unix, path = "unix.rs")]
 mod platform;
 
-/// No file of ours is longer; a longer one is not read.
+/// No file of ours is longer; a longer one is neither read nor written.
 const LIMIT_BYTES: u64 = 1 << 20;
 
 /// What a temporary file's name starts with.
@@ -40,8 +40,8 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
 /// Replaces the file atomically and durably: after a crash it holds the old or the new content.
 ///
 /// # Errors
-/// As [`create_private_dir`]; where the file is not a regular file of this user's; and what the
-/// system refuses. The old content is then still there.
+/// As [`create_private_dir`]; where the file is not a regular file of this user's, or would be
+/// longer than 1 MiB; and what the system refuses. The old content is then still there.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (file, parent) = temporary(path, bytes)?;
     file.persist(path).map_err(|error| error.error)?;
@@ -72,7 +72,7 @@ pub fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LIMIT_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
+        return Err(too_large());
     }
     Ok(Some(bytes))
 }
@@ -111,6 +111,9 @@ pub fn remove_private(path: &Path) -> io::Result<bool> {
 
 /// Writes a synced temporary file beside `path`; dropping it removes it.
 fn temporary<'a>(path: &'a Path, bytes: &[u8]) -> io::Result<(NamedTempFile, &'a Path)> {
+    if bytes.len() as u64 > LIMIT_BYTES {
+        return Err(too_large());
+    }
     let parent = parent(path)?;
     create_private_dir(parent)?;
     match fs::symlink_metadata(path) {
@@ -138,6 +141,10 @@ fn sweep(directory: &Path) {
             let _ = fs::remove_file(file.path());
         }
     }
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB")
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {
@@ -230,10 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_beyond_the_limit_is_not_read() {
+    fn a_file_beyond_the_limit_is_neither_written_nor_read() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("file");
-        write_private(&path, &vec![b'x'; LIMIT_BYTES as usize + 1]).unwrap();
+        let (most, more) = (vec![b'x'; LIMIT_BYTES as usize], vec![b'x'; LIMIT_BYTES as usize + 1]);
+        write_private(&path, &most).unwrap();
+        assert_eq!(write_private(&path, &more).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_private(&path).unwrap().unwrap(), most, "what stood still stands");
+        fs::write(&path, &more).unwrap();
         assert_eq!(read_private(&path).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 }

@@ -48,7 +48,7 @@ impl FileItems {
 
     fn read(&self, name: &ItemName) -> Result<Option<Sealed>, StoreError> {
         let path = self.path(name);
-        let bytes = paths::read_private(&path).map_err(failed("reading", &path))?;
+        let bytes = read_sealed(&path)?;
         bytes.map(|bytes| Sealed::parse(&path, bytes)).transpose()
     }
 
@@ -105,7 +105,7 @@ impl FileItems {
             if path.extension().is_none_or(|extension| extension != EXTENSION) {
                 continue;
             }
-            let bytes = paths::read_private(&path).map_err(failed("reading", &path))?.unwrap_or_default();
+            let bytes = read_sealed(&path)?.unwrap_or_default();
             return Err(missing(&path, &Sealed::parse(&path, bytes)?.key_id).into());
         }
         Ok(())
@@ -203,6 +203,14 @@ fn associated(key_id: &KeyId, name: &ItemName) -> Vec<u8> {
 
 fn cipher(key: &EncryptionKey) -> Aes256Gcm {
     Aes256Gcm::new(key.expose().into())
+}
+
+/// A file's bytes. One that is too large to be ours is damaged, so that it can be replaced.
+fn read_sealed(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    paths::read_private(path).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => corrupt(path, &error.to_string()),
+        _ => failed("reading", path)(error),
+    })
 }
 
 fn missing(path: &Path, needed: &KeyId) -> KeyError {

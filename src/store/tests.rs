@@ -288,6 +288,26 @@ async fn newer_records_are_refused_and_damaged_ones_set_aside() {
     assert!(erased.unwrap() && items.get(&name.damaged()).unwrap().is_none());
 }
 
+#[tokio::test]
+async fn a_file_that_is_too_large_is_damaged_and_can_be_replaced_and_erased() {
+    let place = place();
+    let store = place.store(StoreKind::File);
+    let (mut lock, saved) = store.save(place.lock().unwrap(), samples::token("t"), NOW).await;
+    saved.unwrap();
+    let key = lock.as_ref().unwrap().key().clone();
+    let path = place.paths.credentials().join(format!("{}.sealed", ItemName::record(&key)));
+    let bloat = || std::fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
+    bloat();
+    assert!(matches!(store.load(&key, NOW).await, Err(StoreError::Corrupt { .. })));
+    let written = store.save(lock.unwrap(), samples::token("t"), NOW).await;
+    written.1.unwrap();
+    lock = written.0;
+    assert!(store.load(&key, NOW).await.unwrap().is_some());
+    bloat();
+    let (_, erased) = store.erase(lock.unwrap(), NOW).await;
+    assert!(erased.unwrap() && !path.exists());
+}
+
 #[test]
 fn kinds_have_names() {
     for kind in [StoreKind::Keyring, StoreKind::File, StoreKind::Memory] {
