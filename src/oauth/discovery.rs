@@ -16,6 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::OauthError;
+use super::scopes;
 use super::transport::Transport;
 use crate::challenge::Challenge;
 use crate::http::{AddressPolicy, Client, HttpError};
@@ -115,7 +116,7 @@ pub async fn discover(
     }
     manager.set_metadata(metadata.clone());
     let resource = resource_indicator(&mut manager).await.map_err(|error| judge(server, error))?;
-    let scopes = manager.select_initial_scopes(&[]).await;
+    let scopes = scopes::bounded(manager.select_initial_scopes(&[]).await);
     tracing::debug!(?source, issuer = ?metadata.issuer, ?resource, ?scopes, "found the authorization server");
     assemble(source, &metadata, resource, scopes, transport.policy.clone())
 }

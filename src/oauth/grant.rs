@@ -130,7 +130,8 @@ pub async fn refresh(
         request = request.add_extra_param("resource", resource);
     }
     let endpoint = TokenEndpoint { http, policy: &AddressPolicy::bound(), sent };
-    request.request_async(&endpoint).await.map(TokenResponse::from).map_err(verdict)
+    let answer = request.request_async(&endpoint).await.map(TokenResponse::from);
+    answer.map_err(|failure| of_refresh(verdict(failure)))
 }
 
 type Grantee = oauth2::Client<
@@ -210,6 +211,17 @@ fn verdict(failure: Failure) -> GrantError {
     }
 }
 
+/// A refresh that is answered with `access_denied` leaves the grant in doubt: the code belongs to the
+/// authorization endpoint (RFC 6749 §4.1.2.1), and gateways refuse with it as well.
+fn of_refresh(error: GrantError) -> GrantError {
+    match error {
+        GrantError::Refused { error, description } if error.eq_ignore_ascii_case("access_denied") => {
+            GrantError::Malformed { reason: format!("it answered `{error}`{}", described(&description)) }
+        }
+        error => error,
+    }
+}
+
 /// Sorts an error code (RFC 6749 §5.2, RFC 8707 §2, and what some servers send in their stead).
 /// Only a code that is known to be final is taken as final.
 fn refused(error: &str, description: Option<String>) -> GrantError {
@@ -266,5 +278,14 @@ mod tests {
             refused("invalid_grant").to_string(),
             "the authorization server refused the grant (invalid_grant: why)"
         );
+    }
+
+    #[test]
+    fn a_denied_access_ends_a_login_under_way_and_no_kept_one() {
+        let denied = refused("access_denied", None);
+        assert!(matches!(denied, GrantError::Refused { .. }));
+        assert!(matches!(of_refresh(denied), GrantError::Malformed { .. }));
+        let dead = refused("invalid_grant", None);
+        assert_eq!(of_refresh(dead.clone()), dead);
     }
 }

@@ -12,6 +12,7 @@ mod callback;
 mod discovery;
 pub mod grant;
 mod registration;
+mod scopes;
 mod token_response;
 mod transport;
 

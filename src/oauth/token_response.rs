@@ -4,20 +4,27 @@
 //! [`normalise`] turns a real answer into the strict form that the `oauth2` crate parses. It gives
 //! times as absolute seconds by this machine's clock: lifetimes count from now, and where a server
 //! sends an absolute time, its own `Date` header says how long that is from now (RFC 9110 §6.6.1).
+//! A member that cannot be read costs that member alone; a token of absurd length is refused.
 
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use oauth2::{StandardTokenResponse, basic::BasicTokenType};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::grant::GrantError;
+use super::scopes;
 use crate::redact::{Known, Secret, printable};
 
 /// No lifetime is believed beyond this.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
+
+/// No token is longer, in bytes: beyond it, no request could carry one.
+const TOKEN_LIMIT: usize = 64 * 1024;
 
 /// What a token endpoint issued, with absolute times by this machine's clock.
 #[derive(Debug, Clone)]
@@ -63,8 +70,7 @@ impl From<Parsed> for TokenResponse {
 /// and a description without the secrets that were `sent`.
 ///
 /// # Errors
-/// [`GrantError::RateLimited`], [`GrantError::Transient`], [`GrantError::Malformed`], and
-/// [`GrantError::ClientRefused`] for a bare 401.
+/// [`GrantError::RateLimited`], [`GrantError::Transient`] and [`GrantError::Malformed`].
 pub(super) fn normalise(
     answer: &Response<Vec<u8>>,
     sent: &Known,
@@ -100,8 +106,9 @@ pub(super) fn normalise(
 /// The members of a JSON object, or of a form where a server answers with one in spite of `Accept`.
 fn members(answer: &Response<Vec<u8>>) -> Option<Map<String, Value>> {
     let body = answer.body().strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer.body());
-    if let Ok(Value::Object(members)) = serde_json::from_slice(body) {
-        return Some(members);
+    if let Ok(members) = serde_json::from_slice::<HashMap<String, &RawValue>>(body) {
+        let read = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
+        return Some(members.into_iter().map(|(name, raw)| (name, read(raw))).collect());
     }
     let form = answer.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     form.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded").then(|| {
@@ -117,12 +124,10 @@ fn unreadable(answer: &Response<Vec<u8>>) -> GrantError {
         _ if is_page => GrantError::Transient {
             cause: format!("a web page answered in its place (HTTP status {})", status.as_u16()),
         },
-        StatusCode::UNAUTHORIZED => {
-            GrantError::ClientRefused { error: "HTTP status 401".to_owned(), description: None }
-        }
         status if status.is_success() => {
             GrantError::Malformed { reason: "it is not a JSON object".to_owned() }
         }
+        // A 401 among them: a gateway in front of the server refuses so, and knows no client.
         status => {
             GrantError::Malformed { reason: format!("HTTP status {} without an error code", status.as_u16()) }
         }
@@ -160,6 +165,10 @@ fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> 
     {
         return Err(GrantError::Malformed { reason: format!("its token type `{kind}` is not supported") });
     }
+    let refresh_token = text("refresh_token");
+    if [Some(access_token), refresh_token].into_iter().flatten().any(|token| token.len() > TOKEN_LIMIT) {
+        return Err(GrantError::Malformed { reason: "one of its tokens is longer than 64 KiB".to_owned() });
+    }
     let clock = Clock { now, server: server_time(headers).unwrap_or(now) };
     let mut strict = json!({
         "access_token": access_token,
@@ -171,7 +180,7 @@ fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> 
             &["refresh_token_expires_at", "refresh_expires_at"],
         ),
     });
-    if let Some(refresh_token) = text("refresh_token") {
+    if let Some(refresh_token) = refresh_token {
         strict["refresh_token"] = refresh_token.into();
     }
     if let Some(scope) = scope(members) {
@@ -182,11 +191,12 @@ fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> 
 
 /// `scope` as text, also from a list.
 fn scope(members: &Map<String, Value>) -> Option<String> {
-    let scopes: Vec<&str> = match members.get("scope")? {
-        Value::String(text) => text.split_ascii_whitespace().collect(),
+    let texts: Vec<&str> = match members.get("scope")? {
+        Value::String(text) => vec![text],
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
         _ => return None,
     };
+    let scopes = scopes::bounded(texts.into_iter().flat_map(str::split_ascii_whitespace));
     (!scopes.is_empty()).then(|| scopes.join(" "))
 }
 

@@ -85,6 +85,9 @@ fn transient_failures_keep_the_login() {
         ("429", Reply::json(429, "{}").header("Retry-After", "120")),
         ("a captive portal", Reply::html(200, page)),
         ("an empty 200", Reply::status(200)),
+        ("a gateway's empty 401", Reply::status(401)),
+        ("a gateway's 401", Reply::json(401, r#"{"message":"Unauthorized"}"#)),
+        ("a gateway's 403", Reply::json(403, r#"{"error":"access_denied"}"#)),
     ] {
         let service = Service::with_expired_token();
         for _ in 0..8 {
@@ -151,6 +154,20 @@ fn a_bridge_without_any_login_says_so_within_five_seconds_and_opens_nothing() {
     service.login(&[]).expect(0);
     bridge.initialize();
     assert_eq!(bridge.echo(1, "now"), "now");
+}
+
+/// A scope without end is cut: the login goes on, and what is stored can be replaced and deleted.
+#[test]
+fn an_oversized_scope_leaves_the_login_usable() {
+    let service = Service::with_expired_token();
+    let flood = json!({"scope": "a ".repeat(300_000), "expires_in": "1e400"});
+    service.authorization.fault(Fault::Members(flood));
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "on"), "on");
+    assert_eq!(service.row()["scopes"].as_array().map(Vec::len), Some(256));
+    service.login(&["--force"]).expect(0);
+    service.home.run(["tokens", "delete", NAME, "--yes"]).expect(0);
 }
 
 /// A26: what a server says of an access token's end, in every dialect, and what it leaves out.

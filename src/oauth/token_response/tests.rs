@@ -40,6 +40,8 @@ fn expiries_are_read_in_every_spelling() {
         (r#""expires_in":-1"#, None),
         (r#""expires_in":1e18"#, Some(far)),
         (r#""expires_in":18446744073709551616"#, Some(far)),
+        (r#""expires_in":1e400"#, None),
+        (r#""expires_in":1e400,"expires_at":1795266000"#, Some(3600)),
         (r#""expires_in":"NaN""#, None),
         (r#""expires_in":"inf""#, None),
         (r#""expires_in":"soon""#, None),
@@ -116,7 +118,6 @@ fn refusals_are_told_from_failures() {
         |verdict| matches!(verdict, Ok(answer) if answer.status() == StatusCode::BAD_REQUEST);
     let transient: Verdict = |verdict| matches!(verdict, Err(GrantError::Transient { .. }));
     let malformed: Verdict = |verdict| matches!(verdict, Err(GrantError::Malformed { .. }));
-    let client: Verdict = |verdict| matches!(verdict, Err(GrantError::ClientRefused { .. }));
     for (status, body, expected) in [
         (400, r#"{"error":"invalid_grant"}"#, refusal),
         (401, r#"{"error":"invalid_client"}"#, refusal),
@@ -130,7 +131,8 @@ fn refusals_are_told_from_failures() {
         (407, "", transient),
         (200, " <!doctype html><title>Sign in to the network</title>", transient),
         (403, "<html>blocked</html>", transient),
-        (401, "", client),
+        (401, "", malformed),
+        (401, r#"{"message":"Unauthorized"}"#, malformed),
         (400, "", malformed),
         (200, "", malformed),
         (200, "[]", malformed),
@@ -143,8 +145,35 @@ fn refusals_are_told_from_failures() {
         let verdict = normalise(&answer(status, body, &[]), &Known::default(), now());
         assert!(expected(&verdict), "{status} {body}: {verdict:?}");
     }
+    for name in ["access_token", "refresh_token"] {
+        let body = json!({"access_token": "a", name: "t".repeat(TOKEN_LIMIT + 1)}).to_string();
+        assert!(malformed(&normalise(&answer(200, &body, &[]), &Known::default(), now())), "{name}");
+    }
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(malformed(&normalise(&answer(200, &deep, &[]), &Known::default(), now())));
+}
+
+#[test]
+fn a_member_that_cannot_be_read_costs_no_token() {
+    let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+    let body = format!(
+        r#"{{"refresh_token":"r","odd":"\ud800","n":-1e999,"deep":{deep},"access_token":"a","scope":"x"}}"#
+    );
+    let tokens = read(&answer(200, &body, &[]));
+    assert_eq!(tokens.access_token.expose_secret(), "a");
+    assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "r");
+}
+
+#[test]
+fn scopes_without_end_are_cut_and_the_tokens_kept() {
+    let long = "l".repeat(257);
+    let flood = "a ".repeat(300_000);
+    for scope in [json!(format!("{long} {flood}")), json!([long, flood]), json!(vec!["a"; 300_000])] {
+        let body = json!({"access_token": "a", "refresh_token": "r", "scope": scope}).to_string();
+        let tokens = read(&answer(200, &body, &[]));
+        assert_eq!(tokens.scopes.unwrap(), vec!["a"; 256]);
+        assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "r");
+    }
 }
 
 #[test]
