@@ -2,7 +2,8 @@
 //!
 //! Whoever connects and says nothing is cut off, and only so many may be connected at once; a
 //! connection whose request was heard has no limit of its own, since its answer may take as long
-//! as a person does.
+//! as a person does. HTTP/1 alone is spoken: an HTTP/2 connection (RFC 9113 §3.4) would outlive its
+//! answer, which is what ends any other here.
 
 use std::future::poll_fn;
 use std::io;
@@ -23,6 +24,9 @@ use url::{Host, Url};
 
 /// How many connections are open at once.
 const CONNECTION_LIMIT: usize = 64;
+/// What an HTTP/2 connection starts with. The server beneath would speak it, since another package
+/// turns that on.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long to wait where the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a free port is drawn that must be free in both address families.
@@ -122,7 +126,7 @@ impl axum::serve::Listener for Sockets {
                 Ok((stream, address)) => {
                     let limit = Box::pin(tokio::time::sleep(self.hearing_limit));
                     let heard = Heard::default();
-                    return (Connection { stream, heard, limit, _permit: permit }, address);
+                    return (Connection { stream, preface: Some(0), heard, limit, _permit: permit }, address);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be accepted");
@@ -156,6 +160,8 @@ impl Connected<IncomingStream<'_, Sockets>> for Heard {
 /// A connection that is cut off where it brings no request in time.
 pub(super) struct Connection {
     stream: TcpStream,
+    /// How much of [`HTTP2_PREFACE`] has come; `None` once something else came.
+    preface: Option<usize>,
     heard: Heard,
     limit: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
@@ -167,8 +173,14 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
-            return Poll::Ready(read);
+            read?;
+            self.preface = self.preface.and_then(|come| preface(come, &buffer.filled()[before..]));
+            if self.preface == Some(HTTP2_PREFACE.len()) {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            return Poll::Ready(Ok(()));
         }
         if self.heard.0.load(Ordering::Relaxed) {
             return Poll::Pending;
@@ -176,6 +188,14 @@ impl AsyncRead for Connection {
         ready!(self.limit.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
+}
+
+/// How much of the preface has come after `bytes`, `come` of which came before; `None` where they
+/// differ.
+fn preface(come: usize, bytes: &[u8]) -> Option<usize> {
+    let rest = &HTTP2_PREFACE[come..];
+    let length = rest.len().min(bytes.len());
+    (rest[..length] == bytes[..length]).then_some(come + length)
 }
 
 impl AsyncWrite for Connection {
@@ -215,6 +235,18 @@ mod tests {
         ] {
             let addresses = loopback_addresses(&Url::parse(url).unwrap());
             assert_eq!(addresses.map(|addresses| addresses.len()), count, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_http2_preface_is_known_in_pieces_too() {
+        let all = HTTP2_PREFACE.len();
+        for split in 0..=all {
+            let come = preface(0, &HTTP2_PREFACE[..split]).unwrap();
+            assert_eq!(preface(come, &[&HTTP2_PREFACE[split..], b"more"].concat()), Some(all), "{split}");
+        }
+        for other in ["GET / HTTP/1.1\r\n", "PRI * HTTP/1.1\r\n", "P0"] {
+            assert_eq!(preface(0, other.as_bytes()), None, "{other}");
         }
     }
 

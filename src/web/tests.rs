@@ -129,6 +129,36 @@ async fn the_silent_are_cut_off_and_do_not_hold_up_the_browser() {
     listener.close().await;
 }
 
+/// The hearing limit is longer than the test: what holds a connection open would hold the browser up.
+#[tokio::test]
+async fn the_answered_and_http2_do_not_hold_up_the_browser() {
+    let url = Url::parse("http://127.0.0.1:0/callback").unwrap();
+    let mut listener = CallbackListener::listen(&url, Duration::from_secs(600)).unwrap();
+    let port = port(&listener);
+    let settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+    let http2 = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), settings].concat();
+    let refused = get("/elsewhere", &format!("127.0.0.1:{port}")).into_bytes();
+    let mut kept = Vec::new();
+    for request in [http2, refused] {
+        for _ in 0..100 {
+            let mut stream = connect(port).await;
+            stream.write_all(&request).await.unwrap();
+            // Kept open on this side, unread.
+            kept.push(stream);
+        }
+    }
+    let browser = tokio::spawn(async move { raw(port, &get("/callback?q", &format!("[::1]:{port}"))).await });
+    let visit = listener.next().await.unwrap();
+    visit.answer(Page::Success { service: "Front".to_owned() });
+    assert!(browser.await.unwrap().starts_with("HTTP/1.1 200"));
+    for stream in &mut kept[..100] {
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty(), "no HTTP/2 was spoken");
+    }
+    listener.close().await;
+}
+
 #[tokio::test]
 async fn a_pinned_port_that_is_taken_is_an_error() {
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
