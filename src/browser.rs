@@ -22,7 +22,7 @@ pub const SUBCOMMAND: &str = "open-browser";
 /// browser.
 const VERDICT_LIMIT: Duration = Duration::from_secs(3);
 /// The longest address, in bytes.
-const ADDRESS_LIMIT: u64 = 64 * 1024;
+const ADDRESS_LIMIT: usize = 64 * 1024;
 
 /// Why no browser was opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,15 +91,25 @@ pub fn run_child() -> Result<(), BrowserError> {
     let mut text = String::new();
     io::stdin()
         .lock()
-        .take(ADDRESS_LIMIT)
+        .take(ADDRESS_LIMIT as u64 + 1)
         .read_to_string(&mut text)
         .map_err(|error| failed(error.to_string()))?;
+    if text.len() > ADDRESS_LIMIT {
+        return Err(too_long());
+    }
     let url = Url::parse(text.trim()).map_err(|error| failed(error.to_string()))?;
     check(&url)?;
     webbrowser::open(url.as_str()).map_err(|error| failed(error.to_string()))
 }
 
+fn too_long() -> BrowserError {
+    BrowserError::NotOpened { reason: "the address is longer than 64 KiB".to_owned() }
+}
+
 fn check(url: &Url) -> Result<(), BrowserError> {
+    if url.as_str().len() > ADDRESS_LIMIT {
+        return Err(too_long());
+    }
     match url.scheme() {
         "https" | "http" if url.host().is_some() => Ok(()),
         scheme => Err(BrowserError::Scheme { scheme: printable(scheme) }),
@@ -125,5 +135,15 @@ mod tests {
         ] {
             assert_eq!(check(&Url::parse(address).unwrap()).is_ok(), opened, "{address}");
         }
+    }
+
+    #[test]
+    fn an_address_that_is_too_long_is_refused_whole() {
+        let address = |length: usize| {
+            let start = "https://as.example/?";
+            Url::parse(&format!("{start}{}", "x".repeat(length - start.len()))).unwrap()
+        };
+        check(&address(ADDRESS_LIMIT)).unwrap();
+        assert_eq!(check(&address(ADDRESS_LIMIT + 1)).unwrap_err(), too_long());
     }
 }
