@@ -258,7 +258,9 @@ fn index(error: &IndexError) -> Verdict {
         IndexError::NameTaken { .. } => Verdict::of(USAGE, "choose another name with --name"),
         IndexError::Lock(error) => lock(error),
         IndexError::NewerSchema { .. } => Verdict::of(STORE, NEWER),
-        IndexError::Corrupt { .. } => Verdict::of(STORE, "remove that file, then log in again"),
+        IndexError::Corrupt { .. } => {
+            Verdict::of(STORE, "name the service by its URL: what is stored for it is not lost")
+        }
         IndexError::Io { .. } => Verdict::of(STORE, PLACE),
     }
 }

@@ -10,7 +10,7 @@ use super::{ConfigError, Settings, Source, check_name};
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::StoreKind;
-use crate::store::index::{Entry, Index};
+use crate::store::index::{Entry, Index, IndexError};
 
 /// One hosted MCP server under one profile.
 #[derive(Debug, Clone)]
@@ -76,7 +76,14 @@ impl Service {
         index: &Index,
         is_kept: impl Fn(&Entry) -> bool,
     ) -> Result<Self, ConfigError> {
-        let entry = index.get(&ServiceKey::new(&settings.profile, &server))?.filter(is_kept);
+        let entry = match index.get(&ServiceKey::new(&settings.profile, &server)) {
+            // The record wins: whoever saves or deletes it next mends the entry.
+            Err(error @ IndexError::Corrupt { .. }) => {
+                tracing::warn!(%error, "going on without it");
+                None
+            }
+            read => read?.filter(is_kept),
+        };
         Ok(Self::new(server, settings, entry))
     }
 
@@ -153,7 +160,12 @@ impl Service {
 }
 
 fn unknown(target: &str, settings: &Settings, index: &Index) -> Result<ConfigError, ConfigError> {
-    let entries = index.list()?.into_iter().map(|entry| entry.identity);
+    let (entries, unreadable) = index.survey()?;
+    // The name may be in there.
+    if let Some(error) = unreadable.into_iter().next() {
+        return Err(error.into());
+    }
+    let entries = entries.into_iter().map(|entry| entry.identity);
     let stored =
         entries.filter(|identity| identity.profile == settings.profile).map(|identity| identity.name);
     let known = stored.chain(preset::names().map(str::to_owned)).collect();
@@ -164,20 +176,25 @@ fn unknown(target: &str, settings: &Settings, index: &Index) -> Result<ConfigErr
     })
 }
 
-/// A name for an endpoint without one: its host's telling label, with the port on this machine.
+/// A name for an endpoint without one: what its host calls for, unless no name may be like that.
 fn name_of(url: &Url) -> String {
+    Some(host_name(url)).filter(|name| check_name(name, "").is_ok()).unwrap_or_else(|| "service".to_owned())
+}
+
+/// A host's telling label, with the port on this machine.
+fn host_name(url: &Url) -> String {
     let port = url.port().map(|port| format!("-{port}")).unwrap_or_default();
     match url.host() {
         Some(Host::Domain(domain)) if domain.contains('.') => {
             let mut labels = domain.split('.').filter(|label| !matches!(*label, "mcp" | "api" | "www"));
-            labels.next().unwrap_or("service").to_owned()
+            labels.next().unwrap_or_default().to_owned()
         }
         Some(Host::Domain(domain)) => format!("{domain}{port}"),
         Some(Host::Ipv4(address)) => format!("{address}{port}"),
         Some(Host::Ipv6(address)) => {
             format!("{address}{port}").replace(':', "-").trim_matches('-').to_owned()
         }
-        None => "service".to_owned(),
+        None => String::new(),
     }
 }
 
@@ -208,6 +225,10 @@ mod tests {
             ("http://localhost:3000/mcp", "localhost-3000"),
             ("http://127.0.0.1:3000/mcp", "127.0.0.1-3000"),
             ("http://[::1]:3000/mcp", "1-3000"),
+            ("https://mcp./", "service"),
+            ("https://mcp.api.www./mcp", "service"),
+            ("https://-force.example/mcp", "service"),
+            ("https://_x.example/mcp", "service"),
         ] {
             assert_eq!(name_of(&Url::parse(url).unwrap()), name, "{url}");
             check_name(name, "").unwrap();

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -88,13 +88,25 @@ impl Index {
     /// # Errors
     /// Where the directory cannot be read.
     pub fn list(&self) -> Result<Vec<Entry>, IndexError> {
+        let (entries, unreadable) = self.survey()?;
+        for error in unreadable {
+            tracing::warn!(%error, "left out of the list");
+        }
+        Ok(entries)
+    }
+
+    /// As [`list`](Self::list), with what is wrong with each entry that is left out.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn survey(&self) -> Result<(Vec<Entry>, Vec<IndexError>), IndexError> {
         let directory = self.paths.services();
         let files = match fs::read_dir(&directory) {
             Ok(files) => files,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
             Err(error) => return Err(IndexError::io(directory)(error)),
         };
-        let mut entries = Vec::new();
+        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
         for file in files {
             let name = file.map_err(IndexError::io(&directory))?.file_name();
             let Some(key) =
@@ -104,12 +116,12 @@ impl Index {
             };
             match self.get(&key) {
                 Ok(entry) => entries.extend(entry),
-                Err(error) => tracing::warn!(%error, "left out of the list"),
+                Err(error) => unreadable.push(error),
             }
         }
         let order = |entry: &Entry| (entry.identity.profile.clone(), entry.identity.name.clone());
         entries.sort_by_cached_key(order);
-        Ok(entries)
+        Ok((entries, unreadable))
     }
 
     /// The entry of `key`, if there is one.
@@ -118,10 +130,17 @@ impl Index {
     /// Where it is damaged, newer than this version, or unreadable.
     pub fn get(&self, key: &ServiceKey) -> Result<Option<Entry>, IndexError> {
         let path = self.path(key);
-        let Some(bytes) = paths::read_private(&path).map_err(IndexError::io(&path))? else {
+        let corrupt = |reason: String| IndexError::Corrupt { path: path.clone(), reason };
+        let read = paths::read_private(&path).map_err(|error| {
+            if error.kind() == io::ErrorKind::FileTooLarge || is_no_file(&path) {
+                corrupt(error.to_string())
+            } else {
+                IndexError::io(&path)(error)
+            }
+        });
+        let Some(bytes) = read? else {
             return Ok(None);
         };
-        let corrupt = |reason: String| IndexError::Corrupt { path: path.clone(), reason };
         let head: Head = serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
         if head.schema > SCHEMA {
             return Err(IndexError::NewerSchema { path, found: head.schema });
@@ -285,6 +304,9 @@ impl Index {
         }
         let path = self.path(&entry.key);
         let bytes = serde_json::to_vec_pretty(entry).map_err(|error| IndexError::io(&path)(error.into()))?;
+        if is_no_file(&path) {
+            paths::remove_private(&path).map_err(IndexError::io(&path))?;
+        }
         paths::write_private(&path, &bytes).map_err(IndexError::io(&path))
     }
 }
@@ -294,6 +316,11 @@ impl IndexError {
         let path = path.into();
         |source| Self::Io { path, source: Arc::new(source) }
     }
+}
+
+/// Whether something else than a file, which is never an entry, has an entry's name.
+fn is_no_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// What every version's entry has.

@@ -1,10 +1,13 @@
 //! What the commands say, to a person and to a script: output, hints and exit codes.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::support::bridge::Bridge;
 use crate::support::home::Home;
 use crate::support::mcp_server::McpServer;
+use crate::support::service::{NAME, Service};
 
 const ENDPOINT: &str = "https://mcp.example.com/mcp";
 const TOKEN: &str = "canary-static-token-0d3f";
@@ -45,6 +48,48 @@ fn a_token_is_set_sent_listed_and_deleted() {
     home.run(["tokens", "delete", "mock", "--yes"]).expect(0);
     home.run(["tokens", "delete", "mock", "--yes"]).expect(0);
     assert_eq!(listed(&home), Vec::<Value>::new());
+}
+
+/// The record wins: a damaged index entry hides no login from whoever names its URL, and is named.
+#[test]
+fn a_damaged_index_entry_costs_no_login() {
+    let services = |service: &Service| service.home.path().join("state/services");
+    let foreign = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let key = path.file_stem().unwrap().to_str().unwrap();
+        std::fs::write(path, text.replace(key, &"0".repeat(key.len()))).unwrap();
+    };
+    let cut = |path: &Path| std::fs::write(path, "{").unwrap();
+    let fifo = |path: &Path| {
+        std::fs::remove_file(path).unwrap();
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, path, kind, 0o600.into(), 0).unwrap();
+    };
+    for damage in [&foreign as &dyn Fn(&Path), &cut, &fifo] {
+        let service = Service::with_expired_token();
+        let url = service.server.url();
+        let path = std::fs::read_dir(services(&service)).unwrap().next().unwrap().unwrap().path();
+        damage(&path);
+        let mut bridge = Bridge::start(&service.home, &[&url]);
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, "on"), "on");
+        drop(bridge);
+        assert_eq!(listed(&service.home).len(), 1, "the refresh repaired it");
+
+        damage(&path);
+        let list = service.home.run(["tokens", "list"]).expect(0);
+        assert!(list.stderr.contains(path.to_str().unwrap()), "{}", list.stderr);
+        let unknown = service.home.run(["tokens", "delete", NAME, "--yes"]).expect(5);
+        assert!(unknown.stderr.contains("name the service by its URL"), "{}", unknown.stderr);
+        service.home.run(["tokens", "delete", &url, "--yes"]).expect(0);
+        assert!(!path.exists());
+        let sealed = service
+            .home
+            .files()
+            .into_iter()
+            .any(|(path, _)| path.extension().is_some_and(|end| end == "sealed"));
+        assert!(!sealed && listed(&service.home).is_empty());
+    }
 }
 
 /// A5: one identity a profile.

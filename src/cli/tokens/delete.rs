@@ -8,9 +8,10 @@ use crate::authorizer::stored;
 use crate::cli::Context;
 use crate::cli::failure::{Failure, listed};
 use crate::cli::terminal::{Input, InputError, Question};
-use crate::config::ConfigError;
 use crate::config::service::Service;
-use crate::store::index::Index;
+use crate::config::{ConfigError, Settings, Source};
+use crate::store::StoreKind;
+use crate::store::index::{Index, IndexError};
 
 const EXAMPLES: &str = "\
 The grant itself is not revoked at the provider. A running bridge notices at its next request.
@@ -56,11 +57,23 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         let _ = writeln!(io::stderr(), "Nothing was deleted.");
         return Ok(());
     }
-    let kind = service.store(settings)?;
-    let deleted = stored::delete(settings.store_config(kind, paths), &service.key).await?;
+    let mut deleted = false;
+    for kind in stores(&service, settings, &index)? {
+        deleted |= stored::delete(settings.store_config(kind, paths.clone()), &service.key).await?;
+    }
     let outcome = if deleted { "Deleted what was stored for" } else { "Nothing was stored for" };
     let _ = writeln!(io::stderr(), "{outcome} {}.", service.name);
     Ok(())
+}
+
+/// Where the service's login may lie: a damaged entry does not say, so that no store is left out. The
+/// default comes last, for it is where a repeat looks.
+fn stores(service: &Service, settings: &Settings, index: &Index) -> Result<Vec<StoreKind>, ConfigError> {
+    let is_damaged = matches!(index.get(&service.key), Err(IndexError::Corrupt { .. }));
+    if is_damaged && settings.store_source == Source::Default {
+        return Ok(vec![StoreKind::File, StoreKind::Keyring]);
+    }
+    service.store(settings).map(|kind| vec![kind])
 }
 
 async fn confirmed(service: &Service, context: &Context) -> Result<bool, InputError> {

@@ -39,7 +39,10 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
     let settings = &context.settings;
     let paths = settings.paths()?;
-    let mut entries = Index::open(paths.clone()).list().map_err(ConfigError::from)?;
+    let (mut entries, unreadable) = Index::open(paths.clone()).survey().map_err(ConfigError::from)?;
+    for error in &unreadable {
+        let _ = writeln!(io::stderr(), "warning: {error}");
+    }
     if settings.profile_source != Source::Default {
         entries.retain(|entry| entry.identity.profile == settings.profile);
     }
@@ -53,6 +56,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
         .collect();
     let text = if arguments.json {
         serde_json::to_string_pretty(&rows).map_err(|error| Failure::write(error.into()))? + "\n"
+    } else if rows.is_empty() && !unreadable.is_empty() {
+        return Ok(());
     } else if rows.is_empty() {
         // An empty table on stdout would only be in a script's way.
         let _ = writeln!(io::stderr(), "Nothing is stored. `mcp-front login front` logs in to Front.");

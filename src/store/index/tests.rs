@@ -164,6 +164,38 @@ fn a_damaged_entry_is_named_and_repaired_from_the_record() {
 }
 
 #[test]
+fn what_is_no_file_of_ours_is_damage_too_and_is_replaced() {
+    let place = place();
+    let lock = place.lock(ONE);
+    let path = place.index.path(lock.key());
+    let elsewhere = place.paths.state().join("elsewhere");
+    let credential = samples::oauth("a", "r");
+    let fifo = || {
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, 0o600.into(), 0).unwrap();
+    };
+    let link = || std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    let bloat = || fs::write(&path, vec![b' '; (1 << 20) + 1]).unwrap();
+    for damage in [&fifo as &dyn Fn(), &link, &bloat] {
+        place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
+        fs::write(&elsewhere, "theirs").unwrap();
+        fs::remove_file(&path).unwrap();
+        damage();
+        assert!(matches!(place.index.get(lock.key()), Err(IndexError::Corrupt { .. })));
+        assert_eq!(place.index.generation(lock.key()), None);
+        let (entries, unreadable) = place.index.survey().unwrap();
+        assert!(entries.is_empty() && unreadable.len() == 1);
+        place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
+        assert!(place.index.get(lock.key()).unwrap().is_some());
+        fs::remove_file(&path).unwrap();
+        damage();
+        assert!(!place.index.mark_deleted(&lock).unwrap());
+        assert!(place.index.remove(&lock).unwrap());
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"theirs");
+    }
+}
+
+#[test]
 fn an_entry_belongs_to_its_file() {
     let place = place();
     let (one, two) = (place.lock(ONE), place.lock(TWO));
