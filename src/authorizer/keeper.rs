@@ -24,7 +24,6 @@ use crate::store::{Patience, Store, StoreConfig, StoreKind};
 pub(super) struct Keeper {
     pub(super) config: Config,
     pub(super) key: ServiceKey,
-    pub(super) commands: Commands,
     index: Index,
     store: Store,
     memory: Mutex<Memory>,
@@ -32,10 +31,8 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(config: Config) -> Self {
-        let target = config.name.as_deref().unwrap_or(config.server.as_str());
         Self {
             key: ServiceKey::new(&config.profile, &config.server),
-            commands: Commands::new(config.children.executable(), target, &config.profile),
             index: Index::open(config.store.paths.clone()),
             store: Store::open(config.store.clone()),
             memory: Mutex::default(),
@@ -46,6 +43,15 @@ impl Keeper {
     /// What is remembered. Never held across an await.
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The commands that errors name, with the name that the service has now: it may have been
+    /// renamed or deleted since the start.
+    pub(super) fn commands(&self) -> Commands {
+        let kept = self.index.get(&self.key).ok().flatten().filter(|entry| !entry.deleted);
+        let name = kept.map(|entry| entry.identity.name).or_else(|| self.config.name.clone());
+        let target = name.as_deref().unwrap_or(self.config.server.as_str());
+        Commands::new(self.config.children.executable(), target, &self.config.profile)
     }
 
     /// The index's generation of the service: no more than a `stat` while nothing changed.
@@ -210,7 +216,7 @@ impl Keeper {
                 tracing::error!(
                     "the login was refreshed and could not be saved yet; saving is tried again. Should it \
                      fail, run `{}`",
-                    self.commands.login_anew()
+                    self.commands().login_anew()
                 );
             }
             // Another change came after the renewal's own: the next request reads again.

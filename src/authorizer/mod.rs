@@ -61,7 +61,8 @@ pub struct Config {
     pub server: ServerUri,
     /// The profile that the login belongs to.
     pub profile: String,
-    /// The name that commands take for the service; `None` where only its URL means it.
+    /// The name that commands take for the service where none is stored: a preset's; `None` where
+    /// only its URL means it.
     pub name: Option<String>,
     /// The store; one that was pinned when the login was stored wins over its kind.
     pub store: StoreConfig,
@@ -186,7 +187,7 @@ impl Authorizer {
             let outcome = resolve(&self.keeper, Refused::No).await;
             return outcome.map(Authorization::answering_refusal).map_err(|problem| self.error(problem));
         }
-        let command = self.keeper.commands.login_with(&scopes);
+        let command = self.keeper.commands().login_with(&scopes);
         Err(AuthorizerError::InsufficientScope { scopes, command })
     }
 
@@ -223,7 +224,7 @@ impl Authorizer {
 
     /// The error for a problem; `note` tells what became of the login in the browser.
     fn noted(&self, problem: Problem, note: &str) -> AuthorizerError {
-        let commands = &self.keeper.commands;
+        let commands = self.keeper.commands();
         match problem {
             Problem::Person(Person::LogInFirst) => AuthorizerError::LoginRequired {
                 reason: format!("the service wants a login, and none is stored{note}"),

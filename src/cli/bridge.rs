@@ -72,7 +72,6 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     let paths = settings.paths()?;
     let index = Index::open(paths.clone());
     let mut service = Service::resolve(&arguments.target, flags.allow_http, settings, &index)?;
-    let named = service.entry.is_some() || service.preset.is_some();
     let login = if arguments.login {
         service.rename(flags.name.as_deref(), &index)?;
         LoginPolicy::Allowed(Box::new(flags.config(&service, flags.client(&service)?, context)?))
@@ -83,7 +82,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     let authorizer = Authorizer::new(authorizer::Config {
         server: service.server.clone(),
         profile: service.profile.clone(),
-        name: named.then(|| service.name.clone()),
+        name: service.preset.map(|preset| preset.name.to_owned()),
         store: settings.store_config(service.store(settings)?, paths),
         login,
         children: Children::new(super::executable()?, context.environment.iter()),

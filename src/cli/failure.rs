@@ -223,10 +223,9 @@ fn oauth(error: &OauthError) -> Verdict {
 
 fn store(error: &StoreError) -> Verdict {
     match error {
-        StoreError::Absent { .. } => Verdict::of(
-            STORE,
-            "start a keychain, or choose --store file (encrypted files) or --store memory (this process only)",
-        ),
+        StoreError::Absent { .. } => {
+            Verdict::of(STORE, "start a keychain, or choose --store file (encrypted files)")
+        }
         StoreError::Locked => Verdict::of(STORE, "unlock the keychain and run the same command again"),
         StoreError::Unresponsive { .. } => Verdict::of(
             STORE,

@@ -46,8 +46,12 @@ impl Service {
             let server = ServerUri::parse(target, allow_http)?;
             return Self::at(server, settings, index, is_kept);
         }
-        if let Some(entry) = index.find(&settings.profile, target)?.filter(is_kept) {
-            return Self::of(entry, settings);
+        if let Some(entry) = index.find(&settings.profile, target)? {
+            return match entry.deleted {
+                false => Self::of(entry, settings),
+                // What is left of it still tells which service the name means.
+                true => Self::forgotten(&entry, settings),
+            };
         }
         if let Some(preset) = preset::named(target) {
             return Self::at(ServerUri::parse(preset.endpoint, false)?, settings, index, is_kept);
@@ -91,6 +95,11 @@ impl Service {
         // Plain http was allowed when this entry came to be.
         let server = ServerUri::parse(entry.identity.url.as_str(), true)?;
         Ok(Self::new(server, settings, Some(entry)))
+    }
+
+    fn forgotten(entry: &Entry, settings: &Settings) -> Result<Self, ConfigError> {
+        let server = ServerUri::parse(entry.identity.url.as_str(), true)?;
+        Ok(Self { name: entry.identity.name.clone(), ..Self::new(server, settings, None) })
     }
 
     fn new(server: ServerUri, settings: &Settings, entry: Option<Entry>) -> Self {
@@ -146,7 +155,9 @@ impl Service {
     /// # Errors
     /// [`ConfigError::StorePinned`] where flag or environment ask for another than the pinned.
     pub fn store(&self, settings: &Settings) -> Result<StoreKind, ConfigError> {
-        let Some(entry) = &self.entry else { return Ok(settings.store) };
+        // What another process kept in its memory is gone with it, and pins nothing.
+        let pinned = self.entry.as_ref().filter(|entry| entry.identity.store != StoreKind::Memory);
+        let Some(entry) = pinned else { return Ok(settings.store) };
         if settings.store_source != Source::Default && settings.store != entry.identity.store {
             return Err(ConfigError::StorePinned {
                 name: self.name.clone(),

@@ -85,7 +85,9 @@ impl HostEntry<'_> {
     fn text(&self) -> String {
         let (arguments, environment) = (self.arguments(), self.environment());
         let program = self.program.display().to_string();
-        let mut command = format!("claude mcp add {}", quoted(self.name));
+        // Hosts take letters, digits, `-` and `_` in the names of their entries.
+        let entry_name = self.name.replace(|character: char| !is_entry_name(character), "-");
+        let mut command = format!("claude mcp add {entry_name}");
         for (name, value) in &environment {
             let _ = write!(command, " -e {}", quoted(&format!("{name}={value}")));
         }
@@ -98,7 +100,7 @@ impl HostEntry<'_> {
             let variables = environment.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
             entry["env"] = serde_json::Value::Object(variables.collect());
         }
-        let entry = json!({ "mcpServers": { self.name: entry } });
+        let entry = json!({ "mcpServers": { entry_name: entry } });
         let bold = Style::new().bold();
         let head = |text| self.context.terminal.paint(bold, text);
         let mut text = format!(
@@ -132,4 +134,8 @@ impl HostEntry<'_> {
         let places = self.context.settings.places();
         places.into_iter().map(|(name, path)| (name, path.display().to_string())).collect()
     }
+}
+
+fn is_entry_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_')
 }

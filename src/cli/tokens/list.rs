@@ -13,8 +13,8 @@ use crate::cli::failure::Failure;
 use crate::cli::{Context, moment, terminal};
 use crate::config::{ConfigError, Source};
 use crate::redact::printable;
-use crate::store::Store;
 use crate::store::index::{Entry, EntryKind, Index, State};
+use crate::store::{Store, StoreKind};
 
 const EXAMPLES: &str = "\
 Nothing is unlocked for it. All profiles are listed, or the one that --profile names.
@@ -144,7 +144,10 @@ impl Standing {
         let required = |reason: &str, since| Self::LoginRequired { reason: printable(reason), since };
         let ended = |expiry: Option<Timestamp>| expiry.is_some_and(|expiry| expiry <= now);
         if entry.deleted {
-            return required("deleting it was interrupted: delete it again", None);
+            return required("deleting it was interrupted: delete it again, or log in", None);
+        }
+        if entry.identity.store == StoreKind::Memory {
+            return required("it was kept in the memory of one process", None);
         }
         if let State::LoginRequired { reason, since } = &entry.state {
             return required(reason, Some(*since));
