@@ -136,10 +136,10 @@ fn ctrl_c_while_waiting_for_a_paste_gives_the_terminal_back() {
 
 #[test]
 fn the_address_is_a_link_where_the_terminal_shows_links() {
-    let waiting = Waiting::start(Home::with_file_store().with("TERM_PROGRAM", "WezTerm"));
+    let waiting = Waiting::start(Home::with_file_store().with("TERM", "xterm-256color"));
     let (url, text) = (&waiting.url, waiting.terminal.text());
     assert!(text.contains(&format!("\u{1b}]8;;{url}\u{1b}\\{url}\u{1b}]8;;\u{1b}\\")), "{text}");
-    let waiting = Waiting::start(Home::with_file_store());
+    let waiting = Waiting::start(Home::with_file_store().with("TERM", "linux"));
     assert!(!waiting.terminal.text().contains("\u{1b}]8;;"), "{}", waiting.terminal.text());
 }
 
