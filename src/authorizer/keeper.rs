@@ -94,11 +94,23 @@ impl Keeper {
                 (step, _) => step,
             }
         };
+        let is_deleted = entry.as_ref().is_some_and(|entry| entry.deleted);
+        let identity = entry.map_or_else(|| self.identity(&store), |entry| entry.identity);
         match step {
             Step::Renew { .. } => {
-                let identity = entry.map_or_else(|| self.identity(&store), |entry| entry.identity);
                 let answer = self.renew(store, identity, refused).await;
                 self.conclude(answer, refused, seen)
+            }
+            // A login that was killed before its record stands in the journal, which a renewal
+            // settles first.
+            Step::Nothing if refused == Refused::Bare && !is_deleted => {
+                match self.renew(store, identity, refused).await {
+                    Err(failure) => {
+                        tracing::warn!(?failure, "cannot look for an interrupted login");
+                        self.without_renewal(step, refused)
+                    }
+                    answer => self.conclude(answer, refused, seen),
+                }
             }
             step => self.without_renewal(step, refused),
         }

@@ -154,7 +154,7 @@ impl Due {
 /// Returns the record, and whether an earlier refresh of it lost its answer.
 async fn settle_journal(turn: &mut Turn) -> Result<(Option<Credential>, bool), Failure> {
     let record = turn.load().await?;
-    match turn.journal().await? {
+    match turn.journal(&record).await? {
         None => Ok((record, false)),
         Some(JournalEntry::RequestSent { succeeds, .. }) => {
             let cut_off = generation_of(&record) == succeeds.as_ref();

@@ -3,6 +3,7 @@
 //! The lock travels through every write. A write that does not answer in time keeps it; then no
 //! other write starts until that one has returned.
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::failure::Failure;
@@ -44,12 +45,20 @@ impl Turn {
         loaded.map_err(|error| self.failure(&error))
     }
 
-    /// What an earlier refresh left behind.
-    pub(super) async fn journal(&self) -> Result<Option<JournalEntry>, Failure> {
+    /// What an earlier refresh of `record` left behind. A damaged journal held an answer, perhaps:
+    /// as with a lost one, the old token is tried; the next entry sets it aside.
+    pub(super) async fn journal(&self, record: &Option<Credential>) -> Result<Option<JournalEntry>, Failure> {
         let Some(lock) = &self.lock else {
             return Err(self.failure(&stalled()));
         };
-        self.place.store.journal(lock, PATIENCE).await.map_err(|error| self.failure(&error))
+        match self.place.store.journal(lock, PATIENCE).await {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::warn!(%error, "going on without the journal");
+                let succeeds = generation_of(record).cloned();
+                Ok(Some(JournalEntry::RequestSent { succeeds, at: Timestamp::now() }))
+            }
+            read => read.map_err(|error| self.failure(&error)),
+        }
     }
 
     /// Notes a step of a refresh.

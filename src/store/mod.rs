@@ -179,7 +179,7 @@ impl Store {
         self.attempts.write(lock, patience, save).await
     }
 
-    /// Erases the service's journal and record, and says whether there was a record. Not undone by
+    /// Erases the service's journal and record, and says whether there was either. Not undone by
     /// dropping the future, as [`save`](Self::save).
     ///
     /// # Errors

@@ -59,7 +59,7 @@ pub(super) fn save(
     }
 }
 
-/// Erases the journal, then the record and what was set aside of it; says whether there was one.
+/// Erases the journal, then the record and what was set aside of it; says whether there was either.
 pub(super) fn erase(connect: Connect<'_>, key: &ServiceKey) -> Result<bool, StoreError> {
     let items = connect()?;
     let (record, journal) = (ItemName::record(key), ItemName::journal(key));
@@ -70,8 +70,9 @@ pub(super) fn erase(connect: Connect<'_>, key: &ServiceKey) -> Result<bool, Stor
             Err(error) => return Err(error),
         }
     }
-    parts::erase(&*items, &journal)?;
-    let erased = parts::erase(&*items, &record)?;
+    // A login that was killed before its record stands in the journal alone.
+    let journalled = parts::erase(&*items, &journal)?;
+    let erased = parts::erase(&*items, &record)? || journalled;
     for name in [&journal, &record] {
         items.erase(&name.damaged())?;
     }

@@ -166,7 +166,15 @@ async fn the_journal_lies_beside_the_record_and_goes_with_it() {
         let (lock, _) = store.write_journal(lock, sent, NOW).await;
         let (lock, erased) = store.erase(lock.unwrap(), NOW).await;
         assert!(erased.unwrap());
-        assert!(store.journal(&lock.unwrap(), NOW).await.unwrap().is_none());
+        let lock = lock.unwrap();
+        assert!(store.journal(&lock, NOW).await.unwrap().is_none());
+
+        let sent = JournalEntry::RequestSent { succeeds: None, at };
+        let (lock, _) = store.write_journal(lock, sent, NOW).await;
+        let (lock, erased) = store.erase(lock.unwrap(), NOW).await;
+        assert!(erased.unwrap(), "a journal alone is something");
+        let (_, erased) = store.erase(lock.unwrap(), NOW).await;
+        assert!(!erased.unwrap());
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use mcp_front::authorizer::{AuthorizerError, stored};
+use mcp_front::challenge::Challenge;
 use mcp_front::credential::Generation;
 use mcp_front::store::StoreKind::{File, Memory};
 use mcp_front::store::{JournalEntry, StoreConfig};
@@ -58,6 +59,45 @@ fn a_held_answer_is_promoted() {
             assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
             assert!(kept.journal().await.is_none());
         }
+    });
+}
+
+/// A first login that was killed before its record stands in the journal alone: who is refused a
+/// bare request finds it.
+#[test]
+fn a_first_login_that_was_killed_before_its_record_is_found() {
+    run(async {
+        for kind in [Memory, File] {
+            let kept = KeptLogin::empty(kind);
+            let credential = kept.oauth(3000);
+            let held = JournalEntry::AnswerHeld { succeeds: None, at: Timestamp::now(), credential };
+            kept.leave_journal(held).await;
+            let authorizer = kept.authorizer();
+            let bare = authorizer.authorize().await.unwrap();
+            assert!(bare.is_bare());
+            let found = authorizer.refused(&bare, &Challenge::default()).await.unwrap();
+            assert_eq!(carried(&found), "canary-access-0");
+            assert_eq!(kept.endpoint.requests(), 0);
+            assert_eq!(kept.stored_refresh_token().await, "canary-refresh-0");
+            assert!(kept.journal().await.is_none());
+            assert_eq!(kept.entry().identity.name, "service");
+        }
+    });
+}
+
+/// A damaged journal does not keep a good record from being refreshed.
+#[test]
+fn a_damaged_journal_is_set_aside() {
+    run(async {
+        let kept = KeptLogin::new(File, -10).await;
+        let succeeds = Some(kept.record().await.unwrap().generation);
+        kept.leave_journal(JournalEntry::RequestSent { succeeds, at: Timestamp::now() }).await;
+        let mut files = fs::read_dir(kept.paths.credentials()).unwrap().flatten().map(|entry| entry.path());
+        let is_journal = |path: &std::path::PathBuf| path.to_string_lossy().contains(".journal");
+        fs::write(files.find(is_journal).expect("a journal"), b"{\"cut").unwrap();
+        assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), "canary-access-1");
+        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
+        assert!(kept.journal().await.is_none());
     });
 }
 

@@ -48,8 +48,7 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
     let stored = journey.home.load(config.options.force).await?;
     if !config.options.force && journey.is_proven(stored.as_ref()).await {
         // A proof may have refreshed it.
-        let stored = journey.home.load(false).await?;
-        return Ok(Outcome::StillGood(journey.summary(stored.as_ref())));
+        return journey.take_over().await.map(Outcome::StillGood);
     }
     let Admission { _lock, waited } = journey.take_turn(deadline).await?;
     let stored = match waited {
@@ -57,13 +56,23 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
         Some(waited) => {
             let newer = journey.home.load(config.options.force).await?;
             if generation(newer.as_ref()) != generation(stored.as_ref()) && journey.suits(newer.as_ref()) {
-                return Ok(Outcome::Adopted(journey.summary(newer.as_ref())));
+                return journey.take_over().await.map(Outcome::Adopted);
             }
             if config.options.give_way {
                 return Err(LockError::Busy { what: "login", waited }.into());
             }
             newer
         }
+    };
+    let stored = match stored {
+        None if !config.options.force => {
+            let recovered = journey.home.recover().await?;
+            if journey.is_proven(recovered.as_ref()).await {
+                return journey.take_over().await.map(Outcome::StillGood);
+            }
+            recovered
+        }
+        stored => stored,
     };
     match journey.find_server().await? {
         Some(discovery) => journey.log_in(discovery, stored.as_ref(), deadline).await,
@@ -155,6 +164,16 @@ impl<'a> Journey<'a> {
                 matches!(decide(view.as_ref(), Refused::No, Timestamp::now()), Step::Use)
             }
         }
+    }
+
+    /// Takes the stored login as it is, under the name that was asked for.
+    async fn take_over(&self) -> Result<Summary, LoginError> {
+        let stored = self.home.load(false).await?;
+        let summary = self.summary(stored.as_ref());
+        if summary.renamed_from.is_some() {
+            self.home.rename().await?;
+        }
+        Ok(summary)
     }
 
     /// Waits until no other process logs in to the service.
@@ -330,6 +349,7 @@ impl<'a> Journey<'a> {
     fn oauth_summary(&self, oauth: &OauthCredential) -> Summary {
         Summary {
             name: self.config.name.clone(),
+            renamed_from: self.home.former_name(),
             issuer: oauth.binding.issuer.as_deref().map(printable),
             scopes: oauth.scopes.iter().map(|scope| printable(scope)).collect(),
             access_expires_at: oauth.access_token.expires_at,
@@ -345,6 +365,7 @@ impl<'a> Journey<'a> {
             Some(Kind::Oauth(oauth)) => self.oauth_summary(oauth),
             Some(Kind::Token(_)) | None => Summary {
                 name: self.config.name.clone(),
+                renamed_from: self.home.former_name(),
                 issuer: None,
                 scopes: Vec::new(),
                 access_expires_at: None,

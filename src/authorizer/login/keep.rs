@@ -89,6 +89,56 @@ impl Home {
         Ok(())
     }
 
+    /// Saves a first login that was killed before its record and stands in the journal alone; the
+    /// record, where there is one by now. What an interrupted deletion left is no login.
+    ///
+    /// # Errors
+    /// As [`keep`](Self::keep).
+    ///
+    /// # Cancel safety
+    /// As [`keep`](Self::keep).
+    pub(super) async fn recover(&self) -> Result<Option<Credential>, LoginError> {
+        let lock = self.lock().await?;
+        let record = self.load(false).await?;
+        let is_deleted = self.index.get(&self.key)?.is_some_and(|entry| entry.deleted);
+        if record.is_some() || is_deleted {
+            return Ok(record);
+        }
+        let credential = match self.store.journal(&lock, PATIENCE).await {
+            Ok(Some(JournalEntry::AnswerHeld { succeeds: None, credential, .. })) => credential,
+            Ok(_) => return Ok(None),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::warn!(%error, "the journal will be replaced");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let saved = self.store.save(lock, credential.clone(), PATIENCE).await;
+        let (lock, generation) = returned(saved, PATIENCE)?;
+        let credential = Credential { generation, ..credential };
+        self.index.repair(&lock, self.identity.clone(), &credential)?;
+        self.forget_journal(lock).await;
+        Ok(Some(credential))
+    }
+
+    /// The name that the service was kept under until now, where that is another one.
+    pub(super) fn former_name(&self) -> Option<String> {
+        let entry = self.index.get(&self.key).ok().flatten().filter(|entry| !entry.deleted)?;
+        Some(entry.identity.name).filter(|name| *name != self.identity.name)
+    }
+
+    /// Keeps the stored login under the new name.
+    ///
+    /// # Errors
+    /// As [`keep`](Self::keep).
+    pub(super) async fn rename(&self) -> Result<(), LoginError> {
+        let lock = self.lock().await?;
+        if let Some(record) = self.load(false).await? {
+            self.index.repair(&lock, self.identity.clone(), &record)?;
+        }
+        Ok(())
+    }
+
     async fn lock(&self) -> Result<ServiceLock, LockError> {
         let deadline = Instant::now() + LOCK_PATIENCE;
         ServiceLock::acquire(&self.paths, &self.key, Purpose::Refresh, deadline).await

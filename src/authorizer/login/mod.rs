@@ -206,6 +206,8 @@ pub enum Outcome {
 pub struct Summary {
     /// The name that the service is kept under.
     pub name: String,
+    /// The name that it was kept under until now, where that is another one.
+    pub renamed_from: Option<String>,
     /// The issuer, where published.
     pub issuer: Option<String>,
     /// The scopes granted.

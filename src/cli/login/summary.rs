@@ -38,7 +38,9 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
         text += &facts(summary, Timestamp::now());
     }
     if matches!(outcome, Outcome::StillGood(_)) {
-        let _ = writeln!(text, "Nothing was changed; --force logs in anew.");
+        let is_renamed = summary.is_some_and(|summary| summary.renamed_from.is_some());
+        let changed = if is_renamed { "Nothing but the name" } else { "Nothing" };
+        let _ = writeln!(text, "{changed} was changed; --force logs in anew.");
     }
     // What needs no login is not stored, so no name leads to it.
     let target = if summary.is_some() { name.as_str() } else { service.server.as_str() };
@@ -60,7 +62,9 @@ fn facts(summary: &Summary, now: Timestamp) -> String {
         None => "the server names no expiry".to_owned(),
     };
     let renewal = if summary.renews { "renews by itself" } else { "does not renew by itself" };
-    let mut text = format!("  scopes        {scopes}\n  access token  {expiry}; {renewal}\n");
+    let former = summary.renamed_from.as_ref();
+    let former = former.map(|name| format!("  renamed from  {}\n", printable(name))).unwrap_or_default();
+    let mut text = format!("{former}  scopes        {scopes}\n  access token  {expiry}; {renewal}\n");
     if summary.renews {
         let end = match summary.refresh_expires_at {
             Some(at) => format!("ends {}", moment::shown(at, now)),

@@ -1,13 +1,13 @@
 //! A hosted service as the product meets it: a guarded MCP endpoint, its authorization server, and
 //! a person's home and browser.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use mcp_front::credential::Kind;
 use mcp_front::lock::{Purpose, ServiceLock};
 use mcp_front::paths::Paths;
 use mcp_front::server_uri::{ServerUri, ServiceKey};
 use mcp_front::store::index::Index;
-use mcp_front::store::{KeySource, Patience, Store, StoreConfig, StoreKind};
+use mcp_front::store::{JournalEntry, KeySource, Patience, Store, StoreConfig, StoreKind};
 use serde_json::Value;
 
 use super::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
@@ -75,8 +75,8 @@ impl Service {
         service
     }
 
-    /// Moves all times of the stored login back.
-    async fn let_hours_pass(&self, hours: i64) {
+    /// Where the login is kept.
+    fn kept(&self) -> (Paths, Store, ServiceKey) {
         let paths = Paths::resolve(Some(self.home.path())).expect("an absolute path");
         let store = Store::open(StoreConfig {
             kind: StoreKind::File,
@@ -84,7 +84,28 @@ impl Service {
             encryption_key: Some(KeySource::File(self.home.key_file())),
         });
         let server = ServerUri::parse(&self.server.url(), false).expect("a URL");
-        let key = ServiceKey::new("default", &server);
+        (paths, store, ServiceKey::new("default", &server))
+    }
+
+    /// Leaves the stored login as if it had been killed between the journal and the record.
+    pub(crate) async fn cut_off_login(&self) {
+        let (paths, store, key) = self.kept();
+        let credential = store.load(&key, Patience::Person).await.expect("a store").expect("a login");
+        let lock = ServiceLock::try_acquire(&paths, &key, Purpose::Refresh)
+            .expect("a lock file")
+            .expect("nobody else");
+        let index = Index::open(paths);
+        let (lock, erased) = store.erase(lock, Patience::Person).await;
+        assert!(erased.expect("the store takes it"));
+        let lock = lock.expect("the lock comes back");
+        index.remove(&lock).expect("no entry");
+        let held = JournalEntry::AnswerHeld { succeeds: None, at: Timestamp::now(), credential };
+        store.write_journal(lock, held, Patience::Person).await.1.expect("the store takes it");
+    }
+
+    /// Moves all times of the stored login back.
+    async fn let_hours_pass(&self, hours: i64) {
+        let (paths, store, key) = self.kept();
         let mut credential = store.load(&key, Patience::Person).await.expect("a store").expect("a login");
         if let Kind::Oauth(login) = &mut credential.kind {
             let times = [&mut login.access_token.obtained_at, &mut login.logged_in_at];
