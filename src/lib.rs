@@ -16,7 +16,7 @@
 //! | 3 | [`upstream`] | one message out, replies back over Streamable HTTP |
 //! | 2 | [`oauth`] | OAuth 2.1 as MCP profiles it: discovery, registration, authorization, grants; it asks and never stores |
 //! | 2 | [`store`] | credential stores behind one trait, the journal and the index |
-//! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock; where things live; opening an address (`lock` may import `paths`) |
+//! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`], [`signals`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock; where things live; opening an address; requests to end (`lock` may import `paths`) |
 //! | 0 | [`jsonrpc`], [`challenge`], [`credential`], [`server_uri`], [`redact`], [`wire`] | sans-I/O nouns (`credential` may import `redact`, `server_uri` may import `redact`) |
 //!
 //! Each outside package that does more than extend the language has one door:
@@ -83,6 +83,7 @@ pub mod paths;
 pub mod redact;
 pub mod relay;
 pub mod server_uri;
+pub mod signals;
 pub mod stdio;
 pub mod store;
 pub mod upstream;

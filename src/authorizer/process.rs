@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
+use crate::signals;
+
 /// The longest request or answer, in bytes.
 const LINE_LIMIT: u64 = 1024 * 1024;
 
@@ -75,25 +77,11 @@ pub(super) fn write_answer<T: Serialize>(answer: &T) -> io::Result<()> {
 ///
 /// # Errors
 /// Where the signals cannot be taken over.
-#[cfg(unix)]
-pub(super) fn become_independent() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-
+pub(super) fn become_independent() -> io::Result<()> {
     // It fails only for a process group's leader, which then has a session's independence anyway.
+    #[cfg(unix)]
     if let Err(error) = rustix::process::setsid() {
         tracing::debug!(%error, "no session of its own");
     }
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        // The handler stays for the life of the process, though nobody listens.
-        drop(signal(kind)?);
-    }
-    Ok(())
-}
-
-/// Ignores Ctrl-C from now on: there are no sessions here.
-#[cfg(not(unix))]
-pub(super) fn become_independent() -> std::io::Result<()> {
-    #[cfg(windows)]
-    drop(tokio::signal::windows::ctrl_c()?);
-    Ok(())
+    signals::ignore()
 }

@@ -6,6 +6,8 @@ use std::io;
 
 use tokio::sync::watch;
 
+use crate::signals::Signals;
+
 /// What the watching thread has seen.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
@@ -15,8 +17,7 @@ struct Seen {
 
 /// Signals, the death of the parent process, and the end of stdin before it has been read.
 pub(super) struct Farewell {
-    #[cfg(unix)]
-    signals: [tokio::signal::unix::Signal; 3],
+    signals: Signals,
     seen: watch::Receiver<Seen>,
 }
 
@@ -25,20 +26,7 @@ impl Farewell {
     pub(super) fn new() -> io::Result<Self> {
         let (sender, seen) = watch::channel(Seen::default());
         start_watching(sender);
-        #[cfg(unix)]
-        let signals = {
-            use tokio::signal::unix::{SignalKind, signal};
-            [
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::hangup())?,
-            ]
-        };
-        Ok(Self {
-            #[cfg(unix)]
-            signals,
-            seen,
-        })
+        Ok(Self { signals: Signals::new()?, seen })
     }
 
     /// Resolves once the host has closed its end of stdin, read or unread; never where the
@@ -51,19 +39,8 @@ impl Farewell {
     /// Waits for a signal or the parent's death, and names it.
     pub(super) async fn said(&mut self) -> &'static str {
         let parent_died = until(self.seen.clone(), |seen| seen.parent_died);
-        #[cfg(unix)]
-        {
-            let [interrupt, terminate, hangup] = &mut self.signals;
-            tokio::select! {
-                _ = interrupt.recv() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-                _ = hangup.recv() => "SIGHUP",
-                () = parent_died => "the parent process ended",
-            }
-        }
-        #[cfg(not(unix))]
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => "Ctrl-C",
+            signal = self.signals.next() => signal,
             () = parent_died => "the parent process ended",
         }
     }

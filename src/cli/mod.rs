@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::{ColorChoice as ClapColor, CommandFactory, FromArgMatches};
 
 use crate::config::{self, ColorChoice, Environment, Settings};
+use crate::signals::Signals;
 use arguments::{Arguments, Called, Command, Helper};
 use failure::Failure;
 use terminal::{InputError, Terminal};
@@ -128,35 +129,9 @@ async fn dispatch(called: Called, context: &Context) -> Result<(), Failure> {
 /// Runs a command until it ends or a signal does; dropping it gives the terminal back as it was.
 async fn until_interrupted<F: Future<Output = Result<(), Failure>>>(command: F) -> Result<(), Failure> {
     // Watched before the command says its first word, for a person may be quick.
-    let interruption = interruption().map_err(|source| Failure::Io { doing: "watch for signals", source })?;
+    let mut signals = Signals::new().map_err(|source| Failure::Io { doing: "watch for signals", source })?;
     tokio::select! {
         outcome = command => outcome,
-        () = interruption => Err(InputError::Interrupted.into()),
+        _ = signals.next() => Err(InputError::Interrupted.into()),
     }
-}
-
-/// Begins to watch for signals; the future ends with the first.
-#[cfg(unix)]
-fn interruption() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn interruption() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        // Where Ctrl-C cannot be watched it ends the process by itself.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
 }

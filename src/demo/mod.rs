@@ -10,7 +10,6 @@ mod consent;
 mod endpoints;
 mod grants;
 mod host;
-mod interruption;
 mod journey;
 mod person;
 mod protocol;
@@ -26,6 +25,7 @@ use crate::http::{self, Client};
 use crate::lock::{Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::server_uri::{DEFAULT_PROFILE, ServerUri, ServiceKey};
+use crate::signals::Signals;
 
 use children::Children;
 use journey::Journey;
@@ -88,6 +88,7 @@ pub enum DemoError {
 /// without waiting.
 pub async fn run(config: Config) -> Result<(), DemoError> {
     let setup = |what| move |source| DemoError::Setup { what, source };
+    let mut signals = Signals::new().map_err(setup("listen for signals"))?;
     let home = tempfile::Builder::new().prefix("mcp-front-demo-").tempdir();
     let home = home.map_err(setup("make a throw-away folder"))?;
     let server = Server::start(ACCESS_LIFE).await.map_err(setup("listen on loopback"))?;
@@ -102,10 +103,7 @@ pub async fn run(config: Config) -> Result<(), DemoError> {
     };
     let outcome = tokio::select! {
         outcome = journey.take() => outcome,
-        interrupted = interruption::interrupted() => match interrupted {
-            Ok(()) => Err(DemoError::Interrupted),
-            Err(source) => Err(DemoError::Setup { what: "listen for signals", source }),
-        },
+        _ = signals.next() => Err(DemoError::Interrupted),
     };
     children.end().await;
     wait_for_refresh(home.path(), server.endpoint()).await;
