@@ -29,7 +29,7 @@ impl Generation {
     pub fn draw() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
-        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        Ok(Self(crate::hex::hex(&bytes)))
     }
 
     /// The stamp's text, 32 hex digits.
@@ -176,14 +176,6 @@ pub struct Ended {
     pub error: String,
     /// A sentence for people; it never holds a secret.
     pub reason: String,
-}
-
-impl AccessToken {
-    /// Whether the token is still good at `now` with `margin` to spare. A token whose expiry is
-    /// unknown is taken as good: only a 401 tells.
-    pub fn is_fresh(&self, now: Timestamp, margin: jiff::SignedDuration) -> bool {
-        self.expires_at.is_none_or(|expiry| expiry.duration_since(now) > margin)
-    }
 }
 
 /// (De)serialises a secret; its exits are the credential store's writer and the pipe between this

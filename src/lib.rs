@@ -17,7 +17,7 @@
 //! | 2 | [`oauth`] | OAuth 2.1 as MCP profiles it: discovery, registration, authorization, grants; it asks and never stores |
 //! | 2 | [`store`] | credential stores behind one trait, the journal and the index |
 //! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`], [`signals`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock; where things live; opening an address; requests to end (`lock` may import `paths`) |
-//! | 0 | [`jsonrpc`], [`challenge`], [`credential`], [`server_uri`], [`redact`], [`wire`] | sans-I/O nouns (`credential` may import `redact`, `server_uri` may import `redact`) |
+//! | 0 | [`jsonrpc`], [`challenge`], [`credential`], [`server_uri`], [`redact`], [`hex`], [`wire`] | sans-I/O nouns (`credential` may import `redact`, `credential` may import `hex`, `server_uri` may import `redact`, `server_uri` may import `hex`) |
 //!
 //! Each outside package that does more than extend the language has one door:
 //!
@@ -75,6 +75,7 @@ pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod demo;
+pub mod hex;
 pub mod http;
 pub mod jsonrpc;
 pub mod lock;

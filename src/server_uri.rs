@@ -63,6 +63,12 @@ impl ServerUri {
         self.0.as_str()
     }
 
+    /// The host's name or address literal, for people.
+    pub fn host(&self) -> &str {
+        // There is one: parsing refuses an address without.
+        self.0.host_str().unwrap_or_default()
+    }
+
     /// Whether the address itself tells where the endpoint is: an IP literal, or loopback.
     pub fn has_literal_address(&self) -> bool {
         self.is_loopback() || !matches!(self.0.host(), Some(Host::Domain(_)))
@@ -106,8 +112,7 @@ impl ServiceKey {
         hash.update((profile.len() as u64).to_be_bytes());
         hash.update(profile.as_bytes());
         hash.update(server.as_str().as_bytes());
-        let digest = hash.finalize();
-        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(crate::hex::hex(&hash.finalize()))
     }
 
     /// 64 lower-case hex digits.

@@ -35,7 +35,8 @@ pub(super) enum Renewal {
 }
 
 /// What a request was refused with, if it was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Refused {
     /// It was not refused.
     No,

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::sync::oneshot;
 
-use super::authorization::TokenDigest;
 use super::children::Children;
 use super::decision::Refused;
 use super::failure::Failure;
@@ -33,8 +32,7 @@ const LIFE_LIMIT: Duration = Duration::from_secs(900);
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     identity: Identity,
-    /// The digest of the access token that was refused, where one was.
-    refused: Option<String>,
+    refused: Refused,
 }
 
 /// What `mcp-front refresh-child` takes from its environment; the rest comes on its stdin.
@@ -79,12 +77,6 @@ impl RefreshChild {
         let Request { identity, refused } = request;
         // Plain http was allowed or refused by whoever asks.
         let server = ServerUri::parse(identity.url.as_str(), true).map_err(io::Error::other)?;
-        let refused = match refused {
-            None => Refused::No,
-            Some(text) => Refused::Token(
-                TokenDigest::from_hex(&text).ok_or_else(|| io::Error::other("the digest is none"))?,
-            ),
-        };
         let store = Store::open(StoreConfig {
             kind: identity.store,
             paths: self.paths.clone(),
@@ -100,10 +92,6 @@ impl RefreshChild {
 /// # Cancel safety
 /// Dropping the future leaves the child running to its own end.
 pub(super) async fn renew_in_child(children: &Children, identity: Identity, refused: Refused) -> Answer {
-    let refused = match refused {
-        Refused::Token(digest) => Some(digest.to_hex()),
-        Refused::No | Refused::Bare => None,
-    };
     let request = Request { identity, refused };
     let command = Command::from(children.command(SUBCOMMAND));
     let reason = match tokio::time::timeout(ANSWER_LIMIT, ask(command, &request)).await {

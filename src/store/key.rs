@@ -58,7 +58,7 @@ impl From<[u8; KEY_ID_BYTES]> for KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        formatter.write_str(&crate::hex::hex(&self.0))
     }
 }
 
