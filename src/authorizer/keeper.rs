@@ -143,12 +143,11 @@ impl Keeper {
 
     /// Who the service is, where the index does not say.
     fn identity(&self, store: &Store) -> Identity {
-        let url = self.config.server.as_url();
-        let host = url.host_str().unwrap_or("server").to_owned();
+        let Config { server, name, profile, .. } = &self.config;
         Identity {
-            name: self.config.name.clone().unwrap_or(host),
-            profile: self.config.profile.clone(),
-            url: url.clone(),
+            name: name.clone().unwrap_or_else(|| server.host().to_owned()),
+            profile: profile.clone(),
+            url: server.as_url().clone(),
             store: store.kind(),
         }
     }

@@ -72,13 +72,8 @@ pub struct LoginChild {
 /// # Cancel safety
 /// Dropping the future leaves the login running to its own deadline.
 pub async fn start_child(config: &Config) -> Result<(), ChildError> {
-    let identity = Identity {
-        name: config.name.clone(),
-        profile: config.profile.clone(),
-        url: config.server.as_url().clone(),
-        store: config.store.kind,
-    };
-    let request = Request { identity, options: Options { give_way: true, ..config.options.clone() } };
+    let options = Options { give_way: true, ..config.options.clone() };
+    let request = Request { identity: config.identity(), options };
     let command = Command::from(config.children.login_command(SUBCOMMAND));
     let reply: Reply = ask(command, &request).await?;
     match reply.failure {

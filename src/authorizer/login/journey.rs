@@ -10,7 +10,7 @@ use super::answer::{self, Answered, sentence};
 use super::keep::Home;
 use super::known_client::KnownClient;
 use super::probe::{self, Demand};
-use super::{Config, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
+use super::{Config, DEADLINE, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
 use crate::authorizer::decision::{Refused, Step, decide};
 use crate::authorizer::refresh_child::renew_in_child;
 use crate::authorizer::standing::Standing;
@@ -23,7 +23,7 @@ use crate::oauth::{
     Applicant, Discovery, OauthError, Pending, Source, TokenResponse, discover, grant, obtain_client,
 };
 use crate::redact::printable;
-use crate::server_uri::{ServerUri, ServiceKey};
+use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, Index, IndexError};
 use crate::store::{Store, StoreKind};
 use crate::web::{CallbackListener, Page, WebError};
@@ -42,7 +42,7 @@ const DISCOVERY_LIMIT: Duration = Duration::from_secs(60);
 /// Dropping the future closes the listener at once and stores nothing, save where the credential
 /// is being written: that write is finished by its own thread.
 pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome, LoginError> {
-    let deadline = Instant::now() + config.options.deadline;
+    let deadline = Instant::now() + DEADLINE;
     let journey = Journey::new(config, interaction);
     journey.check_name()?;
     let stored = journey.home.load(config.options.force).await?;
@@ -96,19 +96,13 @@ struct Admission {
 
 impl<'a> Journey<'a> {
     fn new(config: &'a Config, interaction: Interaction) -> Self {
-        let Config { server, profile, name, store, .. } = config;
-        let identity = Identity {
-            name: name.clone(),
-            profile: profile.clone(),
-            url: server.as_url().clone(),
-            store: store.kind,
-        };
+        let Config { server, profile, store, .. } = config;
         let home = Home {
             paths: store.paths.clone(),
             store: Store::open(store.clone()),
             index: Index::open(store.paths.clone()),
             key: ServiceKey::new(profile, server),
-            identity,
+            identity: config.identity(),
         };
         Self { config, home, http: http::Client::new(config.http.clone()), interaction }
     }
@@ -209,7 +203,7 @@ impl<'a> Journey<'a> {
         let search = discover(&self.http, server, policy, &challenge, pinned);
         let found = tokio::time::timeout(DISCOVERY_LIMIT, search).await.unwrap_or_else(|_| {
             let source = "it took too long to say how to log in".into();
-            Err(OauthError::Unreachable { what: host(server), source })
+            Err(OauthError::Unreachable { what: server.host().to_owned(), source })
         });
         match (found, demand) {
             (Ok(discovery), Demand::Login(_)) => Ok(Some(discovery)),
@@ -217,7 +211,7 @@ impl<'a> Journey<'a> {
             // A service that answers without a login need not publish anything.
             (_, Demand::Nothing) => Ok(None),
             (Ok(_), Demand::Unclear(_, why)) => {
-                Err(OauthError::Unreachable { what: host(server), source: why.into() })
+                Err(OauthError::Unreachable { what: server.host().to_owned(), source: why.into() })
             }
             (Err(error), _) => Err(error),
         }
@@ -237,7 +231,6 @@ impl<'a> Journey<'a> {
         };
         self.tell(Event::Discovered {
             authorization_host: discovery.authorization_endpoint.host_str().unwrap_or_default().to_owned(),
-            issuer: discovery.issuer.as_deref().map(printable),
             scopes: scopes.iter().map(|scope| printable(scope)).collect(),
         })
         .await;
@@ -350,7 +343,6 @@ impl<'a> Journey<'a> {
         Summary {
             name: self.config.name.clone(),
             renamed_from: self.home.former_name(),
-            issuer: oauth.binding.issuer.as_deref().map(printable),
             scopes: oauth.scopes.iter().map(|scope| printable(scope)).collect(),
             access_expires_at: oauth.access_token.expires_at,
             renews: oauth.refresh_token.is_some(),
@@ -366,7 +358,6 @@ impl<'a> Journey<'a> {
             Some(Kind::Token(_)) | None => Summary {
                 name: self.config.name.clone(),
                 renamed_from: self.home.former_name(),
-                issuer: None,
                 scopes: Vec::new(),
                 access_expires_at: None,
                 renews: false,
@@ -375,10 +366,6 @@ impl<'a> Journey<'a> {
             },
         }
     }
-}
-
-fn host(server: &ServerUri) -> String {
-    server.as_url().host_str().unwrap_or("the service").to_owned()
 }
 
 fn generation(credential: Option<&Credential>) -> Option<&Generation> {

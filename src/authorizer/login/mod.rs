@@ -28,15 +28,15 @@ use crate::lock::LockError;
 use crate::oauth::{CallbackError, GrantError, OauthError, Pinned, PreRegistered};
 use crate::redact::Secret;
 use crate::server_uri::ServerUri;
-use crate::store::index::IndexError;
+use crate::store::index::{Identity, IndexError};
 use crate::store::{StoreConfig, StoreError};
 use crate::web::WebError;
 
 pub use child::{ChildError, LoginChild, run_login_child, start_child};
 pub use journey::login;
 
-/// How long a person may take in the browser, unless told otherwise.
-pub const DEADLINE: Duration = Duration::from_secs(300);
+/// How long a person may take in the browser.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// How many events may wait until they are looked at. One that is full drops [`Event::Refused`]
 /// alone: strangers can cause as many of these as they like.
@@ -60,6 +60,18 @@ pub struct Config {
     pub children: Children,
     /// What the user chose.
     pub options: Options,
+}
+
+impl Config {
+    /// Who the service is.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            name: self.name.clone(),
+            profile: self.profile.clone(),
+            url: self.server.as_url().clone(),
+            store: self.store.kind,
+        }
+    }
 }
 
 /// What the user chose about a login.
@@ -90,8 +102,6 @@ pub struct Options {
     /// What the service said when it refused a request of the host's; without it, the service is
     /// asked first.
     pub challenge: Option<Challenge>,
-    /// How long to wait for the person.
-    pub deadline: Duration,
 }
 
 impl Default for Options {
@@ -107,7 +117,6 @@ impl Default for Options {
             force: false,
             give_way: false,
             challenge: None,
-            deadline: DEADLINE,
         }
     }
 }
@@ -159,8 +168,6 @@ pub enum Event {
     Discovered {
         /// The host whose page the person will see.
         authorization_host: String,
-        /// The issuer, where published; safe to print.
-        issuer: Option<String>,
         /// The scopes that will be asked for; safe to print.
         scopes: Vec<String>,
     },
@@ -208,8 +215,6 @@ pub struct Summary {
     pub name: String,
     /// The name that it was kept under until now, where that is another one.
     pub renamed_from: Option<String>,
-    /// The issuer, where published.
-    pub issuer: Option<String>,
     /// The scopes granted.
     pub scopes: Vec<String>,
     /// When the access token expires, where known.

@@ -39,7 +39,7 @@ pub(super) enum Demand {
 /// # Errors
 /// [`OauthError::Unreachable`].
 pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<(Demand, Option<IpAddr>), OauthError> {
-    let host = || server.as_url().host_str().unwrap_or("the service").to_owned();
+    let host = || server.host().to_owned();
     let unreachable =
         |source: Box<dyn std::error::Error + Send + Sync>| OauthError::Unreachable { what: host(), source };
     let mut headers = HeaderMap::new();
