@@ -18,7 +18,7 @@ pub fn http_config(environment: &Environment) -> Config {
     let mut proxy_hosts: Vec<String> = named.filter_map(host).collect();
     proxy_hosts.sort();
     proxy_hosts.dedup();
-    Config { proxy_hosts, ..Config::default() }
+    Config { proxy_hosts }
 }
 
 /// The host of a proxy, whose scheme may be left out.

@@ -7,6 +7,7 @@
 //! time, and held to an [`AddressPolicy`]. No `Origin`, `Referer` or cookie is ever sent.
 
 mod address;
+mod time;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +21,10 @@ use url::Url;
 pub use address::AddressPolicy;
 /// A response whose body has not been read.
 pub use reqwest::Response;
+pub use time::{date, retry_after};
 
+/// `User-Agent` of every request.
+const USER_AGENT: &str = concat!("mcp-front/", env!("CARGO_PKG_VERSION"));
 /// How long connecting may take, TLS and proxy included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle HTTP/1.1 connection is not reused for longer than this until the server says more: a
@@ -103,22 +107,11 @@ impl HttpError {
     }
 }
 
-/// Where and as whom the client goes out.
-#[derive(Debug, Clone)]
+/// Where the client goes out.
+#[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// `User-Agent` of every request.
-    pub user_agent: String,
     /// Hosts of configured proxies, which no address policy applies to.
     pub proxy_hosts: Vec<String>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            user_agent: concat!("mcp-front/", env!("CARGO_PKG_VERSION")).to_owned(),
-            proxy_hosts: Vec::new(),
-        }
-    }
 }
 
 /// The HTTP client of one process; clones share connections. It is built at first use, for the
@@ -245,7 +238,7 @@ impl Client {
         #[cfg(target_os = "linux")]
         let builder = builder.tcp_user_timeout(Duration::from_secs(30));
         builder
-            .user_agent(&self.config.user_agent)
+            .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::grant::GrantError;
 use super::scopes;
+use crate::http::{date, retry_after};
 use crate::redact::{Known, Secret, printable};
 
 /// No lifetime is believed beyond this.
@@ -25,6 +26,10 @@ const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 
 /// No token is longer, in bytes: beyond it, no request could carry one.
 const TOKEN_LIMIT: usize = 64 * 1024;
+/// No wait that a server asks for is taken to be shorter.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+/// No wait that a server asks for is kept for longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// What a token endpoint issued, with absolute times by this machine's clock.
 #[derive(Debug, Clone)]
@@ -77,11 +82,13 @@ pub(super) fn normalise(
     now: Timestamp,
 ) -> Result<Response<Vec<u8>>, GrantError> {
     let status = answer.status();
-    let retry_after = answer.headers().get(RETRY_AFTER);
     if status == StatusCode::TOO_MANY_REQUESTS
-        || (status == StatusCode::SERVICE_UNAVAILABLE && retry_after.is_some())
+        || (status == StatusCode::SERVICE_UNAVAILABLE && answer.headers().contains_key(RETRY_AFTER))
     {
-        return Err(GrantError::RateLimited { retry_after: retry_after.and_then(|value| wait(value, now)) });
+        let wait = retry_after(answer.headers(), now);
+        return Err(GrantError::RateLimited {
+            retry_after: wait.map(|wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)),
+        });
     }
     let undecided = status.is_server_error()
         || status.is_redirection()
@@ -255,21 +262,7 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
-    http_date(headers.get(DATE)?.to_str().ok()?)
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
-}
-
-/// `Retry-After` (RFC 9110 §10.2.3), between one second and one hour.
-fn wait(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    let seconds = match text.parse::<f64>() {
-        Ok(seconds) if seconds.is_finite() => seconds,
-        _ => http_date(text)?.duration_since(now).as_secs_f64(),
-    };
-    Some(Duration::from_secs_f64(seconds.clamp(1.0, 3600.0)))
+    date(headers.get(DATE)?)
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use jiff::Timestamp;
 
 use super::{Answer, EventStream, MESSAGE_LIMIT};
 use crate::challenge::Challenge;
-use crate::http::{HttpError, Response, read_bounded};
+use crate::http::{HttpError, Response, read_bounded, retry_after};
 use crate::wire::SESSION_ID;
 
 /// Some servers put it before JSON, where it is not allowed and may be ignored (RFC 8259 §8.1).
@@ -118,8 +119,12 @@ async fn rejected(response: Response, had_session: bool) -> Result<Reply, HttpEr
     if status == StatusCode::FORBIDDEN && challenge.error.as_deref() == Some("insufficient_scope") {
         return Ok(Reply::Forbidden(challenge));
     }
-    let mut rejection =
-        Rejection { status, body: None, retry_after: retry_after(response.headers()), reason: None };
+    let mut rejection = Rejection {
+        status,
+        body: None,
+        retry_after: retry_after(response.headers(), Timestamp::now()),
+        reason: None,
+    };
     if status == StatusCode::NOT_FOUND && had_session {
         return Ok(Reply::SessionGone(rejection));
     }
@@ -144,11 +149,6 @@ fn content_coding(headers: &HeaderMap) -> Option<String> {
 
 fn is_object(body: &Bytes) -> bool {
     body.trim_ascii().first() == Some(&b'{')
-}
-
-/// `Retry-After` in seconds (RFC 9110 §10.2.3); the date form is left to whoever waits for a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Whether the body of a 400 says that the session is unknown, in the words that the SDKs'
