@@ -6,11 +6,11 @@
 //! whose environment its maker has rid of secrets, for a browser hands its environment on; the
 //! address reaches the helper on its stdin.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use url::Url;
 
 use crate::redact::printable;
@@ -23,6 +23,8 @@ pub const SUBCOMMAND: &str = "open-browser";
 const VERDICT_LIMIT: Duration = Duration::from_secs(3);
 /// The longest address, in bytes.
 const ADDRESS_LIMIT: usize = 64 * 1024;
+/// The longest reason, in bytes.
+const REASON_LIMIT: u64 = 4096;
 
 /// Why no browser was opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,14 +55,14 @@ pub async fn open(helper: Command, url: &Url) -> Result<(), BrowserError> {
     let failed = |error: io::Error| BrowserError::NotOpened { reason: printable(&error.to_string()) };
     let mut child = tokio::process::Command::from(helper)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(url.as_str().as_bytes()).await.map_err(failed)?;
     }
-    let mut complaint = child.stderr.take();
+    let stdout = child.stdout.take();
     match tokio::time::timeout(VERDICT_LIMIT, child.wait()).await {
         Err(_) => {
             tokio::spawn(async move { child.wait().await });
@@ -68,25 +70,33 @@ pub async fn open(helper: Command, url: &Url) -> Result<(), BrowserError> {
         }
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(_)) => {
-            let mut text = String::new();
-            if let Some(stderr) = &mut complaint {
+            let mut reason = String::new();
+            if let Some(stdout) = stdout {
                 // What cannot be read is not said.
-                let _ = stderr.take(4096).read_to_string(&mut text).await;
+                let _ = BufReader::new(stdout.take(REASON_LIMIT)).read_line(&mut reason).await;
             }
-            let reason = text.lines().next().unwrap_or("the helper failed").trim_start_matches("error: ");
-            let reason = reason.trim_start_matches("no browser could be opened: ");
+            let reason = if reason.is_empty() { "the helper failed" } else { reason.trim_end() };
             Err(BrowserError::NotOpened { reason: printable(reason) })
         }
         Ok(Err(error)) => Err(failed(error)),
     }
 }
 
-/// The body of the hidden command: reads one address from stdin and opens it. Blocks for as long as
-/// the platform's launcher does.
+/// The body of the hidden command: reads one address from stdin and opens it; on stdout goes why it
+/// could not be opened, as one line. Blocks for as long as the platform's launcher does.
 ///
 /// # Errors
 /// [`BrowserError`].
 pub fn run_child() -> Result<(), BrowserError> {
+    let opened = open_given();
+    if let Err(BrowserError::NotOpened { reason }) = &opened {
+        // Whoever asked may have left.
+        let _ = writeln!(io::stdout(), "{reason}");
+    }
+    opened
+}
+
+fn open_given() -> Result<(), BrowserError> {
     let failed = |reason: String| BrowserError::NotOpened { reason: printable(&reason) };
     let mut text = String::new();
     io::stdin()
