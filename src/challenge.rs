@@ -47,11 +47,6 @@ impl Challenge {
         }
         first.unwrap_or_default()
     }
-
-    /// The scopes that [`scope`](Self::scope) names, in order.
-    pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.scope.as_deref().unwrap_or_default().split_ascii_whitespace()
-    }
 }
 
 fn bearer_challenges(header: &str) -> Vec<Challenge> {

@@ -19,7 +19,6 @@ const NAME: &str = "mcp-front";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     state: PathBuf,
-    config: PathBuf,
 }
 
 /// Why the places are unknown.
@@ -44,7 +43,7 @@ impl Paths {
             if !home.is_absolute() {
                 return Err(PathsError::Relative(home.to_owned()));
             }
-            return Ok(Self { state: home.join("state"), config: home.join("config") });
+            return Ok(Self { state: home.join("state") });
         }
         let directories = directories::BaseDirs::new().ok_or(PathsError::NoHome)?;
         if !directories.home_dir().is_absolute() {
@@ -55,14 +54,12 @@ impl Paths {
 
     #[cfg(all(unix, not(target_os = "macos")))]
     fn of_platform(directories: &directories::BaseDirs) -> Self {
-        let home = directories.home_dir();
-        Self { state: home.join(".local/state").join(NAME), config: home.join(".config").join(NAME) }
+        Self { state: directories.home_dir().join(".local/state").join(NAME) }
     }
 
     #[cfg(not(all(unix, not(target_os = "macos"))))]
     fn of_platform(directories: &directories::BaseDirs) -> Self {
-        let base = directories.data_local_dir().join(NAME);
-        Self { state: base.join("state"), config: base.join("config") }
+        Self { state: directories.data_local_dir().join(NAME).join("state") }
     }
 
     /// What the product keeps for itself.
@@ -89,11 +86,6 @@ impl Paths {
     pub fn key_file(&self) -> PathBuf {
         self.state.join("encryption.key")
     }
-
-    /// What the user writes.
-    pub fn config(&self) -> &Path {
-        &self.config
-    }
 }
 
 #[cfg(test)]
@@ -103,9 +95,7 @@ mod tests {
     #[test]
     fn one_variable_moves_everything() {
         let paths = Paths::resolve(Some(Path::new("/elsewhere"))).unwrap();
-        for path in
-            [&paths.services(), &paths.locks(), &paths.credentials(), &paths.key_file(), paths.config()]
-        {
+        for path in [paths.services(), paths.locks(), paths.credentials(), paths.key_file()] {
             assert!(path.starts_with("/elsewhere"), "{}", path.display());
         }
     }
@@ -118,7 +108,6 @@ mod tests {
 
     #[test]
     fn the_home_directory_alone_is_enough() {
-        let paths = Paths::resolve(None).unwrap();
-        assert!(paths.state().is_absolute() && paths.state() != paths.config());
+        assert!(Paths::resolve(None).unwrap().state().is_absolute());
     }
 }

@@ -10,8 +10,6 @@ use crate::server_uri::ServerUri;
 pub struct Preset {
     /// The name to type.
     pub name: &'static str,
-    /// The product's own name, for people.
-    pub title: &'static str,
     /// The MCP endpoint.
     pub endpoint: &'static str,
     /// The authorization endpoint, where discovery finds no authorization server metadata.
@@ -29,7 +27,6 @@ pub struct Preset {
 /// Front (<https://front.com>): no dynamic registration, a confidential client, HTTP Basic.
 const FRONT: Preset = Preset {
     name: "front",
-    title: "Front",
     endpoint: "https://mcp.frontapp.com/mcp",
     authorization_endpoint: "https://app.frontapp.com/oauth/authorize",
     token_endpoint: "https://app.frontapp.com/oauth/token",

@@ -217,17 +217,6 @@ impl Index {
         self.write(&entry)
     }
 
-    /// Replaces the entry of the lock's service.
-    ///
-    /// # Errors
-    /// As [`repair`](Self::repair).
-    pub fn put(&self, lock: &ServiceLock, entry: Entry) -> Result<(), IndexError> {
-        let _guard = self.guard()?;
-        self.replaceable(lock.key())?;
-        // The lock names the service; an entry of another one would be written unlocked.
-        self.write(&Entry { key: lock.key().clone(), ..entry })
-    }
-
     /// Notes something in the entry that changes no generation, for instance the last error. Does
     /// nothing where there is no entry.
     ///
