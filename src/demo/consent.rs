@@ -3,16 +3,13 @@
 //! It loads nothing and runs no script: the policy allows its own style sheet, by hash, and a form
 //! that may go to this server and on to the client that asked. What a client chose is escaped.
 
-use axum::response::{Html, IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use axum::response::Response;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use sha2::{Digest, Sha256};
 
 use super::grants::SCOPE;
 use super::protocol::Question;
 use crate::redact::printable;
+use crate::web::{Policy, escape};
 
 const PAGE: &str = include_str!("consent.html");
 const STYLE: &str = include_str!("consent.css");
@@ -22,8 +19,8 @@ const TICKET_FIELD: &str = "name=\"ticket\" value=\"";
 
 /// The page that asks `question` about `resource`.
 pub(super) fn page(question: &Question, resource: &str) -> Response {
-    let client = escape(&question.client_name);
-    let target = escape(&question.redirect_uri.origin().ascii_serialization());
+    let client = shown(&question.client_name);
+    let target = shown(&question.redirect_uri.origin().ascii_serialization());
     let body = format!(
         "<h1>Let <strong>{client}</strong> use this server?</h1>\n\
          <dl>\n\
@@ -37,15 +34,15 @@ pub(super) fn page(question: &Question, resource: &str) -> Response {
          <button name=\"decision\" value=\"allow\" class=\"allow\">Allow</button>\n\
          <button name=\"decision\" value=\"deny\">Deny</button>\n\
          </form>",
-        resource = escape(resource),
-        ticket = escape(&question.ticket),
+        resource = shown(resource),
+        ticket = shown(&question.ticket),
     );
     respond(StatusCode::OK, "Allow access?", &body, &format!("'self' {target}"))
 }
 
 /// The page for a request that cannot be taken and names no client that could be told.
 pub(super) fn refused(problem: &str) -> Response {
-    let body = format!("<h1>This request cannot be taken</h1>\n<p>{}.</p>", escape(problem));
+    let body = format!("<h1>This request cannot be taken</h1>\n<p>{}.</p>", shown(problem));
     respond(StatusCode::BAD_REQUEST, "Request refused", &body, "'none'")
 }
 
@@ -56,35 +53,14 @@ pub(super) fn ticket(page: &str) -> Option<&str> {
 }
 
 fn respond(status: StatusCode, title: &str, body: &str, form_action: &str) -> Response {
-    let style = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; form-action {form_action}; \
-         frame-ancestors 'none'; base-uri 'none'"
-    );
     let html = PAGE.replace("{{title}}", title).replace("{{style}}", STYLE).replace("{{body}}", body);
-    let headers = [
-        (CONTENT_SECURITY_POLICY, policy.as_str()),
-        (CACHE_CONTROL, "no-store"),
-        // Not `no-referrer`: the form's own origin would be sent as `null` and refused.
-        (REFERRER_POLICY, "same-origin"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (status, headers, Html(html)).into_response()
+    // Not `no-referrer`: the form's own origin would be sent as `null` and refused.
+    Policy { style: STYLE, form_action, referrer: "same-origin" }.respond(status, html)
 }
 
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in printable(text).chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
+/// Foreign text, safe to show.
+fn shown(text: &str) -> String {
+    escape(&printable(text))
 }
 
 #[cfg(test)]
@@ -93,13 +69,13 @@ mod tests {
 
     #[test]
     fn what_a_client_chose_is_escaped() {
-        for (given, shown) in [
+        for (given, expected) in [
             ("mcp-front", "mcp-front"),
-            ("<script>a('b')</script>", "&lt;script&gt;a(&#39;b&#39;)&lt;/script&gt;"),
-            ("\" onload=\"x & y", "&quot; onload=&quot;x &amp; y"),
+            ("<script>a('b')</script>", "&#60;script&#62;a(&#39;b&#39;)&#60;/script&#62;"),
+            ("\" onload=\"x & y", "&#34; onload=&#34;x &#38; y"),
             ("a\u{202e}b", "a\\u{202e}b"),
         ] {
-            assert_eq!(escape(given), shown);
+            assert_eq!(shown(given), expected);
         }
     }
 

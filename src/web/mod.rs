@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use url::Url;
 
-pub use page::Page;
+pub use page::{Page, Policy, escape};
 use socket::{Heard, Sockets};
 
 /// The longest query of a visit, in bytes.

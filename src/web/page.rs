@@ -59,26 +59,46 @@ pub(super) fn refusal(reason: &str) -> Response {
 }
 
 fn respond(status: StatusCode, title: &str, text: &str) -> Response {
-    let mut response = Response::new(Body::from(html(status.is_success(), title, text)));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONNECTION, "close"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        STANDARD.encode(Sha256::digest(STYLE))
-    );
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
+    let policy = Policy { style: STYLE, form_action: "'none'", referrer: "no-referrer" };
+    let mut response = policy.respond(status, html(status.is_success(), title, text));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// What a page may do: show its own style, and no script; send a form where that is said.
+pub struct Policy<'a> {
+    /// The one style sheet, which the page holds; allowed by its hash.
+    pub style: &'a str,
+    /// Where forms may go, in the terms of Content Security Policy.
+    pub form_action: &'a str,
+    /// What the page's requests tell of its address (Referrer Policy).
+    pub referrer: &'static str,
+}
+
+impl Policy<'_> {
+    /// Answers with a page under this policy, for no cache to keep.
+    pub fn respond(&self, status: StatusCode, html: String) -> Response {
+        let mut response = Response::new(Body::from(html));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::REFERRER_POLICY, self.referrer),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{}'; form-action {}; base-uri 'none'; frame-ancestors 'none'",
+            STANDARD.encode(Sha256::digest(self.style)),
+            self.form_action
+        );
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        response
+    }
 }
 
 fn html(success: bool, title: &str, text: &str) -> String {
@@ -108,7 +128,7 @@ fn html(success: bool, title: &str, text: &str) -> String {
 }
 
 /// Escapes text for HTML, in content and in quoted attributes alike.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

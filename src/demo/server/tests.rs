@@ -77,7 +77,7 @@ impl Caller {
         assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
         assert!(policy.contains("form-action 'self' http://127.0.0.1:2;"), "{policy}");
         let html = String::from_utf8(page.into_body()).unwrap();
-        assert!(html.contains("&lt;it&gt;") && !html.contains("<it>"), "{html}");
+        assert!(html.contains("&#60;it&#62;") && !html.contains("<it>"), "{html}");
         let ticket = super::super::consent::ticket(&html).unwrap();
         let answer = self.post("/consent", &json!({ "ticket": ticket, "decision": "allow" })).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
