@@ -1,6 +1,7 @@
 //! The keychain as the store: unlocked, locked, absent, asking, stalled, lying; and what a host's
 //! poor environment leaves to find it by.
 
+use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -62,6 +63,8 @@ fn a_login_lies_in_the_keychain_and_serves_the_bridge() {
 
 /// The bus where a login session has it, when no variable says so.
 struct UserBus {
+    /// Held while the place is in use: test runs beside each other take turns.
+    _turn: File,
     _session: Session,
     directory: PathBuf,
     made: bool,
@@ -70,6 +73,8 @@ struct UserBus {
 impl UserBus {
     /// `/run/user/UID/bus`, where nobody else uses it.
     fn start() -> Option<Self> {
+        let turn = File::create(std::env::temp_dir().join("mcp-front-tests-user-bus")).expect("a lock file");
+        turn.lock().expect("a turn");
         let directory = Path::new("/run/user").join(rustix::process::getuid().as_raw().to_string());
         let socket = directory.join("bus");
         let made = std::fs::create_dir_all(&directory).is_ok()
@@ -82,7 +87,7 @@ impl UserBus {
         let own = tempfile::tempdir().expect("a temporary directory");
         let mut session = Session::listening_at(&socket, own)?;
         session.start_keyring(Some("open"));
-        Some(Self { _session: session, directory, made })
+        Some(Self { _turn: turn, _session: session, directory, made })
     }
 }
 
