@@ -85,6 +85,24 @@ fn a_plain_text_400_about_the_session_id_counts_as_lost() {
     assert_eq!(bridge.echo(1, "again"), "again");
 }
 
+/// Where a new session does not help, the server's own word is the answer.
+#[test]
+fn a_404_that_stays_is_handed_on() {
+    let server = McpServer::scripted(|request, responder| {
+        let is_call = posts(request, "tools/call");
+        if is_call {
+            let body = json!({"jsonrpc": "2.0", "id": request.json()["id"],
+                "error": {"code": -32001, "message": "No such tool here"}});
+            responder.reply(&Reply::json(404, body.to_string()));
+        }
+        is_call
+    });
+    let (mut bridge, _home) = session_on(&server);
+    let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+    assert_eq!(answer["error"]["message"], "No such tool here");
+    assert_eq!((calls(&server), server.sessions().0), (2, 2));
+}
+
 /// What a tool says of sessions of its own is its answer, and the call is not sent again.
 #[test]
 fn a_400_about_another_session_is_handed_on() {

@@ -125,13 +125,14 @@ async fn rejected(response: Response, had_session: bool) -> Result<Reply, HttpEr
         retry_after: retry_after(response.headers(), Timestamp::now()),
         reason: None,
     };
-    if status == StatusCode::NOT_FOUND && had_session {
-        return Ok(Reply::SessionGone(rejection));
-    }
     // A refusal whose body is cut, too long or never comes is a refusal all the same.
     let body = tokio::time::timeout(REJECTION_TIME, read_bounded(response, REJECTION_LIMIT)).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
-    let gone = status == StatusCode::BAD_REQUEST && names_unknown_session(&body, had_session);
+    let gone = match status {
+        StatusCode::NOT_FOUND => had_session,
+        StatusCode::BAD_REQUEST => names_unknown_session(&body, had_session),
+        _ => false,
+    };
     rejection.body = Some(body).filter(is_object);
     Ok(if gone { Reply::SessionGone(rejection) } else { Reply::Rejected(rejection) })
 }
