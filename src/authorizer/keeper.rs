@@ -24,7 +24,7 @@ use crate::store::{Patience, Store, StoreConfig, StoreKind};
 pub(super) struct Keeper {
     pub(super) config: Config,
     pub(super) key: ServiceKey,
-    index: Index,
+    pub(super) index: Index,
     store: Store,
     memory: Mutex<Memory>,
 }

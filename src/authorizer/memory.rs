@@ -34,6 +34,8 @@ pub(super) struct Memory {
     demanded: bool,
     trouble: Option<Trouble>,
     rejection: Option<Rejection>,
+    /// The record whose refusal was noted in the index, or is about to be.
+    noted: Option<Generation>,
     /// The slow operation that is under way.
     pub(super) flight: Option<Flight>,
 }
@@ -42,6 +44,8 @@ pub(super) struct Memory {
 #[derive(Debug)]
 struct Held {
     view: View,
+    /// The record's.
+    generation: Generation,
     scopes: Vec<String>,
     /// `None` where the token cannot stand in a header.
     authorization: Option<Authorization>,
@@ -153,6 +157,7 @@ impl Memory {
         self.seen = Some(seen);
         self.held = standing.map(|standing| Held {
             view: standing.view(),
+            generation: standing.generation.clone(),
             scopes: standing.scopes().to_vec(),
             authorization: Authorization::bearer(&standing.token),
         });
@@ -250,6 +255,20 @@ impl Memory {
         let count = self.rejection.as_ref().map_or(0, |rejection| rejection.count);
         let pause = REJECTION_PAUSE.saturating_mul(1 << count.min(4));
         self.rejection = Some(Rejection { token, until: now.steady + pause, count: count + 1 });
+    }
+
+    /// The record to note as refused, where it is the one that `token` is from and it was not noted
+    /// before; from now on it was.
+    pub(super) fn note_refusal(&mut self, token: TokenDigest) -> Option<Generation> {
+        let held = self.held.as_ref().filter(|held| held.view.digest == token)?;
+        let is_new = self.noted.as_ref() != Some(&held.generation);
+        self.noted = Some(held.generation.clone());
+        self.noted.clone().filter(|_| is_new)
+    }
+
+    /// Takes back that a refusal was noted.
+    pub(super) fn forget_refusal(&mut self) {
+        self.noted = None;
     }
 
     /// The failure that still holds attempts back, with what is left of the wait.

@@ -10,7 +10,8 @@
 //! this process one such operation runs at a time, and those who wait share its outcome.
 //!
 //! A request that was refused with a 401 takes the same way, once. What the authorization server
-//! ended stays stored, marked as ended, and costs no token request until somebody logs in again.
+//! ended stays stored, marked as ended, and costs no token request until somebody logs in again;
+//! that the service refuses a good token is noted in the index.
 //! Nothing secret goes anywhere but to the token endpoint that the login bound, and no discovery
 //! happens here (MCP authorization, "Token Handling"; RFC 6749 §6; RFC 6750 §3; RFC 9700 §4.14).
 
@@ -28,6 +29,7 @@ mod memory;
 mod merge;
 mod process;
 mod refresh_child;
+mod refusal;
 mod renewal;
 mod standing;
 pub mod stored;
@@ -203,6 +205,9 @@ impl Authorizer {
             Ok(authorization) => return Ok(authorization),
             Err(problem) => problem,
         };
+        if let (Refused::Token(token), Some(text)) = (refused, problem.refusal()) {
+            refusal::note(&self.keeper, token, text).await;
+        }
         let Some(config) = self.login_allowed() else {
             return Err(self.error(problem));
         };

@@ -194,7 +194,7 @@ impl Index {
     }
 
     /// Brings the entry in line with the record that was just saved or found. The record wins;
-    /// what it does not know (the last error) stays while the generation is the same.
+    /// what it does not know (the last error, a refusal) stays while the generation is the same.
     ///
     /// # Errors
     /// [`IndexError::NameTaken`], and whatever keeps the entry from being written.
@@ -209,6 +209,9 @@ impl Index {
         if let Some(old) = self.replaceable(lock.key())? {
             if old.generation == entry.generation {
                 entry.last_error = old.last_error.clone();
+                if entry.state == State::Valid {
+                    entry.state = old.state.clone();
+                }
             }
             if old == entry {
                 return Ok(());
@@ -229,6 +232,29 @@ impl Index {
         };
         change(&mut entry);
         self.write(&entry)
+    }
+
+    /// Marks that the service refuses the token in the record of `generation`. It changes no
+    /// generation, for the record is as it was, and does nothing where another record is listed or
+    /// a login is required already.
+    ///
+    /// # Errors
+    /// Whatever keeps the entry from being written.
+    pub fn mark_refused(
+        &self,
+        lock: &ServiceLock,
+        generation: &Generation,
+        refusal: LastError,
+    ) -> Result<(), IndexError> {
+        let _guard = self.guard()?;
+        let listed = self.get(lock.key())?.filter(|entry| entry.generation == *generation && !entry.deleted);
+        match listed {
+            Some(mut entry) if entry.state == State::Valid => {
+                entry.refuse(refusal);
+                self.write(&entry)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Begins a deletion: gives the entry a new stamp and marks it, so that running bridges notice

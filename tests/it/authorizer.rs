@@ -240,6 +240,7 @@ fn a_static_token_is_never_touched() {
         assert_eq!(carried(&authorization), "canary-static");
         let (_, command) = login_required(authorizer.refused(&authorization, &challenge()).await);
         assert!(command.ends_with("tokens set service"), "{command}");
+        assert!(matches!(kept.entry().state, State::LoginRequired { .. }));
         assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-static");
         assert!(kept.record().await.is_some());
     });

@@ -59,19 +59,26 @@ fn rotation_survives_restarts() {
     assert_eq!(service.authorization.living_grants(), 1);
 }
 
-/// A12: a fresh token that is refused again is told as such, with no loop.
+/// A12: a fresh token that is refused again is told as such and listed, with no loop.
 #[test]
 fn a_fresh_token_that_is_refused_is_not_tried_for_ever() {
     let service = Service::logged_in();
     let mut bridge = service.bridge();
     bridge.initialize();
     service.authorization.revoke_access_for_ever();
-    refused(&mut bridge, 1);
+    assert_eq!(refused(&mut bridge, 1)["data"]["reason"], "token_rejected");
     assert!(service.authorization.refreshes() <= 2);
+    let row = service.row();
+    assert_eq!(
+        (&row["state"], &row["last_error"]["code"]),
+        (&json!("login_required"), &json!("token_rejected"))
+    );
+    let entry = std::fs::read(service.entry_file()).unwrap();
     let calls = service.server.posted().len();
     refused(&mut bridge, 2);
     assert!(service.server.posted().len() <= calls + 2);
     assert!(service.authorization.refreshes() <= 3, "{} refreshes", service.authorization.refreshes());
+    assert_eq!(std::fs::read(service.entry_file()).unwrap(), entry, "it is noted once");
 }
 
 /// A28: what is transient keeps the login, is told as retryable, and heals without a restart.

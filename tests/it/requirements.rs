@@ -21,22 +21,43 @@ fn refusal(home: &Home) -> Value {
     answer["error"].clone()
 }
 
-/// A1: a service that refuses the stored token is told as such, with both ways out; the token stays
-/// until somebody deletes it.
+/// A1: a service that refuses the stored token is told as such, with both ways out, and listed once,
+/// however many ask; the token stays until somebody deletes it.
 #[test]
 fn a_refused_token_names_what_helps() {
     let service = Service::new();
-    service
-        .home
-        .run_with_input(["tokens", "set", &service.server.url(), "--name", NAME], b"a-token\n")
-        .expect(0);
+    let set = || {
+        let arguments = ["tokens", "set", &service.server.url(), "--name", NAME];
+        service.home.run_with_input(arguments, b"a-token\n").expect(0);
+        let row = service.row();
+        assert_eq!((&row["kind"], &row["state"]), (&json!("token"), &json!("valid")));
+        assert_eq!(row["last_error"], Value::Null);
+    };
+    set();
     let error = refusal(&service.home);
     let message = error["message"].as_str().unwrap_or_default();
     assert!(message.contains("refuses the stored token"), "{message}");
     for command in [format!("tokens set {NAME}"), format!("login {NAME}")] {
         assert!(message.contains(&command), "`{command}` is not in {message}");
     }
-    assert_eq!(service.row()["kind"], "token");
+    let row = service.row();
+    assert_eq!((&row["kind"], &row["state"]), (&json!("token"), &json!("login_required")));
+    assert!(row["reason"].as_str().is_some_and(|text| text.contains("refused the stored token")), "{row}");
+    assert_eq!(row["last_error"]["code"], "token_rejected");
+    let listed = service.home.run(["tokens", "list"]).expect(0).stdout;
+    assert!(listed.contains("login required") && listed.contains("tokens set"), "{listed}");
+
+    let changed = || std::fs::metadata(service.entry_file()).unwrap().modified().unwrap();
+    let first = changed();
+    let mut bridge = Bridge::start(&service.home, &[NAME]);
+    for id in 0..5 {
+        assert!(bridge.call(id, "initialize", initialize_params())["error"].is_object());
+    }
+    assert_eq!(changed(), first, "it is noted once");
+    set();
+    assert!(bridge.call(5, "initialize", initialize_params())["error"].is_object());
+    assert_eq!(service.row()["state"], "login_required", "what was set anew was refused as well");
+
     service.login(&[]).expect(0);
     assert_eq!(service.row()["kind"], "oauth");
     let mut bridge = service.bridge();

@@ -126,13 +126,23 @@ fn a_rejected_token_is_not_renewed_again() {
 /// B11: a static token that is refused stays, and a person is told which command helps.
 #[test]
 fn a_refused_static_token_is_kept() {
-    let (memory, seen) = holding(&samples::token("static"));
-    let refused = Refused::Token(memory.token().unwrap());
+    let credential = samples::token("static");
+    let (mut memory, seen) = holding(&credential);
+    let token = memory.token().unwrap();
+    let refused = Refused::Token(token);
     assert!(matches!(
         memory.recall(refused, seen.as_ref(), now()),
         Recalled::Settled(Err(Problem::Person(Person::SetToken)))
     ));
     assert!(matches!(memory.recall(Refused::No, seen.as_ref(), now()), Recalled::Settled(Ok(_))));
+
+    // It is noted once a record, however often the record is read.
+    assert_eq!(memory.note_refusal(token), Some(credential.generation.clone()));
+    memory.hold(seen.clone(), Some(&standing(&credential)));
+    assert_eq!(memory.note_refusal(token), None);
+    memory.hold(seen, Some(&standing(&samples::token("another"))));
+    assert_eq!(memory.note_refusal(token), None);
+    assert!(memory.note_refusal(memory.token().unwrap()).is_some());
 }
 
 #[test]

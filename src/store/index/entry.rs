@@ -79,7 +79,7 @@ pub enum EntryKind {
 pub enum State {
     /// It can, as far as is known.
     Valid,
-    /// The server ended it.
+    /// The authorization server ended it, or the service refuses its token.
     LoginRequired {
         /// A sentence for people.
         reason: String,
@@ -124,6 +124,12 @@ impl Entry {
             Kind::Oauth(oauth) => entry.describe(oauth),
         }
         entry
+    }
+
+    /// Marks it as refused by the service: the record does not know.
+    pub(super) fn refuse(&mut self, refusal: LastError) {
+        self.state = State::LoginRequired { reason: refusal.text.clone(), since: refusal.at };
+        self.last_error = Some(refusal);
     }
 
     fn describe(&mut self, oauth: &OauthCredential) {

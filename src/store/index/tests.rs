@@ -81,6 +81,33 @@ fn the_last_error_stays_for_its_generation_only() {
     assert_eq!(place.index.get(lock.key()).unwrap().unwrap().last_error, None);
 }
 
+/// A refusal changes no generation, is noted once, and goes with its record.
+#[test]
+fn a_refusal_stays_for_its_generation_only() {
+    let place = place();
+    let lock = place.lock(ONE);
+    let credential = samples::token("a");
+    let refusal =
+        |text: &str| LastError { at: credential_time(), code: "refused".to_owned(), text: text.to_owned() };
+    let entry = || place.index.get(lock.key()).unwrap().unwrap();
+    place.index.mark_refused(&lock, &credential.generation, refusal("unlisted")).unwrap();
+    assert_eq!(place.index.get(lock.key()).unwrap(), None);
+
+    place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
+    place.index.mark_refused(&lock, &samples::token("b").generation, refusal("another's")).unwrap();
+    assert_eq!((entry().state, entry().last_error), (State::Valid, None));
+    for text in ["first", "second"] {
+        place.index.mark_refused(&lock, &credential.generation, refusal(text)).unwrap();
+        place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
+        let reason = "first".to_owned();
+        assert_eq!(entry().state, State::LoginRequired { reason, since: credential_time() });
+        assert_eq!(entry().last_error, Some(refusal("first")));
+        assert_eq!(place.index.generation(lock.key()).as_ref(), Some(&credential.generation));
+    }
+    place.index.repair(&lock, identity("one", ONE), &samples::token("a")).unwrap();
+    assert_eq!((entry().state, entry().last_error), (State::Valid, None));
+}
+
 fn credential_time() -> jiff::Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }

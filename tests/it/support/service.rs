@@ -1,6 +1,8 @@
 //! A hosted service as the product meets it: a guarded MCP endpoint, its authorization server, and
 //! a person's home and browser.
 
+use std::path::PathBuf;
+
 use jiff::{SignedDuration, Timestamp};
 use mcp_front::credential::Kind;
 use mcp_front::lock::{Purpose, ServiceLock};
@@ -142,6 +144,12 @@ impl Service {
     /// Starts the bridge.
     pub(crate) fn bridge(&self) -> Bridge {
         Bridge::start(&self.home, &[NAME])
+    }
+
+    /// The service's index entry as it lies there.
+    pub(crate) fn entry_file(&self) -> PathBuf {
+        let (paths, _, key) = self.kept();
+        paths.services().join(format!("{key}.json"))
     }
 
     /// The service's row in `tokens list --json`.
