@@ -98,13 +98,14 @@ struct Problem {
 
 impl Row {
     fn new(entry: &Entry, place: String, now: Timestamp) -> Self {
+        let standing = Standing::of(entry, now);
         Self {
             name: printable(&entry.identity.name),
             profile: printable(&entry.identity.profile),
             url: printable(entry.identity.url.as_str()),
             kind: entry.kind,
-            standing: Standing::of(entry, now),
-            renews: entry.renews,
+            renews: entry.renews && standing.required().is_none(),
+            standing,
             access_token_expires_at: entry.access_expires_at,
             refresh_token_expires_at: entry.refresh_expires_at,
             store: entry.identity.store.to_string(),
