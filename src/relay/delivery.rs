@@ -3,68 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::exchange::Outgoing;
+use super::legacy::Position;
+use super::pending::{Settled, Ticket};
 use super::{Failure, Inner};
 use crate::jsonrpc::{Head, Id, InvalidMessage, Message};
-use crate::upstream::streamable_http::{Answer, EventStream, EventStreamError, Rejection, Reply, resumable};
+use crate::upstream::streamable_http::{EventStream, Rejection, Reply};
 
 /// How long a stream may stay open behind the answer, so that its connection can be used again.
 const TAIL_LIMIT: Duration = Duration::from_secs(1);
-/// How long to wait before resuming where the server did not say (`retry`).
-const RETRY_DEFAULT: Duration = Duration::from_secs(1);
-/// The shortest pause before a reconnect, and where its growth ends while nothing comes.
-const RETRY_LEAST: Duration = Duration::from_millis(100);
-const RETRY_GROWN: Duration = Duration::from_secs(2);
-/// The longest `retry` that is obeyed.
-const RETRY_MOST: Duration = Duration::from_secs(300);
-
-/// Where a stream stands when it ends.
-#[derive(Debug, Default)]
-pub(super) struct Position {
-    /// The last event's id; `None` where the stream cannot be resumed.
-    pub(super) last_event_id: Option<String>,
-    retry: Option<Duration>,
-    /// Reconnects in a row that brought no message.
-    idle: u32,
-    /// Why it broke, where it broke.
-    cause: Option<String>,
-    /// The first message that was refused, or that answered nobody: it may have been the answer.
-    refused: Option<InvalidMessage>,
-}
-
-impl Position {
-    /// How long a reconnect waits: as long as the server wants, and longer the more often nothing
-    /// came of it.
-    pub(super) fn pause(&self) -> Duration {
-        let grown = RETRY_LEAST * 2_u32.saturating_pow(self.idle.min(8));
-        self.retry.unwrap_or(RETRY_DEFAULT).min(RETRY_MOST).max(grown.min(RETRY_GROWN))
-    }
-
-    /// The connection's end, where it was none of the server's.
-    pub(super) fn cause(&self) -> Option<&str> {
-        self.cause.as_deref()
-    }
-}
-
 impl Inner {
     /// Settles a request with what came back for it.
-    pub(super) async fn settle(self: &Arc<Self>, reply: Reply, id: &Id) -> Result<(), Failure> {
+    pub(super) async fn settle(self: &Arc<Self>, reply: Reply, request: &Ticket) -> Result<(), Failure> {
         match reply {
             Reply::Message(body) => {
-                self.deliver_answer(body, id).await?;
-                match self.pending.waits(id) {
+                self.deliver_answer(body, request).await?;
+                match self.pending.waits(request) {
                     true => Err(Failure::NoAnswer("the server answered another request than it was asked")),
                     false => Ok(()),
                 }
             }
-            Reply::Events(stream) => self.follow_until_settled(stream, id).await,
+            Reply::Events(stream) => self.follow_until_settled(stream, request).await,
             Reply::Rejected(rejection) | Reply::SessionGone(rejection) => {
-                self.deliver_rejection(rejection, id).await
+                self.deliver_rejection(rejection, request).await
             }
             Reply::Accepted => Err(Failure::NoAnswer("the server accepted the request and gave no answer")),
             Reply::Unauthorized(_) | Reply::Forbidden(_) => {
@@ -73,26 +37,26 @@ impl Inner {
         }
     }
 
-    /// A JSON body in answer to the request `id`: one message, or a batch where there are batches.
-    async fn deliver_answer(&self, body: Bytes, id: &Id) -> Result<(), Failure> {
+    /// A JSON body in answer to `request`: one message, or a batch where there are batches.
+    async fn deliver_answer(&self, body: Bytes, request: &Ticket) -> Result<(), Failure> {
         match Message::parse(body.clone()) {
             Ok(message) => {
-                self.deliver(addressed(message, id)).await;
+                self.deliver(addressed(message, request.id()), Some(request)).await;
             }
-            Err(invalid) if !self.deliver_batch(&body).await => return Err(invalid.into()),
+            Err(invalid) if !self.deliver_batch(&body, Some(request)).await => return Err(invalid.into()),
             Err(_) => {}
         }
         Ok(())
     }
 
     /// The elements of a batch, where there are batches; false where it is none.
-    async fn deliver_batch(&self, body: &Bytes) -> bool {
-        let split = self.handshake.allows_batches().then(|| Message::split_batch(body));
+    async fn deliver_batch(&self, body: &Bytes, request: Option<&Ticket>) -> bool {
+        let split = self.legacy.handshake.allows_batches().then(|| Message::split_batch(body));
         let Some(Ok(Some(elements))) = split else { return false };
         for element in elements {
             match Message::parse(element) {
                 Ok(message) => {
-                    self.deliver(message).await;
+                    self.deliver(message, request).await;
                 }
                 Err(invalid) => tracing::warn!(%invalid, "a message in a batch is refused"),
             }
@@ -101,18 +65,18 @@ impl Inner {
     }
 
     /// A refusal: the server's own error where the body holds one, else one of ours.
-    async fn deliver_rejection(&self, rejection: Rejection, id: &Id) -> Result<(), Failure> {
+    async fn deliver_rejection(&self, rejection: Rejection, request: &Ticket) -> Result<(), Failure> {
         let Some(body) = &rejection.body else { return Err(rejection.into()) };
         let message = match Message::parse(body.clone()) {
-            Ok(message) if matches!(message.head(), Head::Response { id: answered, .. } if answered == id) => {
+            Ok(message) if matches!(message.head(), Head::Response { id: answered, .. } if answered == request.id()) => {
                 Some(message)
             }
             Err(InvalidMessage::Repeated { .. } | InvalidMessage::NotJson(_)) => None,
-            _ => readdressed(body, id),
+            _ => readdressed(body, request.id()),
         };
         match message {
             Some(message) => {
-                self.deliver(message).await;
+                self.deliver(message, Some(request)).await;
                 Ok(())
             }
             None => Err(rejection.into()),
@@ -123,9 +87,9 @@ impl Inner {
     pub(super) async fn deliver_body(&self, body: Bytes) {
         match Message::parse(body.clone()) {
             Ok(message) => {
-                self.deliver(message).await;
+                self.deliver(message, None).await;
             }
-            Err(_) if self.deliver_batch(&body).await => {}
+            Err(_) if self.deliver_batch(&body, None).await => {}
             // Servers acknowledge notifications with all sorts of bodies.
             Err(invalid) => tracing::debug!(%invalid, "a body that is no message"),
         }
@@ -137,20 +101,20 @@ impl Inner {
     }
 
     /// Hands one message of the server's to the host, settling the request that it answers; false
-    /// where it answers nobody.
-    pub(super) async fn deliver(&self, message: Message) -> bool {
+    /// where it answers nobody. It came in answer to `request`, where it did not come by itself.
+    pub(super) async fn deliver(&self, message: Message, request: Option<&Ticket>) -> bool {
         match message.head() {
             Head::Response { id, protocol_version, .. } => {
-                let Some(settled) = self.pending.settle(id) else {
+                let Some(settled) = self.settled_by(id, request) else {
                     tracing::debug!("the server answered a request that is not pending");
                     return false;
                 };
-                self.handshake.record_version(id, protocol_version.as_deref());
+                self.legacy.handshake.record_version(id, protocol_version.as_deref());
                 self.emit(message.into_bytes()).await;
-                settled.release();
+                drop(settled);
             }
             Head::Request { id, .. } => {
-                self.questions.asked(id.clone(), self.handshake.epoch());
+                self.legacy.questions.asked(id.clone(), self.legacy.handshake.epoch());
                 self.emit(message.into_bytes()).await;
             }
             Head::Notification { .. } => self.emit(message.into_bytes()).await,
@@ -158,52 +122,27 @@ impl Inner {
         true
     }
 
-    /// Follows a request's stream, and resumes it, until its answer has come.
-    async fn follow_until_settled(self: &Arc<Self>, stream: EventStream, id: &Id) -> Result<(), Failure> {
-        let epoch = self.handshake.epoch();
-        let mut position = Position::default();
-        self.follow(stream, Some(id), &mut position).await;
-        let backoff = ExponentialBuilder::default().with_max_times(5).with_jitter();
-        let mut outages = backoff.build();
-        while self.pending.waits(id) {
-            if let Some(refused) = position.refused.take() {
-                return Err(refused.into());
-            }
-            // A stream of another session would be another stream.
-            let resumable = position.last_event_id.clone().filter(|_| self.handshake.epoch() == epoch);
-            let Some(last_event_id) = resumable else { return Err(Failure::StreamLost(position.cause)) };
-            tokio::time::sleep(position.pause()).await;
-            if self.handshake.epoch() != epoch {
-                continue;
-            }
-            let outage = match self.send(Outgoing::Resume(&last_event_id, id)).await {
-                Ok(Answer { reply: Reply::Events(stream), .. }) => {
-                    outages = backoff.build();
-                    self.follow(stream, Some(id), &mut position).await;
-                    continue;
-                }
-                Ok(Answer { reply: Reply::Rejected(rejection), .. }) if rejection.may_pass() => {
-                    Failure::from(rejection)
-                }
-                Err(failure @ Failure::Http(_)) => failure,
-                Err(failure) => return Err(failure),
-                Ok(_) => return Err(Failure::StreamLost(Some("the server would not resume it".to_owned()))),
-            };
-            match outages.next() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(Failure::StreamLost(Some(outage.to_string()))),
-            }
+    /// Takes the request `answered` out of the table, for an answer that came in answer to
+    /// `request`, where it did not come by itself.
+    fn settled_by(&self, answered: &Id, request: Option<&Ticket>) -> Option<Settled> {
+        match request {
+            // Its id may be in use again; a late second answer is none to that.
+            Some(request) if request.id() == answered => self.pending.settle(request),
+            _ => self.pending.settle_id(answered),
         }
-        Ok(())
     }
 
     /// Hands on what a stream brings until it ends, or until the request that it belongs to is
     /// settled and the stream's tail has been read.
-    pub(super) async fn follow(&self, mut stream: EventStream, id: Option<&Id>, position: &mut Position) {
-        position.idle += 1;
-        position.cause = None;
+    pub(super) async fn follow(
+        &self,
+        mut stream: EventStream,
+        request: Option<&Ticket>,
+        position: &mut Position,
+    ) {
+        position.reconnected();
         loop {
-            let settled = id.is_some_and(|id| !self.pending.waits(id));
+            let settled = request.is_some_and(|request| !self.pending.waits(request));
             let next = match settled {
                 true => tokio::time::timeout(TAIL_LIMIT, stream.next()).await.ok().flatten(),
                 false => stream.next().await,
@@ -211,38 +150,27 @@ impl Inner {
             let event = match next {
                 None => return,
                 Some(Ok(event)) => event,
-                Some(Err(error)) => {
-                    if matches!(error, EventStreamError::Unreadable(_)) {
-                        // Resumed, it would bring the same again.
-                        position.last_event_id = None;
-                    }
-                    position.cause = Some(error.to_string());
-                    return;
-                }
+                Some(Err(error)) => return position.broken(&error),
             };
-            if let Some(event_id) = event.id {
-                position.last_event_id = Some(event_id).filter(|event_id| resumable(event_id));
-            }
-            position.retry = event.retry.or(position.retry);
-            if let Some(frame) = event.message {
-                position.idle = 0;
-                if let Err(refused) = self.deliver_event(frame, id).await {
-                    position.refused.get_or_insert(refused);
-                }
+            position.reached(&event);
+            if let Some(frame) = event.message
+                && let Err(refused) = self.deliver_event(frame, request).await
+            {
+                position.refused(refused);
             }
         }
     }
 
     /// One message of a stream. The error is what may have been the answer that the stream's
     /// request waits for.
-    async fn deliver_event(&self, frame: Bytes, id: Option<&Id>) -> Result<(), InvalidMessage> {
+    async fn deliver_event(&self, frame: Bytes, request: Option<&Ticket>) -> Result<(), InvalidMessage> {
         let invalid = match Message::parse(frame.clone()) {
             Ok(message) => {
-                let message = match id {
-                    Some(id) => addressed(message, id),
+                let message = match request {
+                    Some(request) => addressed(message, request.id()),
                     None => message,
                 };
-                return match self.deliver(message).await {
+                return match self.deliver(message, request).await {
                     true => Ok(()),
                     false => Err(InvalidMessage::NotJsonRpc {
                         id: None,
@@ -252,13 +180,15 @@ impl Inner {
             }
             Err(invalid) => invalid,
         };
-        if self.deliver_batch(&frame).await {
+        if self.deliver_batch(&frame, request).await {
             return Ok(());
         }
         tracing::warn!(%invalid, "a message of the server's is refused");
         // An ambiguous answer still names its request.
-        if let InvalidMessage::Repeated { id: Some(answered), is_answer: true, .. } = &invalid {
-            self.fail(answered, invalid.clone().into()).await;
+        if let InvalidMessage::Repeated { id: Some(answered), is_answer: true, .. } = &invalid
+            && let Some(settled) = self.settled_by(answered, request)
+        {
+            self.answer_failure(settled, answered, &invalid.clone().into()).await;
         }
         Err(invalid)
     }

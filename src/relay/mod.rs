@@ -9,18 +9,14 @@
 mod delivery;
 mod exchange;
 mod failure;
-mod handshake;
-mod listening;
-mod notifications;
+mod legacy;
 mod pending;
-mod questions;
-mod renewal;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{RwLock, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,10 +25,8 @@ use crate::authorizer::{Authorization, Authorizer};
 use crate::jsonrpc::{ErrorResponse, Head, Id, InvalidMessage, Message, code};
 use crate::upstream::streamable_http::StreamableHttp;
 use failure::Failure;
-use handshake::Handshake;
-use notifications::Notifications;
-use pending::{Pending, Registered};
-use questions::Questions;
+use legacy::Legacy;
+use pending::{Pending, Registered, Settled, Ticket};
 
 /// How long what is pending may go on after the host has closed its side.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -60,14 +54,7 @@ struct Inner {
     authorizer: Authorizer,
     outbox: mpsc::Sender<Bytes>,
     pending: Pending,
-    handshake: Handshake,
-    questions: Questions,
-    notifications: Notifications,
-    /// Held for writing while `initialize` or `notifications/initialized` is under way, in the
-    /// order of their arrival: what follows them has to reach the server after them.
-    gate: Arc<RwLock<()>>,
-    /// Held by the one that renews a lost session.
-    renewal: tokio::sync::Mutex<()>,
+    legacy: Legacy,
     /// What the last request carried, for a farewell that must not wait for anything.
     last_authorization: Mutex<Option<Authorization>>,
     tasks: TaskTracker,
@@ -78,17 +65,13 @@ impl Session {
     /// Starts a session; nothing is sent before the host's first frame. Must be called within a
     /// tokio runtime.
     pub fn new(upstream: StreamableHttp, authorizer: Authorizer, outbox: mpsc::Sender<Bytes>) -> Self {
-        let (notifications, queue) = Notifications::new();
+        let (legacy, queue) = Legacy::new();
         let session = Self(Arc::new(Inner {
             upstream,
             authorizer,
             outbox,
             pending: Pending::default(),
-            handshake: Handshake::default(),
-            questions: Questions::default(),
-            notifications,
-            gate: Arc::default(),
-            renewal: tokio::sync::Mutex::default(),
+            legacy,
             last_authorization: Mutex::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -110,7 +93,7 @@ impl Session {
 
     /// A batch, where the negotiated revision has batches; an error elsewhere.
     async fn accept_batch(&self, frame: &Bytes, invalid: InvalidMessage) {
-        let elements = match self.0.handshake.allows_batches().then(|| Message::split_batch(frame)) {
+        let elements = match self.0.legacy.handshake.allows_batches().then(|| Message::split_batch(frame)) {
             Some(Ok(Some(elements))) => elements,
             Some(Err(invalid)) => return self.0.answer(invalid.to_response()).await,
             Some(Ok(None)) | None => return self.0.answer(invalid.to_response()).await,
@@ -144,30 +127,21 @@ impl Session {
                 ("notifications/initialized", _) => {
                     inner.spawn_awaited(Arc::clone(inner).send_initialized(message));
                 }
-                _ => inner.notifications.queue(message).await,
+                _ => inner.legacy.notifications.queue(message).await,
             },
-            Head::Response { id, .. } => match inner.questions.answered(id, inner.handshake.epoch()) {
-                true => {
-                    inner.spawn_awaited(Arc::clone(inner).send_word(message));
-                }
-                // In the new session this id may be another question's.
-                false => tracing::info!("the host answered a question of a session that is gone"),
-            },
+            Head::Response { id, .. } => {
+                let asked = inner.legacy.questions.answered(id, inner.legacy.handshake.epoch());
+                inner.spawn_awaited(Arc::clone(inner).send_word(message, Some(asked)));
+            }
         }
     }
 
     async fn start_request(&self, message: Message, id: Id, initialize: bool) {
-        if initialize && let Some(hanging) = self.0.handshake.unsettled(&self.0.pending) {
-            // Hosts start over where the first attempt hangs.
-            if let Some(cancelled) = self.0.pending.cancel(&hanging) {
-                let why = "a new `initialize` took its place";
-                let failure = Failure::CalledOff { why, sent: cancelled.sent };
-                cancelled.stop();
-                self.0.answer(failure.to_response(hanging)).await;
-            }
+        if initialize {
+            self.call_off_hanging_initialize().await;
         }
-        match self.0.pending.register(id.clone()) {
-            Registered::Fresh => {}
+        let request = match self.0.pending.register(id.clone()) {
+            Registered::Fresh(request) => request,
             Registered::InUse => {
                 let reason = "a request with this id is under way already";
                 return self.0.answer(ErrorResponse::new(id, code::INVALID_REQUEST, reason)).await;
@@ -176,25 +150,36 @@ impl Session {
                 let reason = "too many requests are under way: try again later";
                 return self.0.answer(ErrorResponse::new(id, code::INTERNAL_ERROR, reason)).await;
             }
-        }
+        };
         let inner = Arc::clone(&self.0);
-        let (task_id, earlier) = (id.clone(), inner.notifications.queued());
+        let (ticket, earlier) = (request.clone(), inner.legacy.notifications.queued());
         let task = self.0.spawn_awaited(async move {
             let outcome = match initialize {
-                true => inner.initialize(&message, &task_id).await,
-                false => inner.request(&message, &task_id, earlier).await,
+                true => inner.initialize(&message, &request).await,
+                false => inner.request(&message, &request, earlier).await,
             };
             if let Err(failure) = outcome {
-                inner.fail(&task_id, failure).await;
+                inner.fail(&request, failure).await;
             }
         });
-        self.0.pending.attach(&id, task.abort_handle());
+        self.0.pending.attach(&ticket, task.abort_handle());
+    }
+
+    /// Hosts start over where the first attempt hangs.
+    async fn call_off_hanging_initialize(&self) {
+        let Some(hanging) = self.0.legacy.handshake.initialize_id() else { return };
+        if let Some(cancelled) = self.0.pending.cancel(&hanging) {
+            let why = "a new `initialize` took its place";
+            let failure = Failure::CalledOff { why, sent: cancelled.sent };
+            cancelled.stop();
+            self.0.answer(failure.to_response(hanging)).await;
+        }
     }
 
     /// Passes a cancellation on, and lets go of the request.
     async fn cancel(&self, message: Message, request: &Id) {
         let Some(cancelled) = self.0.pending.cancel(request) else {
-            return self.0.notifications.queue(message).await;
+            return self.0.legacy.notifications.queue(message).await;
         };
         if !cancelled.sent {
             return cancelled.stop();
@@ -202,7 +187,7 @@ impl Session {
         let inner = Arc::clone(&self.0);
         self.0.spawn_awaited(async move {
             // Disconnecting is no cancellation in these revisions, so the word goes first.
-            inner.send_word(message).await;
+            inner.send_word(message, None).await;
             cancelled.stop();
         });
     }
@@ -235,7 +220,7 @@ impl Session {
 impl Inner {
     /// Everything that was accepted has been sent, and every request settled.
     async fn drained(&self) {
-        self.notifications.drained().await;
+        self.legacy.notifications.drained().await;
         self.tasks.wait().await;
     }
 
@@ -265,11 +250,15 @@ impl Inner {
     }
 
     /// Answers a request with an error of ours, unless it is settled or cancelled.
-    async fn fail(&self, id: &Id, failure: Failure) {
+    async fn fail(&self, request: &Ticket, failure: Failure) {
         tracing::debug!(%failure, "a request failed");
-        if let Some(settled) = self.pending.settle(id) {
-            self.answer(failure.to_response(id.clone())).await;
-            settled.release();
+        if let Some(settled) = self.pending.settle(request) {
+            self.answer_failure(settled, request.id(), &failure).await;
         }
+    }
+
+    async fn answer_failure(&self, settled: Settled, id: &Id, failure: &Failure) {
+        self.answer(failure.to_response(id.clone())).await;
+        drop(settled);
     }
 }

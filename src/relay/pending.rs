@@ -13,10 +13,32 @@ const LIMIT: usize = 4096;
 
 /// The table of pending requests.
 #[derive(Default)]
-pub(super) struct Pending(Mutex<HashMap<Id, Entry>>);
+pub(super) struct Pending(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    entries: HashMap<Id, Entry>,
+    registered: u64,
+}
+
+/// One registration. A host may use an id again once it has its answer; the ticket of the first use
+/// is no ticket for the second.
+#[derive(Debug, Clone)]
+pub(super) struct Ticket {
+    id: Id,
+    number: u64,
+}
+
+impl Ticket {
+    /// The request's id.
+    pub(super) fn id(&self) -> &Id {
+        &self.id
+    }
+}
 
 #[derive(Default)]
 struct Entry {
+    number: u64,
     task: Option<AbortHandle>,
     /// Whether the server may have seen the request.
     sent: bool,
@@ -25,9 +47,9 @@ struct Entry {
 }
 
 /// What became of a registration.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Registered {
-    Fresh,
+    Fresh(Ticket),
     /// The id is that of a pending request.
     InUse,
     TooMany,
@@ -40,15 +62,11 @@ pub(super) struct Cancelled {
     task: Option<AbortHandle>,
 }
 
-/// A request that has its answer. What it kept back goes on once this is released, behind the
-/// answer.
+/// A request that has its answer. What it kept back goes on once this is dropped, which is to be
+/// behind the answer.
+#[must_use]
 pub(super) struct Settled {
     _gate: Option<OwnedRwLockWriteGuard<()>>,
-}
-
-impl Settled {
-    /// Lets go on what the request kept back.
-    pub(super) fn release(self) {}
 }
 
 impl Cancelled {
@@ -61,68 +79,83 @@ impl Cancelled {
 }
 
 impl Pending {
-    fn table(&self) -> MutexGuard<'_, HashMap<Id, Entry>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a request into the table.
     pub(super) fn register(&self, id: Id) -> Registered {
         let mut table = self.table();
-        if table.contains_key(&id) {
-            Registered::InUse
-        } else if table.len() >= LIMIT {
-            Registered::TooMany
-        } else {
-            table.insert(id, Entry::default());
-            Registered::Fresh
+        if table.entries.contains_key(&id) {
+            return Registered::InUse;
         }
+        if table.entries.len() >= LIMIT {
+            return Registered::TooMany;
+        }
+        table.registered += 1;
+        let number = table.registered;
+        table.entries.insert(id.clone(), Entry { number, ..Entry::default() });
+        Registered::Fresh(Ticket { id, number })
     }
 
     /// Notes the task that carries a request, so that a cancellation can stop it.
-    pub(super) fn attach(&self, id: &Id, task: AbortHandle) {
-        if let Some(entry) = self.table().get_mut(id) {
+    pub(super) fn attach(&self, ticket: &Ticket, task: AbortHandle) {
+        if let Some(entry) = self.table().entry(ticket) {
             entry.task = Some(task);
         }
     }
 
     /// Notes that the server may see the request from now on; false where it is settled or
     /// cancelled already, and must not go out.
-    pub(super) fn mark_sent(&self, id: &Id) -> bool {
-        self.table().get_mut(id).map(|entry| entry.sent = true).is_some()
+    pub(super) fn mark_sent(&self, ticket: &Ticket) -> bool {
+        self.table().entry(ticket).map(|entry| entry.sent = true).is_some()
     }
 
     /// Holds the gate until the request is settled.
-    pub(super) fn hold_gate(&self, id: &Id, gate: OwnedRwLockWriteGuard<()>) {
-        if let Some(entry) = self.table().get_mut(id) {
+    pub(super) fn hold_gate(&self, ticket: &Ticket, gate: OwnedRwLockWriteGuard<()>) {
+        if let Some(entry) = self.table().entry(ticket) {
             entry.gate = Some(gate);
         }
     }
 
     /// Whether the request still waits for its answer.
-    pub(super) fn waits(&self, id: &Id) -> bool {
-        self.table().contains_key(id)
+    pub(super) fn waits(&self, ticket: &Ticket) -> bool {
+        self.table().entry(ticket).is_some()
     }
 
     /// Takes a request out of the table for its one answer; `None` where it is settled or
     /// cancelled already.
-    pub(super) fn settle(&self, id: &Id) -> Option<Settled> {
-        self.table().remove(id).map(|entry| Settled { _gate: entry.gate })
+    pub(super) fn settle(&self, ticket: &Ticket) -> Option<Settled> {
+        let mut table = self.table();
+        table.entry(ticket)?;
+        table.entries.remove(&ticket.id).map(|entry| Settled { _gate: entry.gate })
+    }
+
+    /// The same for whichever request has this id now.
+    pub(super) fn settle_id(&self, id: &Id) -> Option<Settled> {
+        self.table().entries.remove(id).map(|entry| Settled { _gate: entry.gate })
     }
 
     /// Takes a request out of the table without an answer.
     pub(super) fn cancel(&self, id: &Id) -> Option<Cancelled> {
-        let entry = self.table().remove(id)?;
+        let entry = self.table().entries.remove(id)?;
         Some(Cancelled { sent: entry.sent, task: entry.task })
     }
 
     /// Empties the table, stopping all that is under way; tells of each whether the server may have
     /// seen it.
     pub(super) fn drain(&self) -> Vec<(Id, bool)> {
-        let entries = std::mem::take(&mut *self.table());
+        let entries = std::mem::take(&mut self.table().entries);
         let stopped = entries.into_iter().map(|(id, entry)| {
             Cancelled { sent: entry.sent, task: entry.task }.stop();
             (id, entry.sent)
         });
         stopped.collect()
+    }
+}
+
+impl Table {
+    fn entry(&mut self, ticket: &Ticket) -> Option<&mut Entry> {
+        self.entries.get_mut(&ticket.id).filter(|entry| entry.number == ticket.number)
     }
 }

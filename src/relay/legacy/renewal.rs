@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::Outgoing;
-use super::handshake::{Epoch, Replay};
-use super::{Failure, Inner};
+use super::Epoch;
+use super::handshake::Replay;
 use crate::jsonrpc::{Head, Message};
+use crate::relay::exchange::{Outgoing, Within};
+use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::Reply;
 
 /// How long a renewal may take.
@@ -16,12 +17,12 @@ impl Inner {
     /// Gives the session that the next message belongs to, renewed where it is known to be lost.
     pub(super) async fn current_session(self: &Arc<Self>) -> Result<Epoch, Failure> {
         // One that is being renewed is no session yet.
-        drop(self.renewal.lock().await);
-        let epoch = self.handshake.epoch();
-        if self.handshake.is_lost() {
+        drop(self.legacy.renewal.lock().await);
+        let epoch = self.legacy.handshake.epoch();
+        if self.legacy.handshake.is_lost() {
             self.renew(epoch).await?;
         }
-        Ok(self.handshake.epoch())
+        Ok(self.legacy.handshake.epoch())
     }
 
     /// Starts a new session in place of `lost`, by replaying the host's own `initialize` and
@@ -30,7 +31,7 @@ impl Inner {
     ///
     /// # Cancel safety
     /// The renewal goes on.
-    pub(super) async fn renew(self: &Arc<Self>, lost: Epoch) -> Result<(), Failure> {
+    pub(in crate::relay) async fn renew(self: &Arc<Self>, lost: Epoch) -> Result<(), Failure> {
         let inner = Arc::clone(self);
         let renewal = self.spawn_awaited(async move {
             let replaying = inner.replay(lost);
@@ -46,23 +47,24 @@ impl Inner {
     }
 
     async fn replay(self: &Arc<Self>, lost: Epoch) -> Result<(), Failure> {
-        let _one_at_a_time = self.renewal.lock().await;
-        if self.handshake.epoch() != lost && !self.handshake.is_lost() {
+        let _one_at_a_time = self.legacy.renewal.lock().await;
+        if self.legacy.handshake.epoch() != lost && !self.legacy.handshake.is_lost() {
             return Ok(());
         }
         let Replay { initialize, initialized } =
-            self.handshake.restart().ok_or(Failure::SessionLost(None))?;
+            self.legacy.handshake.restart().ok_or(Failure::SessionLost(None))?;
         tracing::info!("the server lost the session: starting a new one");
-        let answer = self.send(Outgoing::Initialize(initialize.bytes())).await?;
-        self.handshake.assign(answer.session_id);
+        let first = Outgoing { within: Within::NoSession, ..Outgoing::message(initialize.bytes()) };
+        let answer = self.send(first).await?;
+        self.legacy.handshake.assign(answer.session_id);
         self.swallow_answer(answer.reply, &initialize).await?;
         if let Some(initialized) = &initialized {
-            let answer = self.send(Outgoing::Message(initialized.bytes())).await?;
+            let answer = self.send(Outgoing::message(initialized.bytes())).await?;
             if let Reply::SessionGone(_) | Reply::Rejected(_) = answer.reply {
                 return Err(Failure::SessionLost(None));
             }
         }
-        self.handshake.renewed();
+        self.legacy.handshake.renewed();
         if initialized.is_some() {
             self.start_listening();
         }
@@ -88,7 +90,7 @@ impl Inner {
                 match answers(&message) {
                     Some(answer) => break answer,
                     None => {
-                        self.deliver(message).await;
+                        self.deliver(message, None).await;
                     }
                 }
             },
@@ -99,7 +101,7 @@ impl Inner {
             return Err(Failure::SessionLost(None));
         }
         if let Some(id) = initialize.head().request_id() {
-            self.handshake.record_version(id, version.as_deref());
+            self.legacy.handshake.record_version(id, version.as_deref());
         }
         Ok(())
     }

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use super::delivery::Position;
-use super::exchange::Outgoing;
-use super::handshake::Epoch;
-use super::{Failure, Inner};
+use super::{Epoch, Position};
+use crate::relay::exchange::Outgoing;
+use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Reply};
 
 /// The longest pause between two attempts to listen.
@@ -20,7 +19,7 @@ const STOOD: Duration = Duration::from_secs(10);
 impl Inner {
     /// Listens for as long as this session lasts.
     pub(super) fn start_listening(self: &Arc<Self>) {
-        if let Some(epoch) = self.handshake.claim_listening() {
+        if let Some(epoch) = self.legacy.handshake.claim_listening() {
             self.spawn_until_closing(Arc::clone(self).listen(epoch));
         }
     }
@@ -36,8 +35,8 @@ impl Inner {
         let mut has_stood = false;
         loop {
             let last_event_id = position.last_event_id.clone();
-            let sent = self.send(Outgoing::Listen(last_event_id.as_deref())).await;
-            if self.handshake.epoch() != epoch {
+            let sent = self.send(Outgoing::listen(last_event_id.as_deref())).await;
+            if self.legacy.handshake.epoch() != epoch {
                 return;
             }
             let pause = match sent {

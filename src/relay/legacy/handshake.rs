@@ -4,7 +4,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
 
-use super::pending::Pending;
 use crate::jsonrpc::{Id, Message};
 use crate::wire::{PROTOCOL_VERSION, SESSION_ID};
 
@@ -15,7 +14,7 @@ const WITH_BATCHES: &str = "2025-03-26";
 
 /// The state of the handshake with the server.
 #[derive(Default)]
-pub(super) struct Handshake(Mutex<State>);
+pub(in crate::relay) struct Handshake(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -32,12 +31,12 @@ struct State {
 /// Counts the sessions with the server, so that of many requests that find a session lost only
 /// the first renews it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Epoch(u64);
+pub(in crate::relay) struct Epoch(u64);
 
 /// What to replay so that the server knows the session again.
-pub(super) struct Replay {
-    pub(super) initialize: Message,
-    pub(super) initialized: Option<Message>,
+pub(in crate::relay) struct Replay {
+    pub(in crate::relay) initialize: Message,
+    pub(in crate::relay) initialized: Option<Message>,
 }
 
 impl Handshake {
@@ -47,21 +46,21 @@ impl Handshake {
 
     /// A new `initialize` of the host: whatever was settled before is void. Gives the headers of
     /// the session that this leaves behind, where there was one.
-    pub(super) fn begin(&self, initialize: Message) -> Option<HeaderMap> {
-        let left = Some(self.headers()).filter(|headers| headers.contains_key(SESSION_ID));
+    pub(in crate::relay) fn begin(&self, initialize: Message) -> Option<HeaderMap> {
         let mut state = self.state();
+        let left = Some(state.headers()).filter(|headers| headers.contains_key(SESSION_ID));
         let epoch = Epoch(state.epoch.0 + 1);
         *state = State { initialize: Some(initialize), epoch, ..State::default() };
         left
     }
 
     /// The server's side of `initialize`: the session id it assigned.
-    pub(super) fn assign(&self, session_id: Option<HeaderValue>) {
+    pub(in crate::relay) fn assign(&self, session_id: Option<HeaderValue>) {
         self.state().session_id = session_id;
     }
 
     /// Takes the negotiated version from an answer, if it is the answer to `initialize`.
-    pub(super) fn record_version(&self, answered: &Id, version: Option<&str>) {
+    pub(in crate::relay) fn record_version(&self, answered: &Id, version: Option<&str>) {
         let mut state = self.state();
         let is_initialize =
             state.initialize.as_ref().and_then(|message| message.head().request_id()) == Some(answered);
@@ -71,24 +70,24 @@ impl Handshake {
     }
 
     /// Keeps the host's `notifications/initialized` for a replay.
-    pub(super) fn record_initialized(&self, message: Message) {
+    pub(in crate::relay) fn record_initialized(&self, message: Message) {
         self.state().initialized = Some(message);
     }
 
     /// Claims the listening for this session; `None` where somebody listens already.
-    pub(super) fn claim_listening(&self) -> Option<Epoch> {
+    pub(in crate::relay) fn claim_listening(&self) -> Option<Epoch> {
         let mut state = self.state();
         let epoch = state.epoch;
         (state.listening.replace(epoch) != Some(epoch)).then_some(epoch)
     }
 
     /// Which session this is.
-    pub(super) fn epoch(&self) -> Epoch {
+    pub(in crate::relay) fn epoch(&self) -> Epoch {
         self.state().epoch
     }
 
     /// Starts a new session in place of a lost one; `None` where the host never initialized.
-    pub(super) fn restart(&self) -> Option<Replay> {
+    pub(in crate::relay) fn restart(&self) -> Option<Replay> {
         let mut state = self.state();
         let initialize = state.initialize.clone()?;
         state.session_id = None;
@@ -98,39 +97,49 @@ impl Handshake {
     }
 
     /// The new session stands.
-    pub(super) fn renewed(&self) {
+    pub(in crate::relay) fn renewed(&self) {
         self.state().lost = false;
     }
 
     /// Whether the session is lost, and no new one stands yet.
-    pub(super) fn is_lost(&self) -> bool {
+    pub(in crate::relay) fn is_lost(&self) -> bool {
         self.state().lost
     }
 
     /// Whether there is an `initialize` to replay.
-    pub(super) fn can_restart(&self) -> bool {
+    pub(in crate::relay) fn can_restart(&self) -> bool {
         self.state().initialize.is_some()
     }
 
-    /// The id of an `initialize` that still waits for its answer.
-    pub(super) fn unsettled(&self, pending: &Pending) -> Option<Id> {
-        let initialize = self.state().initialize.clone()?;
-        initialize.head().request_id().filter(|id| pending.waits(id)).cloned()
+    /// The id of the last `initialize`.
+    pub(in crate::relay) fn initialize_id(&self) -> Option<Id> {
+        self.state().initialize.as_ref()?.head().request_id().cloned()
     }
 
     /// Whether the negotiated revision has batches.
-    pub(super) fn allows_batches(&self) -> bool {
+    pub(in crate::relay) fn allows_batches(&self) -> bool {
         self.state().version.as_deref() == Some(WITH_BATCHES)
     }
 
     /// Session id and version, as every request after `initialize` carries them.
-    pub(super) fn headers(&self) -> HeaderMap {
+    pub(in crate::relay) fn headers(&self) -> HeaderMap {
+        self.state().headers()
+    }
+
+    /// The same of the session `epoch`; `None` where another one stands by now.
+    pub(in crate::relay) fn headers_of(&self, epoch: Epoch) -> Option<HeaderMap> {
         let state = self.state();
+        (state.epoch == epoch).then(|| state.headers())
+    }
+}
+
+impl State {
+    fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        if let Some(id) = &state.session_id {
+        if let Some(id) = &self.session_id {
             headers.insert(SESSION_ID, id.clone());
         }
-        let version = state.version.as_deref().filter(|version| *version >= FIRST_WITH_VERSION_HEADER);
+        let version = self.version.as_deref().filter(|version| *version >= FIRST_WITH_VERSION_HEADER);
         // A version that is no header value would be an injection: it is left out.
         if let Some(Ok(version)) = version.map(HeaderValue::from_str) {
             headers.insert(PROTOCOL_VERSION, version);

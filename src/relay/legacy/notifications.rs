@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::Inner;
 use crate::jsonrpc::Message;
+use crate::relay::Inner;
 
 /// How many may wait for their turn.
 const QUEUE: usize = 1024;
@@ -23,7 +23,7 @@ const PRECEDENCE_LIMIT: Duration = Duration::from_millis(100);
 const INITIALIZED_LIMIT: Duration = Duration::from_secs(10);
 
 /// The lane on which notifications go out one after the other.
-pub(super) struct Notifications {
+pub(in crate::relay) struct Notifications {
     lane: mpsc::Sender<Message>,
     queued: watch::Sender<u64>,
     sent: watch::Sender<u64>,
@@ -37,7 +37,7 @@ impl Notifications {
 
     /// Puts one into the lane. Where a server takes none for long, one is left out, and that is
     /// said: what comes after it matters more.
-    pub(super) async fn queue(&self, message: Message) {
+    pub(in crate::relay) async fn queue(&self, message: Message) {
         match tokio::time::timeout(QUEUE_LIMIT, self.lane.reserve()).await {
             Ok(Ok(place)) => {
                 self.queued.send_modify(|count| *count += 1);
@@ -51,7 +51,7 @@ impl Notifications {
     }
 
     /// How many were queued so far.
-    pub(super) fn queued(&self) -> u64 {
+    pub(in crate::relay) fn queued(&self) -> u64 {
         *self.queued.borrow()
     }
 
@@ -63,7 +63,7 @@ impl Notifications {
     }
 
     /// Waits for all to have had their turn.
-    pub(super) async fn drained(&self) {
+    pub(in crate::relay) async fn drained(&self) {
         let all = self.queued();
         // The sender is ours: it cannot be gone.
         let mut sent = self.sent.subscribe();
@@ -73,28 +73,28 @@ impl Notifications {
 
 impl Inner {
     /// Gives each notification its turn.
-    pub(super) async fn send_notifications(self: Arc<Self>, mut queue: mpsc::Receiver<Message>) {
+    pub(in crate::relay) async fn send_notifications(self: Arc<Self>, mut queue: mpsc::Receiver<Message>) {
         while let Some(message) = queue.recv().await {
             let inner = Arc::clone(&self);
             let sending = self.spawn_awaited(async move {
                 let sending = async {
-                    drop(inner.gate.read().await);
-                    inner.send_unanswered(&message).await;
+                    drop(inner.legacy.gate.read().await);
+                    inner.send_unanswered(&message, None).await;
                 };
                 if tokio::time::timeout(LIMIT, sending).await.is_err() {
                     tracing::warn!(method = message.head().method(), "a notification took too long");
                 }
             });
             let _unfinished = tokio::time::timeout(TURN, sending).await;
-            self.notifications.sent.send_modify(|count| *count += 1);
+            self.legacy.notifications.sent.send_modify(|count| *count += 1);
         }
     }
 
     /// Sends `notifications/initialized`, ahead of all that follows it, and starts to listen.
-    pub(super) async fn send_initialized(self: Arc<Self>, message: Message) {
-        let gate = Arc::clone(&self.gate).write_owned().await;
-        self.handshake.record_initialized(message.clone());
-        let sending = self.send_unanswered(&message);
+    pub(in crate::relay) async fn send_initialized(self: Arc<Self>, message: Message) {
+        let gate = Arc::clone(&self.legacy.gate).write_owned().await;
+        self.legacy.handshake.record_initialized(message.clone());
+        let sending = self.send_unanswered(&message, None);
         if tokio::time::timeout(INITIALIZED_LIMIT, sending).await.is_err() {
             tracing::warn!("the server does not answer to notifications/initialized");
         }

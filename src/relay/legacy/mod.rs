@@ -1,0 +1,49 @@
+//! A server that speaks a revision from 2025-03-26 to 2025-11-25: a handshake, a session, a stream of
+//! what the server says of itself (MCP lifecycle and transports).
+
+mod handshake;
+mod listening;
+mod notifications;
+mod questions;
+mod renewal;
+mod requests;
+mod resumption;
+
+use std::sync::Arc;
+
+use tokio::sync::{RwLock, mpsc};
+
+pub(super) use handshake::Epoch;
+use handshake::Handshake;
+use notifications::Notifications;
+use questions::Questions;
+pub(super) use resumption::Position;
+
+use crate::jsonrpc::Message;
+
+/// What a session with such a server consists of.
+pub(super) struct Legacy {
+    pub(super) handshake: Handshake,
+    pub(super) questions: Questions,
+    pub(super) notifications: Notifications,
+    /// Held for writing while `initialize` or `notifications/initialized` is under way, in the
+    /// order of their arrival: what follows them has to reach the server after them.
+    gate: Arc<RwLock<()>>,
+    /// Held by the one that renews a lost session.
+    renewal: tokio::sync::Mutex<()>,
+}
+
+impl Legacy {
+    /// A session that has not begun, and the queue of the host's notifications.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
+        let (notifications, queue) = Notifications::new();
+        let legacy = Self {
+            handshake: Handshake::default(),
+            questions: Questions::default(),
+            notifications,
+            gate: Arc::default(),
+            renewal: tokio::sync::Mutex::default(),
+        };
+        (legacy, queue)
+    }
+}

@@ -1,0 +1,129 @@
+//! The host's messages within a session, and the session's end.
+
+use std::sync::{Arc, PoisonError};
+
+use http::HeaderMap;
+
+use super::Epoch;
+use crate::jsonrpc::Message;
+use crate::relay::exchange::{Outgoing, Within};
+use crate::relay::pending::Ticket;
+use crate::relay::{Failure, Inner, WORD_LIMIT};
+use crate::upstream::streamable_http::Reply;
+use crate::wire::SESSION_ID;
+
+impl Inner {
+    /// The host's `initialize`.
+    pub(in crate::relay) async fn initialize(
+        self: &Arc<Self>,
+        message: &Message,
+        request: &Ticket,
+    ) -> Result<(), Failure> {
+        let gate = Arc::clone(&self.legacy.gate).write_owned().await;
+        if let Some(left) = self.legacy.handshake.begin(message.clone()) {
+            let inner = Arc::clone(self);
+            self.spawn_awaited(async move { inner.leave(left).await });
+        }
+        self.pending.hold_gate(request, gate);
+        let first = Outgoing { within: Within::NoSession, ..Outgoing::request(message.bytes(), request) };
+        let answer = self.send(first).await?;
+        self.legacy.handshake.assign(answer.session_id);
+        self.settle(answer.reply, request).await
+    }
+
+    /// Any other request; the first `earlier` notifications go before it.
+    pub(in crate::relay) async fn request(
+        self: &Arc<Self>,
+        message: &Message,
+        request: &Ticket,
+        earlier: u64,
+    ) -> Result<(), Failure> {
+        // A ping asks whether somebody is there, and that may be while the handshake hangs.
+        if message.head().method() != Some("ping") {
+            drop(self.legacy.gate.read().await);
+        }
+        self.legacy.notifications.precede(earlier).await;
+        let mut renewed = false;
+        loop {
+            let epoch = self.current_session().await?;
+            let answer = self.send(Outgoing::request(message.bytes(), request)).await?;
+            match answer.reply {
+                Reply::SessionGone(_) if !renewed && self.legacy.handshake.can_restart() => {
+                    self.renew(epoch).await?
+                }
+                reply => return self.settle(reply, request).await,
+            }
+            renewed = true;
+        }
+    }
+
+    /// A cancellation, or an answer to the question that the session `asked`: sent soon, or not at
+    /// all.
+    pub(in crate::relay) async fn send_word(self: Arc<Self>, message: Message, asked: Option<Epoch>) {
+        if tokio::time::timeout(WORD_LIMIT, self.send_unanswered(&message, asked)).await.is_err() {
+            tracing::warn!(method = message.head().method(), "a message took too long");
+        }
+    }
+
+    /// A notification, or an answer to the question that the session `asked`: nobody waits for what
+    /// comes back.
+    pub(super) async fn send_unanswered(self: &Arc<Self>, message: &Message, asked: Option<Epoch>) {
+        if let Err(failure) = self.try_send_unanswered(message, asked).await {
+            tracing::warn!(method = message.head().method(), %failure, "a message did not reach the server");
+        }
+    }
+
+    async fn try_send_unanswered(
+        self: &Arc<Self>,
+        message: &Message,
+        asked: Option<Epoch>,
+    ) -> Result<(), Failure> {
+        let mut renewed = false;
+        loop {
+            let epoch = self.current_session().await?;
+            // In another session the same id may be another question's.
+            let within = asked.map_or(Within::Session, Within::Only);
+            let outgoing = Outgoing { within, ..Outgoing::message(message.bytes()) };
+            match self.send(outgoing).await?.reply {
+                Reply::SessionGone(_)
+                    if asked.is_none() && !renewed && self.legacy.handshake.can_restart() =>
+                {
+                    renewed = true;
+                    self.renew(epoch).await?;
+                }
+                Reply::SessionGone(rejection) | Reply::Rejected(rejection) => return Err(rejection.into()),
+                // Some servers answer what wants no answer; it goes where their messages go.
+                Reply::Message(body) => {
+                    self.deliver_body(body).await;
+                    return Ok(());
+                }
+                Reply::Events(stream) => {
+                    self.spawn_until_closing(Arc::clone(self).deliver_stream(stream));
+                    return Ok(());
+                }
+                Reply::Accepted | Reply::Unauthorized(_) | Reply::Forbidden(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Tells the server that the session is over, where there is one.
+    pub(in crate::relay) async fn end_session(&self) {
+        let headers = self.legacy.handshake.headers();
+        if headers.contains_key(SESSION_ID) {
+            self.leave(headers).await;
+        }
+    }
+
+    /// Ends the session that `headers` name, with what the last request carried: a farewell waits
+    /// for no refresh.
+    async fn leave(&self, mut headers: HeaderMap) {
+        let held = self.last_authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(authorization) = held {
+            authorization.apply(&mut headers);
+        }
+        match self.upstream.end_session(headers).await {
+            Ok(answer) => tracing::debug!(reply = ?answer.reply, "told the server that the session is over"),
+            Err(error) => tracing::debug!(%error, "the server was not told that the session is over"),
+        }
+    }
+}
