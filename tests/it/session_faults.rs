@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::bridge::Bridge;
+use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::mcp_server::McpServer;
@@ -206,6 +207,71 @@ fn an_answer_does_not_reach_a_session_that_did_not_ask() {
     assert_eq!(bridge.echo(3, "after the answer"), "after the answer");
     let is_answer = |body: &Vec<u8>| String::from_utf8_lossy(body).contains("accept");
     assert!(!server.posted().iter().any(is_answer));
+}
+
+/// The same where the answer was taken just before the session turned out to be lost.
+#[test]
+fn an_answer_that_waited_for_a_renewal_does_not_reach_the_new_session() {
+    let (gate, starts) = (Gate::default(), AtomicUsize::new(0));
+    let renewal = gate.clone();
+    let server = McpServer::scripted(move |request, responder| {
+        if posts(request, "initialize") && starts.fetch_add(1, Ordering::SeqCst) == 1 {
+            renewal.pass();
+        }
+        let asks = posts(request, "tools/call") && request.json()["id"] == 1;
+        if asks {
+            let question = json!({"jsonrpc": "2.0", "id": 0, "method": "elicitation/create", "params": {}});
+            responder.reply(&Reply::events(format!("data: {question}\n\n")));
+        }
+        asks
+    });
+    let (mut bridge, _home) = session_on(&server);
+    bridge.send(call(json!(1)));
+    assert_eq!(bridge.message()["method"], "elicitation/create");
+    server.forget_sessions();
+    bridge.send(call(json!(2)));
+    gate.wait_for_arrivals(1);
+    bridge.send(json!({"jsonrpc": "2.0", "id": 0, "result": {"action": "accept"}}).to_string());
+    // What is refused at once shows that the answer before it has been taken.
+    bridge.send("[]");
+    bridge.response(&Value::Null);
+    gate.open();
+    assert!(bridge.response(&json!(2))["result"].is_object());
+    assert_eq!(bridge.echo(3, "after the answer"), "after the answer");
+    let is_answer = |body: &Vec<u8>| String::from_utf8_lossy(body).contains("accept");
+    assert!(!server.posted().iter().any(is_answer));
+}
+
+/// The end of an old stream says nothing of the request that uses the id of its request again.
+#[test]
+fn an_id_that_is_used_again_is_another_request() {
+    let (again, answer) = (Gate::default(), Gate::default());
+    let (first, second) = (again.clone(), answer.clone());
+    let count = AtomicUsize::new(0);
+    let server = McpServer::scripted(move |request, responder| {
+        let reused = posts(request, "tools/call") && request.json()["id"] == 1;
+        if reused && count.fetch_add(1, Ordering::SeqCst) == 0 {
+            let response = json!({"jsonrpc": "2.0", "id": 1, "result": {"turn": 1}});
+            responder.start_events();
+            responder.chunk(format!("data: {response}\n\n"));
+            first.pass();
+            responder.end();
+        } else if reused {
+            first.open();
+            second.pass();
+            responder.reply(&Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{"turn":2}}"#));
+        }
+        reused
+    });
+    let (mut bridge, _home) = session_on(&server);
+    bridge.send(call(json!(1)));
+    assert_eq!(bridge.response(&json!(1))["result"]["turn"], 1);
+    bridge.send(call(json!(1)));
+    answer.wait_for_arrivals(1);
+    assert_eq!(bridge.echo(2, "meanwhile"), "meanwhile");
+    answer.open();
+    let turn = bridge.response(&json!(1));
+    assert_eq!(turn["result"]["turn"], 2, "{turn}");
 }
 
 /// Two answers for one id would be one too many.
