@@ -47,6 +47,8 @@ pub struct Parameters {
     pub name: Option<String>,
     /// `params.uri`: the resource.
     pub uri: Option<String>,
+    /// `params.taskId`: the task (tasks extension of 2026-07-28).
+    pub task_id: Option<String>,
     /// The protocol version in `params._meta`.
     pub protocol_version: Option<String>,
     /// `params.requestId`: the request that a cancellation names.
@@ -135,13 +137,14 @@ impl Parameters {
             return Ok(Self::default());
         }
         let not_json = |error: serde_json::Error| InvalidMessage::NotJson(error.to_string());
-        let names = ["name", "uri", "_meta", "requestId"];
+        let names = ["name", "uri", "taskId", "_meta", "requestId"];
         let found = members(params, names).map_err(not_json)?;
         if let Some(at) = found.iter().position(|member| matches!(member, Member::Repeated)) {
-            let member = ["params.name", "params.uri", "params._meta", "params.requestId"][at];
+            let member =
+                ["params.name", "params.uri", "params.taskId", "params._meta", "params.requestId"][at];
             return Err(InvalidMessage::Repeated { id: id.cloned(), is_answer: false, member });
         }
-        let [name, uri, meta, request_id] = found;
+        let [name, uri, task_id, meta, request_id] = found;
         let text = |member: &Member<'_>| {
             let decoded = decode_string(member.only()?.get())?;
             Some(String::from_utf8_lossy(&decoded).into_owned())
@@ -155,6 +158,7 @@ impl Parameters {
         Ok(Self {
             name: text(&name),
             uri: text(&uri),
+            task_id: text(&task_id),
             protocol_version,
             request_id: request_id.only().and_then(Id::read),
         })
@@ -245,7 +249,7 @@ pub(super) fn decode_string(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A JSON string as bytes: lone surrogates, which a `String` cannot hold, stay apart.
-struct Decoded(Vec<u8>);
+pub(super) struct Decoded(pub(super) Vec<u8>);
 
 impl<'de> serde::Deserialize<'de> for Decoded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -8,6 +8,7 @@
 mod error_response;
 mod head;
 mod id;
+pub mod parts;
 
 use std::fmt;
 
