@@ -110,8 +110,7 @@ impl Inner {
                     return false;
                 };
                 self.legacy.handshake.record_version(id, protocol_version.as_deref());
-                self.emit(message.into_bytes()).await;
-                drop(settled);
+                self.respond(settled, message.into_bytes()).await;
             }
             Head::Request { id, .. } => {
                 self.legacy.questions.asked(id.clone(), self.legacy.handshake.epoch());

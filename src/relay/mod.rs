@@ -6,6 +6,7 @@
 //! lost session, after a step-up, and where a connection never stood. A request that the server
 //! may have executed is never sent again.
 
+mod batch;
 mod delivery;
 mod exchange;
 mod failure;
@@ -24,9 +25,10 @@ use tokio_util::task::TaskTracker;
 use crate::authorizer::{Authorization, Authorizer};
 use crate::jsonrpc::{ErrorResponse, Head, Id, InvalidMessage, Message, code};
 use crate::upstream::streamable_http::StreamableHttp;
+use batch::{Batch, Destination};
 use failure::Failure;
 use legacy::Legacy;
-use pending::{Pending, Registered, Settled, Ticket};
+use pending::{Drained, Pending, Registered, Settled, Ticket};
 
 /// How long what is pending may go on after the host has closed its side.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -58,6 +60,8 @@ struct Inner {
     /// What the last request carried, for a farewell that must not wait for anything.
     last_authorization: Mutex<Option<Authorization>>,
     tasks: TaskTracker,
+    /// Batches of the host's that wait for their last answer.
+    batches: TaskTracker,
     closing: CancellationToken,
 }
 
@@ -74,6 +78,7 @@ impl Session {
             legacy,
             last_authorization: Mutex::default(),
             tasks: TaskTracker::new(),
+            batches: TaskTracker::new(),
             closing: CancellationToken::new(),
         }));
         session.0.spawn_until_closing(Arc::clone(&session.0).send_notifications(queue));
@@ -86,7 +91,7 @@ impl Session {
     /// A frame whose acceptance is dropped may be lost.
     pub async fn accept(&self, frame: Bytes) {
         match Message::parse(frame.clone()) {
-            Ok(message) => self.dispatch(message).await,
+            Ok(message) => self.dispatch(message, Destination::Host).await,
             Err(invalid) => self.accept_batch(&frame, invalid).await,
         }
     }
@@ -98,26 +103,47 @@ impl Session {
             Some(Err(invalid)) => return self.0.answer(invalid.to_response()).await,
             Some(Ok(None)) | None => return self.0.answer(invalid.to_response()).await,
         };
+        let batch = Batch::new();
         for element in elements {
             match Message::parse(element) {
-                Ok(message) => self.dispatch(message).await,
-                Err(invalid) => self.0.answer(invalid.to_response()).await,
+                Ok(message) => self.dispatch_element(message, &batch).await,
+                Err(invalid) => batch.place(Id::Null).fill(invalid.to_response().into_bytes()),
             }
         }
+        let inner = Arc::clone(&self.0);
+        self.0.batches.spawn(async move {
+            if let Some(answers) = batch.collected().await {
+                inner.emit(answers).await;
+            }
+        });
     }
 
-    async fn dispatch(&self, message: Message) {
+    async fn dispatch_element(&self, message: Message, batch: &Batch) {
+        let Head::Request { id, method, .. } = message.head() else {
+            return self.dispatch(message, Destination::Host).await;
+        };
+        let place = batch.place(id.clone());
+        if method == "initialize" {
+            // Nothing else is possible before it is answered (2025-03-26, lifecycle).
+            let reason = "`initialize` is no part of a batch";
+            return place.fill(ErrorResponse::new(id.clone(), code::INVALID_REQUEST, reason).into_bytes());
+        }
+        self.dispatch(message, Destination::Batch(place)).await;
+    }
+
+    /// Routes one message; an answer to it goes to `destination`.
+    async fn dispatch(&self, message: Message, destination: Destination) {
         let inner = &self.0;
         match message.head() {
             Head::Request { id, method, .. } if method == "server/discover" => {
                 // A probe for the 2026-07-28 era: any error that is not a modern server's own
                 // sends the host to `initialize` on this same process.
                 let answer = ErrorResponse::new(id.clone(), code::METHOD_NOT_FOUND, "Method not found");
-                inner.answer(answer).await;
+                inner.send_to(destination, answer.into_bytes()).await;
             }
             Head::Request { id, method, .. } => {
                 let (id, initialize) = (id.clone(), method == "initialize");
-                self.start_request(message, id, initialize).await;
+                self.start_request(message, id, initialize, destination).await;
             }
             Head::Notification { method, parameters } => match (method.as_str(), &parameters.request_id) {
                 ("notifications/cancelled", Some(request)) => {
@@ -136,7 +162,7 @@ impl Session {
         }
     }
 
-    async fn start_request(&self, message: Message, id: Id, initialize: bool) {
+    async fn start_request(&self, message: Message, id: Id, initialize: bool, destination: Destination) {
         if initialize {
             self.call_off_hanging_initialize().await;
         }
@@ -144,13 +170,16 @@ impl Session {
             Registered::Fresh(request) => request,
             Registered::InUse => {
                 let reason = "a request with this id is under way already";
-                return self.0.answer(ErrorResponse::new(id, code::INVALID_REQUEST, reason)).await;
+                let answer = ErrorResponse::new(id, code::INVALID_REQUEST, reason);
+                return self.0.send_to(destination, answer.into_bytes()).await;
             }
             Registered::TooMany => {
                 let reason = "too many requests are under way: try again later";
-                return self.0.answer(ErrorResponse::new(id, code::INTERNAL_ERROR, reason)).await;
+                let answer = ErrorResponse::new(id, code::INTERNAL_ERROR, reason);
+                return self.0.send_to(destination, answer.into_bytes()).await;
             }
         };
+        self.0.pending.address(&request, destination);
         let inner = Arc::clone(&self.0);
         let (ticket, earlier) = (request.clone(), inner.legacy.notifications.queued());
         let task = self.0.spawn_awaited(async move {
@@ -200,15 +229,17 @@ impl Session {
     pub async fn close(&self, leave: Leave) {
         let inner = &self.0;
         inner.tasks.close();
+        inner.batches.close();
         if leave == Leave::Peaceful {
             let _still_pending = tokio::time::timeout(DRAIN_LIMIT, inner.drained()).await;
         }
         inner.closing.cancel();
         let last_words = async {
-            for (id, sent) in inner.pending.drain() {
+            for Drained { id, sent, settled } in inner.pending.drain() {
                 let failure = Failure::CalledOff { why: "the bridge is shutting down", sent };
-                inner.answer(failure.to_response(id)).await;
+                inner.answer_failure(settled, &id, &failure).await;
             }
+            inner.batches.wait().await;
         };
         let leaving = async { tokio::join!(last_words, inner.end_session()) };
         if tokio::time::timeout(LEAVE_LIMIT, leaving).await.is_err() {
@@ -222,6 +253,7 @@ impl Inner {
     async fn drained(&self) {
         self.legacy.notifications.drained().await;
         self.tasks.wait().await;
+        self.batches.wait().await;
     }
 
     /// Runs something that lasts for as long as the session does.
@@ -249,6 +281,20 @@ impl Inner {
         self.emit(response.into_bytes()).await;
     }
 
+    /// Sends an answer where it goes.
+    async fn send_to(&self, destination: Destination, answer: Bytes) {
+        match destination {
+            Destination::Host => self.emit(answer).await,
+            Destination::Batch(place) => place.fill(answer),
+        }
+    }
+
+    /// Gives a request its one answer.
+    async fn respond(&self, mut settled: Settled, answer: Bytes) {
+        self.send_to(std::mem::take(&mut settled.destination), answer).await;
+        drop(settled);
+    }
+
     /// Answers a request with an error of ours, unless it is settled or cancelled.
     async fn fail(&self, request: &Ticket, failure: Failure) {
         tracing::debug!(%failure, "a request failed");
@@ -258,7 +304,6 @@ impl Inner {
     }
 
     async fn answer_failure(&self, settled: Settled, id: &Id, failure: &Failure) {
-        self.answer(failure.to_response(id.clone())).await;
-        drop(settled);
+        self.respond(settled, failure.to_response(id.clone()).into_bytes()).await;
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedRwLockWriteGuard;
 use tokio::task::AbortHandle;
 
+use super::batch::Destination;
 use crate::jsonrpc::Id;
 
 /// How many requests may be under way at once.
@@ -44,6 +45,8 @@ struct Entry {
     sent: bool,
     /// What the request keeps back until it is settled.
     gate: Option<OwnedRwLockWriteGuard<()>>,
+    /// Where its answer goes.
+    destination: Destination,
 }
 
 /// What became of a registration.
@@ -66,7 +69,17 @@ pub(super) struct Cancelled {
 /// behind the answer.
 #[must_use]
 pub(super) struct Settled {
+    /// Where the answer goes.
+    pub(super) destination: Destination,
     _gate: Option<OwnedRwLockWriteGuard<()>>,
+}
+
+/// A request that was under way when all were stopped.
+pub(super) struct Drained {
+    pub(super) id: Id,
+    /// Whether the server may have seen it.
+    pub(super) sent: bool,
+    pub(super) settled: Settled,
 }
 
 impl Cancelled {
@@ -96,6 +109,13 @@ impl Pending {
         let number = table.registered;
         table.entries.insert(id.clone(), Entry { number, ..Entry::default() });
         Registered::Fresh(Ticket { id, number })
+    }
+
+    /// Says where the answer to a request goes; to the host by itself where nothing is said.
+    pub(super) fn address(&self, ticket: &Ticket, destination: Destination) {
+        if let Some(entry) = self.table().entry(ticket) {
+            entry.destination = destination;
+        }
     }
 
     /// Notes the task that carries a request, so that a cancellation can stop it.
@@ -128,12 +148,12 @@ impl Pending {
     pub(super) fn settle(&self, ticket: &Ticket) -> Option<Settled> {
         let mut table = self.table();
         table.entry(ticket)?;
-        table.entries.remove(&ticket.id).map(|entry| Settled { _gate: entry.gate })
+        table.entries.remove(&ticket.id).map(Entry::settled)
     }
 
     /// The same for whichever request has this id now.
     pub(super) fn settle_id(&self, id: &Id) -> Option<Settled> {
-        self.table().entries.remove(id).map(|entry| Settled { _gate: entry.gate })
+        self.table().entries.remove(id).map(Entry::settled)
     }
 
     /// Takes a request out of the table without an answer.
@@ -142,15 +162,20 @@ impl Pending {
         Some(Cancelled { sent: entry.sent, task: entry.task })
     }
 
-    /// Empties the table, stopping all that is under way; tells of each whether the server may have
-    /// seen it.
-    pub(super) fn drain(&self) -> Vec<(Id, bool)> {
+    /// Empties the table, stopping all that is under way.
+    pub(super) fn drain(&self) -> Vec<Drained> {
         let entries = std::mem::take(&mut self.table().entries);
-        let stopped = entries.into_iter().map(|(id, entry)| {
-            Cancelled { sent: entry.sent, task: entry.task }.stop();
-            (id, entry.sent)
+        let stopped = entries.into_iter().map(|(id, mut entry)| {
+            Cancelled { sent: entry.sent, task: entry.task.take() }.stop();
+            Drained { id, sent: entry.sent, settled: entry.settled() }
         });
         stopped.collect()
+    }
+}
+
+impl Entry {
+    fn settled(self) -> Settled {
+        Settled { destination: self.destination, _gate: self.gate }
     }
 }
 

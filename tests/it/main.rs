@@ -8,6 +8,7 @@
 
 mod authorizer;
 mod authorizer_interruptions;
+mod batches;
 mod commands;
 mod demo;
 mod discovery;
