@@ -1,10 +1,12 @@
 //! The JSON-RPC 2.0 envelope: frames as bytes, their routing head, and error responses of our own.
 //!
-//! A frame is never rewritten: only its head is read, so that numbers, key order, escapes and
-//! unknown members reach the other side as they were written. A frame that could be read in two
-//! ways (a repeated member that the head reads) is refused, for two readings of one frame are how
-//! filters are bypassed. JSON-RPC 2.0 §4–§5; MCP basic "Messages".
+//! A frame that passes through is never rewritten: only its head is read, so that numbers, key
+//! order, escapes and unknown members reach the other side as they were written. Between two sides
+//! of different revisions [`edit`] changes the members that it is told to, and none else. A frame
+//! that could be read in two ways (a repeated member that the head reads) is refused, for two
+//! readings of one frame are how filters are bypassed. JSON-RPC 2.0 §4–§5; MCP basic "Messages".
 
+pub mod edit;
 mod error_response;
 mod head;
 mod id;
