@@ -48,6 +48,9 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-met
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l scope -d 'Ask for this scope; repeat for more [default: what the server names]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l redirect-uri -d 'Redirect URI as it was registered at the provider' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l callback-port -d 'Port of the callback on this machine [default: any free one]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l ca-file -d 'Trust the root certificates of this PEM file, beside the platform\'s' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-cert -d 'Show this PEM certificate to the service\'s own origin, and to nobody else' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-key -d 'The certificate\'s private key in PEM [default: the certificate\'s file]' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l profile -d 'Keep and find logins under this profile [default: default]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
 file\t''
@@ -62,6 +65,7 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-sec
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l no-scope -d 'Ask for no scope at all'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l no-browser -d 'Print the authorization URL instead of opening a browser'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l allow-http -d 'Allow plain http beyond this machine: tokens travel unencrypted'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l allow-private-network -d 'Let a public service name addresses of private networks at a login'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l no-input -d 'Never ask anything; fail instead'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -s v -l verbose -d 'Say more on stderr; repeat for more still'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -s h -l help -d 'Print help'
@@ -74,6 +78,9 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-me
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l scope -d 'Ask for this scope; repeat for more [default: what the server names]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l redirect-uri -d 'Redirect URI as it was registered at the provider' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l callback-port -d 'Port of the callback on this machine [default: any free one]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l ca-file -d 'Trust the root certificates of this PEM file, beside the platform\'s' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-cert -d 'Show this PEM certificate to the service\'s own origin, and to nobody else' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-key -d 'The certificate\'s private key in PEM [default: the certificate\'s file]' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l profile -d 'Keep and find logins under this profile [default: default]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
 file\t''
@@ -87,6 +94,7 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l login -d 
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-scope -d 'Ask for no scope at all'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-browser -d 'Print the authorization URL instead of opening a browser'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l allow-http -d 'Allow plain http beyond this machine: tokens travel unencrypted'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l allow-private-network -d 'Let a public service name addresses of private networks at a login'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-input -d 'Never ask anything; fail instead'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -s v -l verbose -d 'Say more on stderr; repeat for more still'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -s h -l help -d 'Print help'

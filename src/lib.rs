@@ -23,7 +23,8 @@
 //!
 //! | package | rooms that name it |
 //! |---|---|
-//! | `clap`, `tracing_subscriber`, `rustls`, `indicatif`, `comfy_table` | [`cli`] |
+//! | `clap`, `tracing_subscriber`, `indicatif`, `comfy_table` | [`cli`] |
+//! | `rustls` | [`cli`] for its provider, [`http`] for its errors |
 //! | `rmcp` | [`oauth`] for the login, [`demo`] for its server |
 //! | `oauth2` | [`oauth`] |
 //! | `sse_stream` | [`upstream`] |

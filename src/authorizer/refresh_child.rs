@@ -42,8 +42,8 @@ pub struct RefreshChild {
     pub paths: Paths,
     /// The encrypted files' key, where the user gave one.
     pub encryption_key: Option<KeySource>,
-    /// The client for the token endpoint.
-    pub http: http::Client,
+    /// Where and as whom requests go out.
+    pub http: http::Config,
 }
 
 /// Runs the hidden command `refresh-child`: one request on stdin, one answer on stdout. Returns
@@ -83,7 +83,8 @@ impl RefreshChild {
             encryption_key: self.encryption_key,
         });
         let key = ServiceKey::new(&identity.profile, &server);
-        Ok((Place { paths: self.paths, store, key, identity, http: self.http }, refused))
+        let http = http::Client::new(self.http, &server);
+        Ok((Place { paths: self.paths, store, key, identity, http }, refused))
     }
 }
 

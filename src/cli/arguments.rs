@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::{bridge, demo, login, tokens};
+use crate::config::network::NetworkFlags;
 use crate::config::{ColorChoice, Flags, LogFormat};
 use crate::store::StoreKind;
 
@@ -22,6 +23,10 @@ Environment:
   MCP_FRONT_HOME                             keep everything below this directory
   MCP_FRONT_ENCRYPTION_KEY_FILE              the encrypted file store's key, in a file
   MCP_FRONT_ENCRYPTION_KEY                   the same key itself: 32 bytes, raw or base64
+  MCP_FRONT_CA_FILE, MCP_FRONT_CLIENT_CERT,  as --ca-file, --client-cert and --client-key of login
+    MCP_FRONT_CLIENT_KEY                     and bridge; the flag wins
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY,        proxies, also in lower case; loopback needs none
+    NO_PROXY
   MCP_FRONT_LOG                              log filter, for instance mcp_front=debug
   NO_COLOR, CLICOLOR_FORCE                   as --color never and --color always";
 
@@ -35,6 +40,21 @@ pub(super) struct Arguments<C: Subcommand = Called> {
     pub(super) global: Global,
     #[command(subcommand)]
     pub(super) command: C,
+}
+
+impl Arguments {
+    /// The flags that decide about the whole run.
+    pub(super) fn flags(&self) -> Flags {
+        let network = match &self.command {
+            Called::Command(command) => match command.as_ref() {
+                Command::Login(login) => login.network.flags(),
+                Command::Bridge(bridge) => bridge.network.flags(),
+                Command::Tokens(_) | Command::Demo(_) => NetworkFlags::default(),
+            },
+            Called::Helper(_) => NetworkFlags::default(),
+        };
+        Flags { network, ..self.global.flags() }
+    }
 }
 
 /// The flags that every command takes.
@@ -98,7 +118,7 @@ pub(super) enum Helper {
 
 impl Global {
     /// The same flags in the terms of [`crate::config`].
-    pub(super) fn flags(&self) -> Flags {
+    fn flags(&self) -> Flags {
         Flags {
             profile: self.profile.clone(),
             store: self.store,
@@ -106,6 +126,7 @@ impl Global {
             log_format: self.log_format,
             color: self.color,
             no_input: self.no_input,
+            network: NetworkFlags::default(),
         }
     }
 }

@@ -10,11 +10,12 @@ use clap::Args;
 use super::Context;
 use super::failure::Failure;
 use super::login_flags::LoginFlags;
-use crate::authorizer::{self, Authorizer, Children, LoginPolicy};
+use super::network_flags::NetworkFlags;
+use crate::authorizer::{self, Authorizer, LoginPolicy};
 use crate::bridge;
 use crate::config::headers::Headers;
 use crate::config::service::Service;
-use crate::config::{ConfigError, Environment, proxies};
+use crate::config::{ConfigError, Environment};
 use crate::http;
 use crate::store::index::Index;
 use crate::upstream::streamable_http::StreamableHttp;
@@ -50,6 +51,8 @@ pub(super) struct Arguments {
     pub(super) header_file: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) flags: LoginFlags,
+    #[command(flatten)]
+    pub(super) network: NetworkFlags,
 }
 
 /// Bridges until the host leaves.
@@ -78,14 +81,14 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     } else {
         LoginPolicy::Never
     };
-    let client = http::Client::new(proxies::http_config(&context.environment));
+    let client = http::Client::new(settings.network.http_config(&context.environment)?, &service.server);
     let authorizer = Authorizer::new(authorizer::Config {
         server: service.server.clone(),
         profile: service.profile.clone(),
         name: service.preset.map(|preset| preset.name.to_owned()),
         store: settings.store_config(service.store(settings)?, paths),
         login,
-        children: Children::new(super::executable()?, context.environment.iter()),
+        children: super::children(context)?,
         http: client.clone(),
     });
     let upstream = StreamableHttp::new(client, service.server, headers);

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::Context;
 use super::failure::Failure;
 use super::login_flags::{self, LoginFlags};
+use super::network_flags::NetworkFlags;
 use super::terminal::{Input, Question};
 use super::tokens::Standing;
 use crate::authorizer::login::{Config, LoginError, Redirect};
@@ -67,6 +68,8 @@ pub(super) struct Arguments {
     client_secret_stdin: bool,
     #[command(flatten)]
     flags: LoginFlags,
+    #[command(flatten)]
+    pub(super) network: NetworkFlags,
 }
 
 /// Logs in, and says what came of it.

@@ -4,9 +4,7 @@
 
 use super::Context;
 use super::failure::Failure;
-use crate::authorizer::Children;
 use crate::authorizer::login::{self, LoginChild};
-use crate::config::proxies;
 
 /// Takes a request from stdin and answers on stdout.
 ///
@@ -16,8 +14,8 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let child = LoginChild {
         paths: context.settings.paths()?,
         encryption_key: context.settings.encryption_key(),
-        http: proxies::http_config(&context.environment),
-        children: Children::new(super::executable()?, context.environment.iter()),
+        http: context.settings.network.http_config(&context.environment)?,
+        children: super::children(context)?,
     };
     login::run_login_child(child).await.map_err(|error| Failure::Helper(error.into()))
 }

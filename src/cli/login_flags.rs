@@ -10,10 +10,9 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use super::failure::Failure;
-use crate::authorizer::Children;
 use crate::authorizer::login::{Config, Options, Redirect, Scope};
+use crate::config::ConfigError;
 use crate::config::service::Service;
-use crate::config::{ConfigError, proxies};
 use crate::credential::ClientAuthentication;
 use crate::oauth::{Pinned, PreRegistered};
 use crate::redact::Secret;
@@ -98,8 +97,8 @@ impl LoginFlags {
             profile: service.profile.clone(),
             name: service.name.clone(),
             store: context.settings.store_config(store, context.settings.paths()?),
-            http: proxies::http_config(&context.environment),
-            children: Children::new(super::executable()?, context.environment.iter()),
+            http: context.settings.network.http_config(&context.environment)?,
+            children: super::children(context)?,
             options: Options {
                 client,
                 client_demanded: service.preset.is_some(),

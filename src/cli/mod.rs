@@ -12,6 +12,7 @@ mod login;
 mod login_child;
 mod login_flags;
 mod moment;
+mod network_flags;
 mod open_browser;
 mod refresh_child;
 mod terminal;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::{ColorChoice as ClapColor, CommandFactory, FromArgMatches};
 
+use crate::authorizer::Children;
 use crate::config::{self, ColorChoice, Environment, Settings};
 use crate::signals::Signals;
 use arguments::{Arguments, Called, Command, Helper};
@@ -81,7 +83,7 @@ fn color_flag(words: &[OsString]) -> Option<ColorChoice> {
 }
 
 fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
-    let settings = Settings::resolve(&arguments.global.flags(), &environment)?;
+    let settings = Settings::resolve(&arguments.flags(), &environment)?;
     let terminal = Terminal::new(&settings);
     logging::start(&settings.log_filter, settings.log_format, terminal.colored_stderr)?;
     let context = Context { settings, environment, terminal };
@@ -99,6 +101,13 @@ fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
 fn executable() -> Result<PathBuf, Failure> {
     config::environment::executable()
         .map_err(|source| Failure::Io { doing: "find this program's own path", source })
+}
+
+/// How helper processes are started: with what they need of this process's environment, and what
+/// flags decided about the network.
+fn children(context: &Context) -> Result<Children, Failure> {
+    let decided = context.settings.network.variables();
+    Ok(Children::new(executable()?, context.environment.iter().chain(decided)))
 }
 
 /// Writes data to stdout. A reader that left early is no error.

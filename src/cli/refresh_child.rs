@@ -3,8 +3,6 @@
 use super::Context;
 use super::failure::Failure;
 use crate::authorizer::{self, RefreshChild};
-use crate::config::proxies;
-use crate::http;
 
 /// Takes a request from stdin and answers on stdout.
 ///
@@ -14,7 +12,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let child = RefreshChild {
         paths: context.settings.paths()?,
         encryption_key: context.settings.encryption_key(),
-        http: http::Client::new(proxies::http_config(&context.environment)),
+        http: context.settings.network.http_config(&context.environment)?,
     };
     authorizer::run_refresh_child(child)
         .await

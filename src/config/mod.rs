@@ -6,8 +6,8 @@
 
 pub mod environment;
 pub mod headers;
+pub mod network;
 pub mod preset;
-pub mod proxies;
 pub mod service;
 
 use std::fmt;
@@ -21,6 +21,7 @@ use crate::store::index::IndexError;
 use crate::store::{KeySource, StoreConfig, StoreKind};
 
 pub use environment::Environment;
+pub use network::Network;
 
 /// The flags that every command takes, as they were typed.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,8 @@ pub struct Flags {
     pub color: Option<ColorChoice>,
     /// `--no-input`.
     pub no_input: bool,
+    /// Of the commands that reach the network.
+    pub network: network::NetworkFlags,
 }
 
 /// How log lines are written.
@@ -112,6 +115,8 @@ pub struct Settings {
     pub hyperlinks: bool,
     /// Whether questions may be asked.
     pub input: bool,
+    /// How requests leave this machine.
+    pub network: Network,
     home: Option<PathBuf>,
     encryption_key: Option<KeySource>,
 }
@@ -185,7 +190,7 @@ impl Settings {
     /// Decides each setting: flag, then environment, then default. Touches nothing.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`], naming the flag or variable.
+    /// [`ConfigError::Invalid`] and [`ConfigError::Unusable`], naming the flag or variable.
     pub fn resolve(flags: &Flags, environment: &Environment) -> Result<Self, ConfigError> {
         let (store, store_source) = store(flags, environment)?;
         let (profile, profile_source) = profile(flags, environment)?;
@@ -204,6 +209,7 @@ impl Settings {
             capable_terminal: environment.get("TERM").is_some_and(|term| term != "dumb"),
             hyperlinks: hyperlinks(environment),
             input: !flags.no_input,
+            network: Network::resolve(&flags.network, environment)?,
             home: environment.get("MCP_FRONT_HOME").map(PathBuf::from),
             encryption_key: encryption_key(environment),
         })
@@ -232,14 +238,14 @@ impl Settings {
         matches!(self.encryption_key, Some(KeySource::Inline(_)))
     }
 
-    /// The paths that came from the environment and that another process needs too, by variable.
+    /// The paths that flags or the environment named and that another process needs too, by variable.
     pub fn places(&self) -> Vec<(&'static str, &Path)> {
         let home = self.home.as_deref().map(|path| ("MCP_FRONT_HOME", path));
         let key = match &self.encryption_key {
             Some(KeySource::File(path)) => Some(("MCP_FRONT_ENCRYPTION_KEY_FILE", path.as_path())),
             _ => None,
         };
-        home.into_iter().chain(key).collect()
+        home.into_iter().chain(key).chain(self.network.places()).collect()
     }
 }
 

@@ -92,13 +92,15 @@ pub async fn run(config: Config) -> Result<(), DemoError> {
     let home = tempfile::Builder::new().prefix("mcp-front-demo-").tempdir();
     let home = home.map_err(setup("make a throw-away folder"))?;
     let server = Server::start(ACCESS_LIFE).await.map_err(setup("listen on loopback"))?;
+    let endpoint = ServerUri::parse(server.endpoint(), false).map_err(io::Error::other);
+    let endpoint = endpoint.map_err(setup("name its own endpoint"))?;
     let mut transcript = Transcript::new(config.out, config.colour, config.countdown);
     let mut children = Children::new(config.executable, home.path().to_owned());
     let journey = Journey {
         transcript: &mut transcript,
         children: &mut children,
         server: &server,
-        http: &Client::new(http::Config::default()),
+        http: &Client::new(http::Config::default(), &endpoint),
         browser: config.browser,
     };
     let outcome = tokio::select! {

@@ -52,6 +52,12 @@ impl AddressPolicy {
         }
     }
 
+    /// The same policy; where the user said so, with private addresses.
+    #[must_use]
+    pub fn and_private(self, allowed: bool) -> Self {
+        Self { private_allowed: self.private_allowed || allowed, ..self }
+    }
+
     /// The policy for an address that was bound at login, when it was checked: anything but
     /// reserved ranges.
     pub fn bound() -> Self {
@@ -99,8 +105,8 @@ impl AddressPolicy {
 
     /// The resolver that drops addresses which the policy refuses. Names in `exempt` (proxies that
     /// the user configured) pass.
-    pub(super) fn resolver(&self, exempt: &[String]) -> Arc<dyn Resolve> {
-        Arc::new(PolicyResolver { policy: self.clone(), exempt: exempt.to_vec() })
+    pub(super) fn resolver<'a>(&self, exempt: impl Iterator<Item = &'a str>) -> Arc<dyn Resolve> {
+        Arc::new(PolicyResolver { policy: self.clone(), exempt: exempt.map(str::to_owned).collect() })
     }
 }
 
@@ -164,7 +170,9 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         reach_v4(Ipv4Addr::new(a, b, c, d))
     };
     let translated = address.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
-    if address.is_loopback() || address.is_unique_local() {
+    // RFC 8215 translates inside one network; site-local addresses are what unique local ones were.
+    let local = address.segments()[..3] == [0x64, 0xff9b, 1] || (first & 0xffc0) == 0xfec0;
+    if address.is_loopback() || address.is_unique_local() || local {
         Reach::Private
     } else if translated {
         embedded(sixth, seventh)
@@ -173,7 +181,10 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     } else if address.is_unspecified()
         || address.is_multicast()
         || address.is_unicast_link_local()
+        // Documentation, Teredo (which tunnels to any IPv4 address), and the discard prefix.
         || (first, second) == (0x2001, 0x0db8)
+        || (first, second) == (0x2001, 0)
+        || first == 0x100
         || first == 0
     {
         Reach::Reserved
@@ -208,6 +219,19 @@ mod tests {
             ("https://10.1.2.3/", false),
             ("https://100.64.0.1/", false),
             ("https://0.0.0.0/", false),
+            ("https://192.168.1.1/", false),
+            ("https://172.16.0.1/", false),
+            ("https://172.32.0.1/", true),
+            ("https://224.0.0.1/", false),
+            ("https://[fd00::1]/", false),
+            ("https://[fe80::1]/", false),
+            ("https://[fec0::1]/", false),
+            ("https://[ff02::1]/", false),
+            ("https://[64:ff9b:1::a00:1]/", false),
+            ("https://[64:ff9b::5db8:d822]/", true),
+            ("https://[2001::1]/", false),
+            ("https://[::ffff:169.254.169.254]/", false),
+            ("https://[2606:4700::1]/", true),
         ] {
             let uri: http::Uri = url.parse().unwrap();
             assert_eq!(public.check(&uri).is_ok(), allowed, "{url}");

@@ -188,9 +188,10 @@ impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
 fn lost(error: HttpError) -> GrantError {
     let cause = with_causes(&error);
     match error {
-        HttpError::NotSent { .. } | HttpError::Address { .. } | HttpError::Setup(_) => {
-            GrantError::NotSent { cause }
-        }
+        HttpError::NotSent { .. }
+        | HttpError::Untrusted { .. }
+        | HttpError::Address { .. }
+        | HttpError::Setup(_) => GrantError::NotSent { cause },
         HttpError::Broken { .. } | HttpError::Timeout { .. } | HttpError::TooLarge { .. } => {
             GrantError::Transient { cause }
         }

@@ -215,6 +215,11 @@ mod tests {
         }
     }
 
+    fn http() -> client::Client {
+        let server = crate::server_uri::ServerUri::parse("https://mcp.example", false).unwrap();
+        client::Client::new(client::Config::default(), &server)
+    }
+
     fn applicant(secret: Option<&str>) -> Applicant {
         Applicant {
             pre_registered: Some(PreRegistered {
@@ -291,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn clients_are_found_in_the_order_of_the_specification() {
-        let http = client::Client::new(client::Config::default());
+        let http = http();
         let mut discovery = discovery(Some(&["client_secret_post"]));
         let found = obtain_client(&http, &discovery, &applicant(Some("s")), &[]).await.unwrap();
         assert_eq!((found.registration, found.authentication), (Registration::PreRegistered, Post));
@@ -308,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_does_not_go_to_a_guessed_address() {
-        let http = client::Client::new(client::Config::default());
+        let http = http();
         let guessed = Discovery { source: Source::Defaults, ..discovery(None) };
         let answer = obtain_client(&http, &guessed, &applicant(Some("s")), &[]).await;
         assert!(matches!(answer, Err(OauthError::Refused { .. })));

@@ -75,9 +75,12 @@ impl Failure {
 
     fn data(&self) -> Value {
         let (reason, executed) = match self {
-            Self::Http(HttpError::NotSent { .. } | HttpError::Setup(_) | HttpError::Address { .. }) => {
-                ("unreachable", false)
-            }
+            Self::Http(
+                HttpError::NotSent { .. }
+                | HttpError::Untrusted { .. }
+                | HttpError::Setup(_)
+                | HttpError::Address { .. },
+            ) => ("unreachable", false),
             Self::Http(_) | Self::StreamLost(_) => ("connection_lost", true),
             Self::Rejected { status, .. } => ("http_status", may_have_executed(*status)),
             Self::SessionLost(_) => ("session_lost", false),

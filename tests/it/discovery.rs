@@ -88,7 +88,7 @@ fn find_with(
 ) -> Result<Discovery, OauthError> {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = Client::new(Config::default());
+    let http = Client::new(Config::default(), endpoint);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(discover(&http, endpoint, policy, challenge, pinned))
 }

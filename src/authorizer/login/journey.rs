@@ -104,7 +104,7 @@ impl<'a> Journey<'a> {
             key: ServiceKey::new(profile, server),
             identity: config.identity(),
         };
-        Self { config, home, http: http::Client::new(config.http.clone()), interaction }
+        Self { config, home, http: http::Client::new(config.http.clone(), server), interaction }
     }
 
     fn options(&self) -> &'a Options {
@@ -198,7 +198,8 @@ impl<'a> Journey<'a> {
             Demand::Login(challenge) | Demand::Unclear(challenge, _) => challenge.clone(),
             Demand::Nothing => Challenge::default(),
         };
-        let policy = AddressPolicy::for_endpoint(server, peer);
+        let private = self.config.http.private_network;
+        let policy = AddressPolicy::for_endpoint(server, peer).and_private(private);
         let pinned = self.options().pinned.as_ref();
         let search = discover(&self.http, server, policy, &challenge, pinned);
         let found = tokio::time::timeout(DISCOVERY_LIMIT, search).await.unwrap_or_else(|_| {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::http::{AddressPolicy, Client, Config};
+use crate::server_uri::ServerUri;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -22,7 +23,8 @@ impl Caller {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = Server::start(Duration::from_secs(60)).await.unwrap();
         let origin = server.endpoint().strip_suffix("/mcp").unwrap().to_owned();
-        Self { http: Client::new(Config::default()), server, origin }
+        let endpoint = ServerUri::parse(server.endpoint(), false).unwrap();
+        Self { http: Client::new(Config::default(), &endpoint), server, origin }
     }
 
     async fn send(&self, request: http::request::Builder, body: &str) -> Response<Vec<u8>> {

@@ -68,8 +68,10 @@ impl KeptLogin {
             ("MCP_FRONT_HOME", self.home.path().as_os_str().to_owned()),
             ("CANARY_OF_THE_HOST", "canary-environment".into()),
         ];
+        let server = ServerUri::parse(SERVER, false).expect("a URL");
         Authorizer::new(Config {
-            server: ServerUri::parse(SERVER, false).expect("a URL"),
+            http: http::Client::new(http::Config::default(), &server),
+            server,
             profile: "default".to_owned(),
             name: Some("service".to_owned()),
             store: StoreConfig { kind: self.kind, paths: self.paths.clone(), encryption_key: None },
@@ -78,7 +80,6 @@ impl KeptLogin {
                 PathBuf::from(BINARY),
                 environment.map(|(name, value)| (name.into(), value)),
             ),
-            http: http::Client::new(http::Config::default()),
         })
     }
 

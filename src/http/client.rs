@@ -1,0 +1,244 @@
+//! The client itself: how the endpoint is reached, and how a small exchange is made.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::Method;
+use http::header::{self, HeaderMap};
+use url::Url;
+
+use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, read_bounded};
+use crate::server_uri::{ServerUri, is_loopback};
+
+/// `User-Agent` of every request.
+const USER_AGENT: &str = concat!("mcp-front/", env!("CARGO_PKG_VERSION"));
+/// How long connecting may take, TLS and proxy included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// An idle HTTP/1.1 connection is not reused for longer than this until the server says more: a
+/// POST that dies on a stale one cannot be repeated safely.
+const IDLE_LIMIT_UNKNOWN: Duration = Duration::from_secs(4);
+/// As [`IDLE_LIMIT_UNKNOWN`], for HTTP/2, whose pings tell a dead connection.
+const IDLE_LIMIT_HTTP2: Duration = Duration::from_secs(90);
+/// The longest `Keep-Alive: timeout` that is believed.
+const IDLE_LIMIT_MOST: Duration = Duration::from_secs(300);
+/// A jump of the wall clock ahead of the monotonic one that counts as sleep.
+const SLEEP_NOTICED: Duration = Duration::from_secs(5);
+/// The HTTP client of one process; clones share connections. It is built at first use, for the
+/// platform's certificate verifier takes milliseconds to set up.
+#[derive(Clone)]
+pub struct Client {
+    config: Arc<Config>,
+    server: Arc<Url>,
+    endpoint: Arc<Mutex<Endpoint>>,
+}
+
+#[derive(Default)]
+struct Endpoint {
+    client: Option<reqwest::Client>,
+    /// The idle limit that follows from what the server said.
+    fitted: Option<Duration>,
+    last_used: Option<(Instant, SystemTime)>,
+}
+
+impl Endpoint {
+    /// Notes a use, and says whether the machine slept since the last one: the wall clock went on
+    /// while the clock that idle connections are judged by stood still.
+    fn slept(&mut self) -> bool {
+        let now = (Instant::now(), SystemTime::now());
+        let Some((instant, wall)) = self.last_used.replace(now) else { return false };
+        let awake = now.0.duration_since(instant);
+        now.1.duration_since(wall).is_ok_and(|passed| passed > awake + SLEEP_NOTICED)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Client").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Describes the client of one endpoint; nothing is set up yet.
+    pub fn new(config: Config, server: &ServerUri) -> Self {
+        Self {
+            config: Arc::new(config),
+            server: Arc::new(server.as_url().clone()),
+            endpoint: Arc::default(),
+        }
+    }
+
+    /// Sends one request to the MCP endpoint's origin and waits for the head of the answer, however
+    /// long that takes. No redirect is followed.
+    ///
+    /// # Errors
+    /// [`HttpError`]; only [`HttpError::NotSent`], [`HttpError::Untrusted`], [`HttpError::Address`]
+    /// (another origin) and [`HttpError::Setup`] say that the server cannot have seen the request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the exchange; the server may have seen the request.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, HttpError> {
+        if !self.is_own(&url) {
+            let url = url.origin().ascii_serialization();
+            return Err(HttpError::Address { url, reason: "it is not the endpoint's origin" });
+        }
+        let request = self.endpoint()?.request(method, url).headers(headers).body(body);
+        let response = request.send().await.map_err(HttpError::of)?;
+        self.observe(response.version(), response.headers());
+        Ok(response)
+    }
+
+    fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.server.origin()
+    }
+
+    /// The address that a response of the endpoint came from; `None` where a proxy stands between.
+    pub async fn peer(&self, response: &Response) -> Option<IpAddr> {
+        let address = response.remote_addr()?.ip();
+        for proxy in self.config.proxies.hosts() {
+            let found = tokio::net::lookup_host((proxy, 0)).await;
+            if found.is_ok_and(|mut found| found.any(|found| found.ip() == address)) {
+                return None;
+            }
+        }
+        Some(address)
+    }
+
+    fn endpoint(&self) -> Result<reqwest::Client, HttpError> {
+        let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        let slept = endpoint.slept();
+        if let Some(client) = endpoint.client.as_ref().filter(|_| !slept) {
+            return Ok(client.clone());
+        }
+        let client = self.build(&endpoint)?;
+        endpoint.client = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Learns from the endpoint's first answer how long an idle connection lasts, and fits the
+    /// client to it, once.
+    fn observe(&self, version: http::Version, headers: &HeaderMap) {
+        let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        if endpoint.fitted.is_some() {
+            return;
+        }
+        let limit = match version {
+            http::Version::HTTP_2 => IDLE_LIMIT_HTTP2,
+            _ => match keep_alive_timeout(headers) {
+                Some(timeout) => timeout.saturating_sub(Duration::from_secs(1)).min(IDLE_LIMIT_MOST),
+                None => IDLE_LIMIT_UNKNOWN,
+            },
+        };
+        endpoint.fitted = Some(limit);
+        if limit == IDLE_LIMIT_UNKNOWN {
+            return;
+        }
+        if let Ok(client) = self.build(&endpoint) {
+            endpoint.client = Some(client);
+        }
+    }
+
+    fn build(&self, endpoint: &Endpoint) -> Result<reqwest::Client, HttpError> {
+        let limit = endpoint.fitted.unwrap_or(IDLE_LIMIT_UNKNOWN);
+        self.builder(&self.server)?.pool_idle_timeout(limit).build().map_err(HttpError::Setup)
+    }
+
+    /// A client for requests to the origin of `url`.
+    fn builder(&self, url: &Url) -> Result<reqwest::ClientBuilder, HttpError> {
+        let Config { proxies, roots, certificate, .. } = &*self.config;
+        let mut builder = reqwest::Client::builder();
+        builder = match is_loopback(url) {
+            true => builder.no_proxy(),
+            false => proxies.apply(builder).map_err(HttpError::Setup)?,
+        };
+        if let Some(roots) = roots {
+            builder = roots.apply(builder);
+        }
+        if let Some(certificate) = certificate.as_ref().filter(|_| self.is_own(url)) {
+            builder = certificate.apply(builder);
+        }
+        // Where a peer is gone without a word (a changed network), unacknowledged data tells.
+        #[cfg(target_os = "linux")]
+        let builder = builder.tcp_user_timeout(Duration::from_secs(30));
+        Ok(builder
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(Duration::from_secs(30))
+            .tcp_keepalive_interval(Duration::from_secs(10))
+            .tcp_keepalive_retries(3)
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .http2_keep_alive_timeout(Duration::from_secs(10))
+            .http2_keep_alive_while_idle(true)
+            .http2_adaptive_window(true))
+    }
+
+    /// Sends one small request and reads the whole answer, within `limit` of time and
+    /// [`EXCHANGE_LIMIT`] bytes. No redirect is followed. Connections are not kept.
+    ///
+    /// # Errors
+    /// As [`HttpError`] tells; only [`HttpError::NotSent`], [`HttpError::Untrusted`] and
+    /// [`HttpError::Address`] say that the server cannot have seen the request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection; the server may have seen the request.
+    pub async fn exchange(
+        &self,
+        request: http::Request<Vec<u8>>,
+        policy: &AddressPolicy,
+        limit: Duration,
+    ) -> Result<http::Response<Vec<u8>>, HttpError> {
+        let host = request.uri().host().unwrap_or("the server").to_owned();
+        policy.check(request.uri())?;
+        let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
+        let resolver = policy.resolver(self.config.proxies.hosts());
+        let builder = self.builder(request.url())?.pool_max_idle_per_host(0).dns_resolver(resolver);
+        let client = builder.build().map_err(HttpError::Setup)?;
+        let whole = async {
+            let response = client.execute(request).await.map_err(HttpError::of)?;
+            let mut parts = http::Response::new(Vec::new());
+            *parts.status_mut() = response.status();
+            *parts.headers_mut() = response.headers().clone();
+            *parts.body_mut() = read_bounded(response, EXCHANGE_LIMIT).await?.into();
+            Ok(parts)
+        };
+        tokio::time::timeout(limit, whole).await.unwrap_or(Err(HttpError::Timeout { host }))
+    }
+}
+
+/// `timeout` of a `Keep-Alive` header (RFC 2068 §19.7.1.1), in seconds.
+fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::HeaderName::from_static("keep-alive"))?.to_str().ok()?;
+    value.split(',').find_map(|parameter| {
+        let (name, seconds) = parameter.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("timeout");
+        named.then(|| seconds.trim().parse().ok().map(Duration::from_secs))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_idle_limit_is_read_from_keep_alive() {
+        for (value, seconds) in [
+            ("timeout=5", Some(5)),
+            ("max=100, Timeout = 72", Some(72)),
+            ("max=100", None),
+            ("timeout=soon", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("keep-alive", value.parse().unwrap());
+            assert_eq!(keep_alive_timeout(&headers), seconds.map(Duration::from_secs), "{value}");
+        }
+    }
+}
