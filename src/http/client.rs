@@ -7,8 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderMap};
+use jiff::Timestamp;
 use url::Url;
 
+use super::cookies::Jar;
 use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, read_bounded};
 use crate::server_uri::{ServerUri, is_loopback};
 
@@ -31,6 +33,7 @@ const SLEEP_NOTICED: Duration = Duration::from_secs(5);
 pub struct Client {
     config: Arc<Config>,
     server: Arc<Url>,
+    cookies: Arc<Jar>,
     endpoint: Arc<Mutex<Endpoint>>,
 }
 
@@ -65,6 +68,7 @@ impl Client {
         Self {
             config: Arc::new(config),
             server: Arc::new(server.as_url().clone()),
+            cookies: Arc::default(),
             endpoint: Arc::default(),
         }
     }
@@ -82,15 +86,17 @@ impl Client {
         &self,
         method: Method,
         url: Url,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response, HttpError> {
         if !self.is_own(&url) {
             let url = url.origin().ascii_serialization();
             return Err(HttpError::Address { url, reason: "it is not the endpoint's origin" });
         }
+        self.cookies.apply(&url, &mut headers, Timestamp::now());
         let request = self.endpoint()?.request(method, url).headers(headers).body(body);
         let response = request.send().await.map_err(HttpError::of)?;
+        self.cookies.keep(response.url(), response.headers(), Timestamp::now());
         self.observe(response.version(), response.headers());
         Ok(response)
     }

@@ -4,16 +4,18 @@
 //! no redirect is followed (RFC 9110 §15.4 would resend the token elsewhere), nothing but
 //! connecting has a time limit, for an event stream may idle for ever. [`Client::exchange`]
 //! carries a small OAuth exchange to an address that metadata may have named: bounded in size and
-//! time, and held to an [`AddressPolicy`]. No `Origin`, `Referer` or cookie is ever sent.
+//! time, and held to an [`AddressPolicy`]. No `Origin` or `Referer` is ever sent.
 //!
 //! | | the endpoint | exchanges with its origin | exchanges elsewhere |
 //! |---|---|---|---|
 //! | proxies, unless it is on loopback | yes | yes | yes |
 //! | [`RootCertificates`] | yes | yes | yes |
 //! | [`ClientCertificate`] | yes | yes | never |
+//! | cookies | its own | none | none |
 
 mod address;
 mod client;
+mod cookies;
 mod proxies;
 mod time;
 mod trust;
