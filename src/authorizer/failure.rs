@@ -128,10 +128,7 @@ mod tests {
             (StoreError::Untrusted { item: "x".into() }, "another store"),
             (StoreError::Corrupt { item: "x".into(), reason: "cut".into() }, "tokens delete"),
             (StoreError::NewerSchema { found: 9 }, "as it is"),
-            (
-                StoreError::Key(KeyError::Missing { needed: "a".into(), needed_by: "b".into() }),
-                "ENCRYPTION_KEY",
-            ),
+            (StoreError::Key(KeyError::Malformed { place: "a file".into() }), "ENCRYPTION_KEY"),
             (StoreError::Platform { doing: "writing".into(), source }, "next request"),
         ] {
             let Failure::Store { problem, remedy } = Failure::of_store(&error, "the keychain") else {

@@ -237,7 +237,8 @@ fn store(error: &StoreError) -> Verdict {
         }
         StoreError::Key(KeyError::Missing { .. } | KeyError::Other { .. }) => Verdict::of(
             STORE,
-            "give the right key in MCP_FRONT_ENCRYPTION_KEY_FILE, or delete the login and log in again",
+            "give that key in MCP_FRONT_ENCRYPTION_KEY_FILE; or delete what needs it (`mcp-front tokens list` \
+             shows the names, `mcp-front tokens delete NAME` deletes) and log in again",
         ),
         StoreError::Key(KeyError::Malformed { .. }) => {
             Verdict::of(STORE, "`openssl rand -base64 32` makes a key")

@@ -76,12 +76,14 @@ pub enum KeyError {
         place: String,
     },
     /// There are encrypted files, and no key. None is generated: it could not open them.
-    #[error("the encryption key {} is missing: {needed_by} was encrypted with it", needed)]
+    #[error("the encryption key {needed} is missing from {place}: {needed_by} was encrypted with it")]
     Missing {
         /// The missing key's id.
         needed: String,
         /// One of the files.
         needed_by: String,
+        /// Where a key is looked for.
+        place: String,
     },
     /// The key is not the one that the file was encrypted with. The file is left as it is.
     #[error("{item} was encrypted with the key {needed}, and {place} holds the key {given}")]

@@ -56,7 +56,7 @@ impl FileItems {
     fn key_for(&self, path: &Path, needed: &KeyId) -> Result<&EncryptionKey, StoreError> {
         let key = match self.known_key()? {
             Some(key) => key,
-            None => return Err(missing(path, needed).into()),
+            None => return Err(self.missing(path, needed).into()),
         };
         if key.id() != needed {
             return Err(KeyError::Other {
@@ -106,9 +106,17 @@ impl FileItems {
                 continue;
             }
             let bytes = read_sealed(&path)?.unwrap_or_default();
-            return Err(missing(&path, &Sealed::parse(&path, bytes)?.key_id).into());
+            return Err(self.missing(&path, &Sealed::parse(&path, bytes)?.key_id).into());
         }
         Ok(())
+    }
+
+    fn missing(&self, path: &Path, needed: &KeyId) -> KeyError {
+        KeyError::Missing {
+            needed: needed.to_string(),
+            needed_by: path.display().to_string(),
+            place: self.place(),
+        }
     }
 
     fn place(&self) -> String {
@@ -149,6 +157,13 @@ impl Items for FileItems {
     fn erase(&self, name: &ItemName) -> Result<bool, StoreError> {
         let path = self.path(name);
         paths::remove_private(&path).map_err(failed("removing", &path))
+    }
+
+    fn check_key(&self) -> Result<(), StoreError> {
+        match self.known_key()? {
+            Some(_) => Ok(()),
+            None => self.refuse_if_any(),
+        }
     }
 
     /// A file that does not open cannot be copied into another; it is renamed.
@@ -211,10 +226,6 @@ fn read_sealed(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         io::ErrorKind::FileTooLarge => corrupt(path, &error.to_string()),
         _ => failed("reading", path)(error),
     })
-}
-
-fn missing(path: &Path, needed: &KeyId) -> KeyError {
-    KeyError::Missing { needed: needed.to_string(), needed_by: path.display().to_string() }
 }
 
 fn corrupt(path: &Path, reason: &str) -> StoreError {

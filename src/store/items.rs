@@ -29,6 +29,11 @@ pub(super) trait Items {
         }
     }
 
+    /// Refuses where a new item could not be written for want of a key. Writes nothing.
+    fn check_key(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The most bytes that one item may hold.
     fn limit(&self) -> usize {
         usize::MAX

@@ -149,7 +149,7 @@ impl KeySource {
     /// Where the key comes from, for people.
     pub(super) fn place(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) => format!("{} (MCP_FRONT_ENCRYPTION_KEY_FILE)", path.display()),
             Self::Inline(_) => "MCP_FRONT_ENCRYPTION_KEY".to_owned(),
         }
     }

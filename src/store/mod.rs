@@ -162,6 +162,15 @@ impl Store {
         self.attempts.read(patience, move |connect| record::load(connect, &key)).await
     }
 
+    /// Finds out whether the store has the key that a new record needs, so that nobody logs in for
+    /// nothing. Nothing is written, and no key is made. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn check_key(&self, patience: Patience) -> Result<(), StoreError> {
+        self.attempts.read(patience, |connect| connect()?.check_key()).await
+    }
+
     /// Writes the record of the lock's service under a new generation, reads it back and compares.
     /// Dropping the future does not end the write: it goes on, with the lock, to its end.
     ///

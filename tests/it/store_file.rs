@@ -1,5 +1,5 @@
-//! The encrypted file store across processes: killed in the middle of saving, and under a mask
-//! that would let everybody in.
+//! The encrypted file store across processes: killed in the middle of saving, under a mask that
+//! would let everybody in, and without its key.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -14,7 +14,11 @@ use mcp_front::redact::Secret;
 use mcp_front::server_uri::{ServerUri, ServiceKey};
 use mcp_front::store::{Patience, Store, StoreConfig, StoreKind};
 
+use crate::support::authorization_server::AuthorizationServer;
+use crate::support::home::{Home, finish, write_private};
+use crate::support::mcp_server::McpServer;
 use crate::support::process::{Captured, Process};
+use crate::support::service::Service;
 
 const HOME: &str = "MCP_FRONT_TEST_HOME";
 
@@ -112,6 +116,52 @@ fn files_are_private_whatever_the_mask() {
             assert_eq!(mode(&path), private, "{}", path.display());
         }
     }
+}
+
+/// A key that could not keep the login is told before anything is asked of the service or the
+/// person; the error names where the key is looked for, and the hint what to do.
+#[test]
+fn a_login_without_its_key_ends_before_the_browser() {
+    const FILE: &str = "MCP_FRONT_ENCRYPTION_KEY_FILE";
+    const INLINE: &str = "MCP_FRONT_ENCRYPTION_KEY";
+    let keyless = || {
+        let home = Home::bare();
+        let place = home.path().to_str().unwrap().to_owned();
+        home.with("MCP_FRONT_HOME", place).with("MCP_FRONT_STORE", "file")
+    };
+    let with_lost_key = || {
+        let home = keyless();
+        let arguments = ["tokens", "set", "https://other.example/"];
+        home.run_with_input(arguments, b"a-token\n").expect(0);
+        std::fs::remove_file(Paths::resolve(Some(home.path())).unwrap().key_file()).unwrap();
+        home
+    };
+    for (home, named, hint) in [
+        (keyless().with(FILE, "/nowhere/key"), "/nowhere/key", FILE),
+        (keyless().with(INLINE, "short"), INLINE, "openssl rand"),
+        (with_lost_key(), "encryption.key", "tokens delete"),
+    ] {
+        let authorization = AuthorizationServer::start();
+        let service = Service::of(authorization.clone(), McpServer::guarded_by(&authorization), home);
+        let refused = service.login(&["--force"]).expect(5);
+        assert!(refused.stderr.contains(named), "{}", refused.stderr);
+        let said = refused.stderr.lines().last().unwrap();
+        assert!(said.starts_with("hint: ") && said.contains(hint), "{}", refused.stderr);
+        assert!(service.server.requests().is_empty() && authorization.authorizations().is_empty());
+    }
+
+    let service = Service::logged_in();
+    let before = service.server.requests().len();
+    let Service { home, server, .. } = &service;
+    let other = home.path().join("another-key");
+    write_private(&other, "another-encryption-key-of-32-byt");
+    for flags in [&[][..], &["--force"]] {
+        let mut command = home.command(["login", &server.url()].iter().chain(flags));
+        command.env(FILE, &other);
+        let refused = finish(command, b"").expect(5);
+        assert!(refused.stderr.contains(&format!("{} ({FILE})", other.display())), "{}", refused.stderr);
+    }
+    assert_eq!((server.requests().len(), service.browser.tabs()), (before, 0));
 }
 
 fn mode(path: &Path) -> u32 {

@@ -74,6 +74,7 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
         }
         stored => stored,
     };
+    journey.home.check_key().await?;
     match journey.find_server().await? {
         Some(discovery) => journey.log_in(discovery, stored.as_ref(), deadline).await,
         None => Ok(Outcome::NotNeeded),

@@ -49,6 +49,14 @@ impl Home {
         }
     }
 
+    /// Refuses a login that could not be stored for want of a key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn check_key(&self) -> Result<(), StoreError> {
+        self.store.check_key(PATIENCE).await
+    }
+
     /// Journals, saves, reads back, and brings the index in line.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ const VALUE: &[u8] = b"a canary in the file";
 fn a_generated_key_opens_what_it_sealed_and_everything_is_private() {
     let place = place();
     assert!(place.items().get(&one()).unwrap().is_none());
+    place.items().check_key().unwrap();
     assert!(!place.paths.key_file().exists(), "reading generates no key");
     place.items().put(&one(), VALUE).unwrap();
     place.items().put(&one(), VALUE).unwrap();
@@ -163,6 +164,7 @@ fn no_key_is_generated_while_files_wait_for_a_lost_one() {
         place.items().get(&one()).map(|_| ()).unwrap_err(),
         place.items().put(&one(), VALUE).unwrap_err(),
         place.items().put(&name("https://two.example/"), VALUE).unwrap_err(),
+        place.items().check_key().unwrap_err(),
     ] {
         assert!(matches!(error, StoreError::Key(KeyError::Missing { .. })), "{error}");
     }
