@@ -11,7 +11,6 @@ use crate::support::bridge::Bridge;
 use crate::support::browser::{Browser, follow, redirect_of};
 use crate::support::fetch;
 use crate::support::home::{BINARY, Home};
-use crate::support::kept_login::run;
 use crate::support::mcp_server::{McpServer, Setup};
 use crate::support::process::Process;
 use crate::support::service::{NAME, Service};
@@ -93,45 +92,6 @@ fn the_scope_of_the_challenge_wins_and_flags_win_over_it() {
         let asked = service.authorization.authorizations().pop().expect("an authorization request");
         assert_eq!(asked.get("scope").map(String::as_str), asked_for, "{flags:?}");
     }
-}
-
-#[test]
-fn a_login_that_is_good_stays_and_force_renews_it() {
-    let service = Service::logged_in();
-    let first = service.row();
-    service.login(&[]).expect(0);
-    assert_eq!(service.browser.tabs(), 0, "a good login opens nothing");
-    service.login(&["--force"]).expect(0);
-    assert_eq!(service.browser.tabs(), 1);
-    assert_ne!(first["logged_in_at"], service.row()["logged_in_at"]);
-}
-
-/// Another name for a good login: it answers to the new one, and only to that.
-#[test]
-fn a_good_login_takes_another_name() {
-    let service = Service::logged_in();
-    let outcome = service.home.run(["login", &service.server.url(), "--name", "two"]).expect(0);
-    assert!(outcome.stderr.contains(&format!("renamed from  {NAME}")), "{}", outcome.stderr);
-    assert_eq!(service.browser.tabs(), 0);
-    assert_eq!(service.row()["name"], "two");
-    let mut bridge = Bridge::start(&service.home, &["two"]);
-    bridge.initialize();
-    assert_eq!(bridge.echo(1, "renamed"), "renamed");
-    service.home.run(["bridge", NAME]).expect(2);
-}
-
-/// What the person did in the browser is not lost where the login was killed before its record.
-#[test]
-fn a_login_that_was_cut_off_is_found_before_a_browser_opens() {
-    let service = Service::logged_in();
-    run(service.cut_off_login());
-    service.login(&[]).expect(0);
-    assert_eq!(service.browser.tabs(), 0);
-    assert_eq!(service.row()["state"], "renews");
-    let mut bridge = service.bridge();
-    bridge.initialize();
-    assert_eq!(bridge.echo(1, "found"), "found");
-    assert_eq!(service.authorization.token_requests().len(), 1);
 }
 
 /// A28: what was there before is kept until the new login is stored.

@@ -17,6 +17,7 @@ mod hosts;
 mod keychain;
 mod leaving;
 mod login;
+mod login_again;
 mod peers;
 mod prompts;
 mod readme;

@@ -11,9 +11,6 @@ use super::keep::Home;
 use super::known_client::KnownClient;
 use super::probe::{self, Demand};
 use super::{Config, DEADLINE, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
-use crate::authorizer::decision::{Refused, Step, decide};
-use crate::authorizer::refresh_child::renew_in_child;
-use crate::authorizer::standing::Standing;
 use crate::browser;
 use crate::challenge::Challenge;
 use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredential};
@@ -24,8 +21,8 @@ use crate::oauth::{
 };
 use crate::redact::printable;
 use crate::server_uri::ServiceKey;
+use crate::store::Store;
 use crate::store::index::{Identity, Index, IndexError};
-use crate::store::{Store, StoreKind};
 use crate::web::{CallbackListener, Page, WebError};
 
 /// The path of the callback, where the user names none.
@@ -46,16 +43,18 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
     let journey = Journey::new(config, interaction);
     journey.check_name()?;
     let stored = journey.home.load(config.options.force).await?;
-    if !config.options.force && journey.is_proven(stored.as_ref()).await {
-        // A proof may have refreshed it.
-        return journey.take_over().await.map(Outcome::StillGood);
+    if !config.options.force
+        && let Some(outcome) = journey.without_login(stored.as_ref()).await?
+    {
+        return Ok(outcome);
     }
     let Admission { _lock, waited } = journey.take_turn(deadline).await?;
     let stored = match waited {
         None => stored,
         Some(waited) => {
             let newer = journey.home.load(config.options.force).await?;
-            if generation(newer.as_ref()) != generation(stored.as_ref()) && journey.suits(newer.as_ref()) {
+            let is_new = generation(newer.as_ref()) != generation(stored.as_ref());
+            if is_new && newer.as_ref().is_some_and(|newer| journey.suits(newer)) {
                 return journey.take_over().await.map(Outcome::Adopted);
             }
             if config.options.give_way {
@@ -67,8 +66,8 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
     let stored = match stored {
         None if !config.options.force => {
             let recovered = journey.home.recover().await?;
-            if journey.is_proven(recovered.as_ref()).await {
-                return journey.take_over().await.map(Outcome::StillGood);
+            if let Some(outcome) = journey.without_login(recovered.as_ref()).await? {
+                return Ok(outcome);
             }
             recovered
         }
@@ -82,10 +81,10 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
 }
 
 /// One login under way.
-struct Journey<'a> {
-    config: &'a Config,
-    home: Home,
-    http: http::Client,
+pub(super) struct Journey<'a> {
+    pub(super) config: &'a Config,
+    pub(super) home: Home,
+    pub(super) http: http::Client,
     interaction: Interaction,
 }
 
@@ -108,7 +107,7 @@ impl<'a> Journey<'a> {
         Self { config, home, http: http::Client::new(config.http.clone(), server), interaction }
     }
 
-    fn options(&self) -> &'a Options {
+    pub(super) fn options(&self) -> &'a Options {
         &self.config.options
     }
 
@@ -128,41 +127,9 @@ impl<'a> Journey<'a> {
         }
     }
 
-    /// Whether a stored login is what the options ask for, as far as the record tells.
-    fn suits(&self, stored: Option<&Credential>) -> bool {
-        let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else { return false };
-        let client = self.options().client.as_ref();
-        let scopes = match &self.options().scope {
-            Scope::Exactly(scopes) => scopes.as_slice(),
-            Scope::Automatic | Scope::None => &[],
-        };
-        oauth.ended.is_none()
-            && client.is_none_or(|client| client.id == oauth.client.id)
-            && scopes.iter().all(|scope| oauth.scopes.contains(scope))
-    }
-
-    /// Whether a stored login is good: its token is fresh, or a refresh made it so just now.
-    async fn is_proven(&self, stored: Option<&Credential>) -> bool {
-        if !self.suits(stored) {
-            return false;
-        }
-        let view = stored.map(|credential| Standing::of(credential).view());
-        match decide(view.as_ref(), Refused::No, Timestamp::now()) {
-            Step::Use => true,
-            Step::Nothing | Step::Dead => false,
-            // A refresh in this process would not outlive Ctrl-C; the memory store has no other.
-            Step::Renew { usable } if self.home.identity.store == StoreKind::Memory => usable,
-            Step::Renew { .. } => {
-                let renewed =
-                    renew_in_child(&self.config.children, self.home.identity.clone(), Refused::No).await;
-                let view = renewed.ok().flatten().map(|standing| standing.view());
-                matches!(decide(view.as_ref(), Refused::No, Timestamp::now()), Step::Use)
-            }
-        }
-    }
-
-    /// Takes the stored login as it is, under the name that was asked for.
-    async fn take_over(&self) -> Result<Summary, LoginError> {
+    /// Takes the stored login as it is, under the name that was asked for. Proving it may have
+    /// refreshed it.
+    pub(super) async fn take_over(&self) -> Result<Summary, LoginError> {
         let stored = self.home.load(false).await?;
         let summary = self.summary(stored.as_ref());
         if summary.renamed_from.is_some() {

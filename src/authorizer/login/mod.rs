@@ -1,6 +1,6 @@
 //! The login journey, from the first request to the stored credential.
 //!
-//! Is the stored login still good? Take the service's login lock, so that one browser is open for
+//! Is the stored login still good, and does the service take it? Take the service's login lock, so that one browser is open for
 //! it over all processes. Ask the endpoint what it demands, discover, listen, register, and only
 //! then send the person to the authorization server. What comes back is checked, exchanged and
 //! saved under the refresh lock; until the new credential is stored and read back, the old one
@@ -12,6 +12,7 @@ mod journey;
 mod keep;
 mod known_client;
 mod probe;
+mod proof;
 
 use std::time::Duration;
 
@@ -202,6 +203,13 @@ pub enum Outcome {
     LoggedIn(Summary),
     /// The stored login is still good.
     StillGood(Summary),
+    /// The stored login is still good by its times; the service could not be asked.
+    Unchecked {
+        /// The stored login.
+        summary: Summary,
+        /// Why it could not be asked, safe to print, without a full stop.
+        why: String,
+    },
     /// Another process logged in meanwhile; its login is taken over.
     Adopted(Summary),
     /// The service answers without any login.

@@ -1,6 +1,7 @@
-//! The first request of a login: what does the endpoint demand?
+//! The first request of a login: what does the endpoint demand, or what does it say to the token
+//! that is stored?
 //!
-//! It is the `initialize` that any host would send, without a token; a server answers it with the
+//! It is the `initialize` that any host would send. Without a token, a server answers it with the
 //! challenge that starts discovery (MCP authorization, "Protected Resource Metadata Discovery").
 
 use std::net::IpAddr;
@@ -11,15 +12,18 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::json;
 
+use crate::authorizer::authorization::Authorization;
 use crate::challenge::Challenge;
-use crate::http::{Client, HttpError};
+use crate::http::{Client, HttpError, Response};
 use crate::oauth::OauthError;
-use crate::redact::printable;
+use crate::redact::{Secret, printable, with_causes};
 use crate::server_uri::ServerUri;
 use crate::wire::{JSON, JSON_OR_EVENTS, LATEST_WITH_INITIALIZE, SESSION_ID};
 
 /// How long the endpoint may take to answer.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
+/// How long it may take where its answer is only looked at: a person waits for nothing else.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
 /// How long the end of a session that was opened by the way may take.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -39,17 +43,8 @@ pub(super) enum Demand {
 /// # Errors
 /// [`OauthError::Unreachable`].
 pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<(Demand, Option<IpAddr>), OauthError> {
-    let host = || server.host().to_owned();
-    let unreachable =
-        |source: Box<dyn std::error::Error + Send + Sync>| OauthError::Unreachable { what: host(), source };
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, JSON_OR_EVENTS);
-    headers.insert(CONTENT_TYPE, JSON);
-    let sent = http.send(Method::POST, server.as_url().clone(), headers, initialize());
-    let answer = match tokio::time::timeout(TIME_LIMIT, sent).await {
-        Ok(answer) => answer.map_err(|error| unreachable(error.into()))?,
-        Err(_) => return Err(unreachable(HttpError::Timeout { host: host() }.into())),
-    };
+    let answer = initialize(http, server, &Authorization::bare(), TIME_LIMIT).await?;
+    let unreachable = |reason: String| unreachable(server, reason);
     let peer = http.peer(&answer).await;
     let status = answer.status();
     let challenge = Challenge::from_headers(answer.headers());
@@ -60,16 +55,16 @@ pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<(Demand, Op
         status if status.is_success() => {
             let session = answer.headers().get(SESSION_ID).cloned();
             drop(answer);
-            leave(http, server, session).await;
+            leave(http, server, &Authorization::bare(), session).await;
             Ok((Demand::Nothing, peer))
         }
         status if status.is_redirection() => {
             let target = answer.headers().get(LOCATION).and_then(|target| target.to_str().ok());
             let target = target.map(|target| format!(" to {}", printable(target))).unwrap_or_default();
-            Err(unreachable(format!("it redirects{target}: log in to the address it moved to").into()))
+            Err(unreachable(format!("it redirects{target}: log in to the address it moved to")))
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            Err(unreachable(format!("it answered with HTTP status {code}").into()))
+            Err(unreachable(format!("it answered with HTTP status {code}")))
         }
         _ => {
             let why = format!("it answered with HTTP status {code}: is this the address of an MCP endpoint?");
@@ -78,7 +73,62 @@ pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<(Demand, Op
     }
 }
 
-fn initialize() -> Bytes {
+/// What the endpoint said to a token.
+pub(super) enum Verdict {
+    /// It answered.
+    Taken,
+    /// It does not take the token.
+    Refused,
+    /// Neither: the sentence says what happened.
+    Unclear(String),
+}
+
+/// Shows the endpoint a token, and no more than that.
+pub(super) async fn show(http: &Client, server: &ServerUri, token: &Secret) -> Verdict {
+    let Some(authorization) = Authorization::bearer(token) else {
+        return Verdict::Refused;
+    };
+    let answer = match initialize(http, server, &authorization, CHECK_LIMIT).await {
+        Ok(answer) => answer,
+        Err(error) => return Verdict::Unclear(with_causes(&error)),
+    };
+    match answer.status() {
+        StatusCode::UNAUTHORIZED => Verdict::Refused,
+        status if status.is_success() => {
+            let session = answer.headers().get(SESSION_ID).cloned();
+            drop(answer);
+            leave(http, server, &authorization, session).await;
+            Verdict::Taken
+        }
+        status => Verdict::Unclear(format!("it answered with HTTP status {}", status.as_u16())),
+    }
+}
+
+/// Sends `initialize` and waits for the head of the answer.
+async fn initialize(
+    http: &Client,
+    server: &ServerUri,
+    authorization: &Authorization,
+    limit: Duration,
+) -> Result<Response, OauthError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, JSON_OR_EVENTS);
+    headers.insert(CONTENT_TYPE, JSON);
+    authorization.apply(&mut headers);
+    let sent = http.send(Method::POST, server.as_url().clone(), headers, message());
+    let answer = tokio::time::timeout(limit, sent).await;
+    let late = |_| HttpError::Timeout { host: server.host().to_owned() };
+    answer.map_err(late).flatten().map_err(|error| unreachable(server, error))
+}
+
+fn unreachable(
+    server: &ServerUri,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> OauthError {
+    OauthError::Unreachable { what: server.host().to_owned(), source: source.into() }
+}
+
+fn message() -> Bytes {
     let message = json!({
         "jsonrpc": "2.0",
         "id": 0,
@@ -93,9 +143,15 @@ fn initialize() -> Bytes {
 }
 
 /// Ends a session that the probe opened. Nothing depends on it.
-async fn leave(http: &Client, server: &ServerUri, session: Option<HeaderValue>) {
+async fn leave(
+    http: &Client,
+    server: &ServerUri,
+    authorization: &Authorization,
+    session: Option<HeaderValue>,
+) {
     let Some(session) = session else { return };
-    let headers = HeaderMap::from_iter([(SESSION_ID, session)]);
+    let mut headers = HeaderMap::from_iter([(SESSION_ID, session)]);
+    authorization.apply(&mut headers);
     let sent = http.send(Method::DELETE, server.as_url().clone(), headers, Bytes::new());
     if !matches!(tokio::time::timeout(GOODBYE_LIMIT, sent).await, Ok(Ok(_))) {
         tracing::debug!("the probe's session was not ended");

@@ -24,20 +24,27 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
     let (headline, summary) = match outcome {
         Outcome::LoggedIn(summary) => ("Logged in to", Some(summary)),
         Outcome::StillGood(summary) => ("Already logged in to", Some(summary)),
+        Outcome::Unchecked { summary, .. } => ("As far as is known, logged in to", Some(summary)),
         Outcome::Adopted(summary) => ("Another mcp-front has just logged in to", Some(summary)),
         Outcome::NotNeeded => ("No login is needed for", None),
     };
     let name = summary.map_or(&service.name, |summary| &summary.name);
-    let green = AnsiColor::Green.on_default();
+    let (mark, color) = match outcome {
+        Outcome::Unchecked { .. } => ("?", AnsiColor::Yellow),
+        _ => ("✓", AnsiColor::Green),
+    };
     let mut text = format!(
         "{} {headline} {name} ({})\n",
-        context.terminal.paint(green, "✓"),
+        context.terminal.paint(color.on_default(), mark),
         printable(service.server.as_str())
     );
     if let Some(summary) = summary {
         text += &facts(summary, Timestamp::now());
     }
-    if matches!(outcome, Outcome::StillGood(_)) {
+    if let Outcome::Unchecked { why, .. } = outcome {
+        let _ = writeln!(text, "Whether the service still takes the login could not be checked: {why}.");
+    }
+    if matches!(outcome, Outcome::StillGood(_) | Outcome::Unchecked { .. }) {
         let is_renamed = summary.is_some_and(|summary| summary.renamed_from.is_some());
         let changed = if is_renamed { "Nothing but the name" } else { "Nothing" };
         let _ = writeln!(text, "{changed} was changed; --force logs in anew.");

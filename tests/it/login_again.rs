@@ -1,0 +1,146 @@
+//! `mcp-front login` where a login is stored already: what is still good stays, what the service
+//! does not take any more is renewed or made anew, and nothing else is touched.
+
+use std::time::{Duration, Instant};
+
+use crate::support::authorization_server::AuthorizationServer;
+use crate::support::bridge::Bridge;
+use crate::support::gate::Gate;
+use crate::support::home::Home;
+use crate::support::http_server::Reply;
+use crate::support::kept_login::run;
+use crate::support::mcp_server::{McpServer, Setup};
+use crate::support::service::{NAME, Service};
+
+#[test]
+fn a_login_that_is_good_stays_and_force_renews_it() {
+    let service = Service::logged_in();
+    let first = service.row();
+    service.login(&[]).expect(0);
+    assert_eq!(service.browser.tabs(), 0, "a good login opens nothing");
+    service.login(&["--force"]).expect(0);
+    assert_eq!(service.browser.tabs(), 1);
+    assert_ne!(first["logged_in_at"], service.row()["logged_in_at"]);
+}
+
+/// Another name for a good login: it answers to the new one, and only to that.
+#[test]
+fn a_good_login_takes_another_name() {
+    let service = Service::logged_in();
+    let outcome = service.home.run(["login", &service.server.url(), "--name", "two"]).expect(0);
+    assert!(outcome.stderr.contains(&format!("renamed from  {NAME}")), "{}", outcome.stderr);
+    assert_eq!(service.browser.tabs(), 0);
+    assert_eq!(service.row()["name"], "two");
+    let mut bridge = Bridge::start(&service.home, &["two"]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "renamed"), "renamed");
+    service.home.run(["bridge", NAME]).expect(2);
+}
+
+/// What the person did in the browser is not lost where the login was killed before its record.
+#[test]
+fn a_login_that_was_cut_off_is_found_before_a_browser_opens() {
+    let service = Service::logged_in();
+    run(service.cut_off_login());
+    service.login(&[]).expect(0);
+    assert_eq!(service.browser.tabs(), 0);
+    assert_eq!(service.row()["state"], "renews");
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "found"), "found");
+    assert_eq!(service.authorization.token_requests().len(), 1);
+}
+
+/// What the service does not take any more is found out, though its time has not come: a revoked
+/// access token is refreshed, and a revoked grant means a new login.
+#[test]
+fn a_login_that_was_revoked_is_not_called_good() {
+    for grant_lives in [true, false] {
+        let service = Service::logged_in();
+        if grant_lives {
+            service.authorization.refuse_issued_access_tokens();
+        } else {
+            service.authorization.revoke_grants();
+        }
+        let said = service.login(&[]).expect(0).stderr;
+        let headline = if grant_lives { "Already logged in to" } else { "✓ Logged in to" };
+        assert!(said.contains(headline), "{said}");
+        assert_eq!(
+            (service.browser.tabs(), service.authorization.refreshes()),
+            (usize::from(!grant_lives), 1)
+        );
+        let mut bridge = service.bridge();
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, "taken"), "taken");
+        assert_eq!(service.authorization.refreshes(), 1);
+    }
+}
+
+/// Finding out that a login is good costs one request with its token, and leaves nothing behind.
+#[test]
+fn a_good_login_is_shown_to_the_service_once() {
+    let service = Service::logged_in();
+    let before = service.server.requests().len();
+    assert!(service.login(&[]).expect(0).stderr.contains("Already logged in to"));
+    let requests = service.server.requests().split_off(before);
+    let methods: Vec<_> = requests.iter().map(|request| request.method.as_str()).collect();
+    assert_eq!(methods, ["POST", "DELETE"]);
+    assert!(requests.iter().all(|request| request.header("Authorization").is_some()));
+    assert_eq!((service.server.sessions(), service.authorization.refreshes()), ((1, 0), 0));
+}
+
+/// A service whose endpoint does what `disturb` says to requests with a token.
+fn disturbed(disturb: impl Fn() -> Option<Reply> + Send + Sync + 'static) -> Service {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::start(Setup {
+        authorization: Some(authorization.clone()),
+        script: Some(Box::new(move |_, responder| match disturb() {
+            Some(reply) => {
+                responder.reply(&reply);
+                true
+            }
+            None => false,
+        })),
+        ..Setup::default()
+    });
+    let service = Service::of(authorization, server, Home::with_file_store());
+    service.login(&[]).expect(0);
+    service.browser.opened();
+    service
+}
+
+/// Where the service refuses what its authorization server issues, a login is made anew, after one
+/// refresh.
+#[test]
+fn a_fresh_token_that_is_refused_is_no_login() {
+    let service = disturbed(|| Some(Reply::status(401)));
+    assert!(service.login(&[]).expect(0).stderr.contains("✓ Logged in to"));
+    assert_eq!((service.browser.tabs(), service.authorization.refreshes()), (1, 1));
+}
+
+/// A service that does not answer, or not to the point, is told as such: the login stays, soon.
+#[test]
+fn a_login_that_cannot_be_checked_is_said_to_be_unchecked() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let silent = disturbed(move || {
+        held.pass();
+        None
+    });
+    let failing = disturbed(|| Some(Reply::status(503)));
+    for (service, why) in [(silent, "did not answer in time"), (failing, "HTTP status 503")] {
+        let start = Instant::now();
+        let said = service.login(&[]).expect(0).stderr;
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+        assert!(said.contains("could not be checked") && said.contains(why), "{said}");
+        assert!(said.contains("--force") && !said.contains("Already"), "{said}");
+        assert_eq!((service.browser.tabs(), service.authorization.refreshes()), (0, 0));
+        gate.open();
+    }
+    let Service { server, home, browser, .. } = Service::logged_in();
+    let url = server.url();
+    drop(server);
+    let said = home.run(["login", &url, "--name", NAME]).expect(0).stderr;
+    assert!(said.contains("could not be checked") && said.contains("--force"), "{said}");
+    assert_eq!(browser.tabs(), 0);
+}
