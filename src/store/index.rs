@@ -257,6 +257,22 @@ impl Index {
         }
     }
 
+    /// Takes a refusal back, and with it the last error: the service takes the token in the record
+    /// of `generation` after all.
+    ///
+    /// # Errors
+    /// Whatever keeps the entry from being written.
+    pub fn clear_refusal(&self, lock: &ServiceLock, generation: &Generation) -> Result<(), IndexError> {
+        let _guard = self.guard()?;
+        let listed = self.get(lock.key())?.filter(|entry| entry.generation == *generation && !entry.deleted);
+        match listed {
+            Some(entry) if entry.state != State::Valid => {
+                self.write(&Entry { state: State::Valid, last_error: None, ..entry })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Begins a deletion: gives the entry a new stamp and marks it, so that running bridges notice
     /// before the record goes. Returns whether there was an entry.
     ///

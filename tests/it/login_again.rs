@@ -1,7 +1,12 @@
 //! `mcp-front login` where a login is stored already: what is still good stays, what the service
 //! does not take any more is renewed or made anew, and nothing else is touched.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use mcp_front::lock::{Purpose, ServiceLock};
+use mcp_front::store::index::Index;
 
 use crate::support::authorization_server::AuthorizationServer;
 use crate::support::bridge::Bridge;
@@ -143,4 +148,55 @@ fn a_login_that_cannot_be_checked_is_said_to_be_unchecked() {
     let said = home.run(["login", &url, "--name", NAME]).expect(0).stderr;
     assert!(said.contains("could not be checked") && said.contains("--force"), "{said}");
     assert_eq!(browser.tabs(), 0);
+}
+
+/// The record wins: a login whose index entry was lost or damaged is listed and found by its name
+/// again.
+#[test]
+fn a_lost_index_entry_is_repaired_from_the_record() {
+    let lose = |service: &Service| std::fs::remove_file(service.entry_file()).unwrap();
+    let cut = |service: &Service| std::fs::write(service.entry_file(), "{").unwrap();
+    for damage in [&lose as &dyn Fn(&Service), &cut] {
+        let service = Service::logged_in();
+        let before = service.row();
+        damage(&service);
+        assert_ne!(service.home.run(["bridge", NAME]).code(), 0, "nothing leads to it");
+        assert!(service.login(&[]).expect(0).stderr.contains("Already logged in to"));
+        assert_eq!(service.row(), before);
+        let mut bridge = service.bridge();
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, "found"), "found");
+        assert_eq!((service.browser.tabs(), service.authorization.refreshes()), (0, 0));
+    }
+}
+
+/// What was noted against a token goes as soon as a login finds that the service takes it.
+#[test]
+fn a_token_that_is_taken_after_all_is_listed_as_good() {
+    let refusing = Arc::new(AtomicBool::new(false));
+    let refuses = Arc::clone(&refusing);
+    let service = disturbed(move || refuses.load(Ordering::SeqCst).then(|| Reply::status(401)));
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    refusing.store(true, Ordering::SeqCst);
+    let answer = bridge.call(1, "tools/list", serde_json::json!({}));
+    assert_eq!(answer["error"]["data"]["reason"], "token_rejected", "{answer}");
+    assert_eq!(service.row()["state"], "login_required");
+    refusing.store(false, Ordering::SeqCst);
+    assert!(service.login(&[]).expect(0).stderr.contains("Already logged in to"));
+    let row = service.row();
+    assert_eq!((row["state"].as_str(), row["last_error"].is_null()), (Some("renews"), true), "{row}");
+    assert_eq!(bridge.echo(2, "on"), "on");
+}
+
+/// What a deletion left that was interrupted is no login.
+#[test]
+fn a_half_deleted_login_is_made_anew() {
+    let service = Service::logged_in();
+    let (paths, _, key) = service.kept();
+    let lock = ServiceLock::try_acquire(&paths, &key, Purpose::Refresh).unwrap().unwrap();
+    assert!(Index::open(paths).mark_deleted(&lock).unwrap());
+    drop(lock);
+    assert!(service.login(&[]).expect(0).stderr.contains("✓ Logged in to"));
+    assert_eq!((service.browser.tabs(), service.row()["state"].as_str()), (1, Some("renews")));
 }

@@ -55,7 +55,7 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
             let newer = journey.home.load(config.options.force).await?;
             let is_new = generation(newer.as_ref()) != generation(stored.as_ref());
             if is_new && newer.as_ref().is_some_and(|newer| journey.suits(newer)) {
-                return journey.take_over().await.map(Outcome::Adopted);
+                return journey.take_over(false).await.map(Outcome::Adopted);
             }
             if config.options.give_way {
                 return Err(LockError::Busy { what: "login", waited }.into());
@@ -127,13 +127,13 @@ impl<'a> Journey<'a> {
         }
     }
 
-    /// Takes the stored login as it is, under the name that was asked for. Proving it may have
-    /// refreshed it.
-    pub(super) async fn take_over(&self) -> Result<Summary, LoginError> {
+    /// Takes the stored login as it is, under the name that was asked for; `proven` where the
+    /// service has just taken it. Proving it may have refreshed it.
+    pub(super) async fn take_over(&self, proven: bool) -> Result<Summary, LoginError> {
         let stored = self.home.load(false).await?;
         let summary = self.summary(stored.as_ref());
-        if summary.renamed_from.is_some() {
-            self.home.rename().await?;
+        if let Some(stored) = &stored {
+            self.home.align(stored, proven).await?;
         }
         Ok(summary)
     }

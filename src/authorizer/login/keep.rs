@@ -15,11 +15,13 @@ use crate::credential::{Credential, Kind, OauthCredential};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::server_uri::ServiceKey;
-use crate::store::index::{Identity, Index};
+use crate::store::index::{Identity, Index, IndexError, State};
 use crate::store::{JournalEntry, Patience, Store, StoreError, returned};
 
 /// How long the refresh lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(660);
+/// The same where nothing would be lost.
+const ALIGN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A person waits, and may unlock the keychain.
 const PATIENCE: Patience = Patience::Person;
@@ -67,7 +69,7 @@ impl Home {
     /// A write that has begun goes on to its end. After the journal's, the new credential is
     /// promoted by whoever refreshes next.
     pub(super) async fn keep(&self, oauth: OauthCredential) -> Result<(), LoginError> {
-        let lock = self.lock().await?;
+        let lock = self.lock(LOCK_PATIENCE).await?;
         let old = self.load(true).await?;
         let mut credential = Credential {
             schema: crate::credential::SCHEMA,
@@ -106,10 +108,9 @@ impl Home {
     /// # Cancel safety
     /// As [`keep`](Self::keep).
     pub(super) async fn recover(&self) -> Result<Option<Credential>, LoginError> {
-        let lock = self.lock().await?;
+        let lock = self.lock(LOCK_PATIENCE).await?;
         let record = self.load(false).await?;
-        let is_deleted = self.index.get(&self.key)?.is_some_and(|entry| entry.deleted);
-        if record.is_some() || is_deleted {
+        if record.is_some() || self.is_deleted()? {
             return Ok(record);
         }
         let credential = match self.store.journal(&lock, PATIENCE).await {
@@ -135,27 +136,52 @@ impl Home {
         Some(entry.identity.name).filter(|name| *name != self.identity.name)
     }
 
-    /// Keeps the stored login under the new name.
+    /// Brings the index in line with a stored login that is kept as it is: its name, what was lost
+    /// of its entry, and what was noted against it where it is `proven` that the service takes it.
     ///
     /// # Errors
     /// As [`keep`](Self::keep).
-    pub(super) async fn rename(&self) -> Result<(), LoginError> {
-        let lock = self.lock().await?;
+    pub(super) async fn align(&self, stored: &Credential, proven: bool) -> Result<(), LoginError> {
+        if self.is_in_line(stored, proven) {
+            return Ok(());
+        }
+        let lock = self.lock(ALIGN_PATIENCE).await?;
         if let Some(record) = self.load(false).await? {
             self.index.repair(&lock, self.identity.clone(), &record)?;
+            if proven {
+                self.index.clear_refusal(&lock, &stored.generation)?;
+            }
         }
         Ok(())
     }
 
-    async fn lock(&self) -> Result<ServiceLock, LockError> {
-        let deadline = Instant::now() + LOCK_PATIENCE;
+    fn is_in_line(&self, stored: &Credential, proven: bool) -> bool {
+        let Ok(Some(entry)) = self.index.get(&self.key) else { return false };
+        entry.identity == self.identity
+            && entry.generation == stored.generation
+            && (entry.state == State::Valid || !proven)
+    }
+
+    /// Whether a deletion was begun: what is left then is no login.
+    ///
+    /// # Errors
+    /// [`IndexError`]; a damaged entry is not one, for the record wins.
+    pub(super) fn is_deleted(&self) -> Result<bool, IndexError> {
+        match self.index.get(&self.key) {
+            Err(IndexError::Corrupt { .. }) => Ok(false),
+            read => Ok(read?.is_some_and(|entry| entry.deleted)),
+        }
+    }
+
+    async fn lock(&self, patience: Duration) -> Result<ServiceLock, LockError> {
+        let deadline = Instant::now() + patience;
         ServiceLock::acquire(&self.paths, &self.key, Purpose::Refresh, deadline).await
     }
 
     async fn relocked(&self, lock: Option<ServiceLock>) -> Result<ServiceLock, LockError> {
         match lock {
             Some(lock) => Ok(lock),
-            None => self.lock().await,
+            None => self.lock(LOCK_PATIENCE).await,
         }
     }
 

@@ -36,13 +36,13 @@ impl Journey<'_> {
         stored: Option<&Credential>,
     ) -> Result<Option<Outcome>, LoginError> {
         let proof = match stored.filter(|credential| self.suits(credential)) {
-            Some(credential) => self.prove(credential).await,
-            None => Proof::Fails,
+            Some(credential) if !self.home.is_deleted()? => self.prove(credential).await,
+            _ => Proof::Fails,
         };
         Ok(match proof {
             Proof::Fails => None,
-            Proof::Holds => Some(Outcome::StillGood(self.take_over().await?)),
-            Proof::Unchecked(why) => Some(Outcome::Unchecked { summary: self.take_over().await?, why }),
+            Proof::Holds => Some(Outcome::StillGood(self.take_over(true).await?)),
+            Proof::Unchecked(why) => Some(Outcome::Unchecked { summary: self.take_over(false).await?, why }),
         })
     }
 

@@ -104,6 +104,12 @@ fn a_refusal_stays_for_its_generation_only() {
         assert_eq!(entry().last_error, Some(refusal("first")));
         assert_eq!(place.index.generation(lock.key()).as_ref(), Some(&credential.generation));
     }
+    place.index.clear_refusal(&lock, &samples::token("b").generation).unwrap();
+    assert_ne!(entry().state, State::Valid);
+    place.index.clear_refusal(&lock, &credential.generation).unwrap();
+    assert_eq!((entry().state, entry().last_error), (State::Valid, None));
+
+    place.index.mark_refused(&lock, &credential.generation, refusal("again")).unwrap();
     place.index.repair(&lock, identity("one", ONE), &samples::token("a")).unwrap();
     assert_eq!((entry().state, entry().last_error), (State::Valid, None));
 }

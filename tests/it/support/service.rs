@@ -78,7 +78,7 @@ impl Service {
     }
 
     /// Where the login is kept.
-    fn kept(&self) -> (Paths, Store, ServiceKey) {
+    pub(crate) fn kept(&self) -> (Paths, Store, ServiceKey) {
         let paths = Paths::resolve(Some(self.home.path())).expect("an absolute path");
         let store = Store::open(StoreConfig {
             kind: StoreKind::File,
