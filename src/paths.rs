@@ -72,6 +72,11 @@ impl Paths {
         self.state.join("services")
     }
 
+    /// What is known of the servers' eras, one non-secret file a service.
+    pub fn eras(&self) -> PathBuf {
+        self.state.join("eras")
+    }
+
     /// Lock files, empty and never deleted.
     pub fn locks(&self) -> PathBuf {
         self.state.join("locks")
@@ -95,7 +100,7 @@ mod tests {
     #[test]
     fn one_variable_moves_everything() {
         let paths = Paths::resolve(Some(Path::new("/elsewhere"))).unwrap();
-        for path in [paths.services(), paths.locks(), paths.credentials(), paths.key_file()] {
+        for path in [paths.services(), paths.eras(), paths.locks(), paths.credentials(), paths.key_file()] {
             assert!(path.starts_with("/elsewhere"), "{}", path.display());
         }
     }

@@ -6,6 +6,12 @@ use http::header::{HeaderName, HeaderValue};
 pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// `MCP-Protocol-Version`.
 pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// `Mcp-Method` (2026-07-28, "Standard Request Headers").
+pub const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// `Mcp-Name`.
+pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// What the name of a header for a tool's parameter starts with (`Mcp-Param-`).
+pub const PARAMETER_PREFIX: &str = "mcp-param-";
 /// `Accept` of every POST.
 pub const JSON_OR_EVENTS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 /// `Accept` of every GET.

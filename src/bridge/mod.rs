@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::authorizer::Authorizer;
 use crate::jsonrpc::{ErrorResponse, Id, code};
-use crate::relay::{Leave, Session};
+use crate::relay::{Eras, Leave, Session};
 use crate::stdio::{LineError, Reader, Writer};
 use crate::upstream::streamable_http::StreamableHttp;
 use farewell::Farewell;
@@ -31,6 +31,8 @@ pub struct Config {
     pub upstream: StreamableHttp,
     /// The keeper of its login.
     pub authorizer: Authorizer,
+    /// What is known of its eras.
+    pub eras: Eras,
 }
 
 /// Why a bridge ended other than in peace.
@@ -60,7 +62,7 @@ pub async fn run(config: Config) -> Result<(), BridgeError> {
     let mut farewell = Farewell::new().map_err(BridgeError::Signals)?;
     let (outbox, queue) = mpsc::channel(OUTBOX);
     let mut writer = tokio::spawn(Writer::stdout(queue).run());
-    let session = Session::new(config.upstream, config.authorizer, outbox.clone());
+    let session = Session::new(config.upstream, config.authorizer, config.eras, outbox.clone());
     let end = tokio::select! {
         end = pump(&session, &outbox, farewell.stdin_closed()) => end,
         cause = farewell.said() => {

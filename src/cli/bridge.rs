@@ -17,6 +17,8 @@ use crate::config::headers::Headers;
 use crate::config::service::Service;
 use crate::config::{ConfigError, Environment};
 use crate::http;
+use crate::relay::Eras;
+use crate::server_uri::ServiceKey;
 use crate::store::index::Index;
 use crate::upstream::streamable_http::StreamableHttp;
 
@@ -82,6 +84,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
         LoginPolicy::Never
     };
     let client = http::Client::new(settings.network.http_config(&context.environment)?, &service.server);
+    let eras = Eras::new(&paths, &ServiceKey::new(&service.profile, &service.server));
     let authorizer = Authorizer::new(authorizer::Config {
         server: service.server.clone(),
         profile: service.profile.clone(),
@@ -92,7 +95,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
         http: client.clone(),
     });
     let upstream = StreamableHttp::new(client, service.server, headers);
-    Ok(bridge::run(bridge::Config { upstream, authorizer }).await?)
+    Ok(bridge::run(bridge::Config { upstream, authorizer, eras }).await?)
 }
 
 fn headers(arguments: &Arguments, environment: &Environment) -> Result<HeaderMap, ConfigError> {

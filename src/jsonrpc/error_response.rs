@@ -5,8 +5,12 @@ use serde_json::{Value, json};
 
 use super::Id;
 
-/// Error codes that this program answers with.
+/// Error codes that this program answers with, or decides by.
 pub mod code {
+    use serde_json::value::RawValue;
+
+    use crate::jsonrpc::parts;
+
     /// The line is not JSON (JSON-RPC 2.0 §5.1).
     pub const PARSE_ERROR: i64 = -32700;
     /// The frame is no JSON-RPC message, or an ambiguous one.
@@ -15,6 +19,23 @@ pub mod code {
     pub const METHOD_NOT_FOUND: i64 = -32601;
     /// The server, or the way to it, failed.
     pub const INTERNAL_ERROR: i64 = -32603;
+    /// The headers do not fit the body (2026-07-28, "Error Codes").
+    pub const HEADER_MISMATCH: i64 = -32020;
+    /// The host lacks a capability that the request needs (2026-07-28).
+    pub const MISSING_CAPABILITY: i64 = -32021;
+    /// The server does not speak the request's version (2026-07-28).
+    pub const UNSUPPORTED_VERSION: i64 = -32022;
+
+    /// The code of an error response; `None` where the frame is none.
+    pub fn of(frame: &[u8]) -> Option<i64> {
+        let frame: &RawValue = serde_json::from_slice(frame).ok()?;
+        parts::member(parts::member(frame, "error")?, "code")?.get().parse().ok()
+    }
+
+    /// Whether only servers of 2026-07-28 and later answer with it.
+    pub fn is_modern(code: i64) -> bool {
+        matches!(code, HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_VERSION)
+    }
 }
 
 /// A JSON-RPC error response, in the making. Its texts never hold a secret.

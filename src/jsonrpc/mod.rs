@@ -107,6 +107,11 @@ impl Message {
 }
 
 impl InvalidMessage {
+    /// Whether it is an ambiguous answer to the request with this id.
+    pub fn answers(&self, request: &Id) -> bool {
+        matches!(self, Self::Repeated { id: Some(id), is_answer: true, .. } if id == request)
+    }
+
     /// The answer that JSON-RPC 2.0 §5.1 asks for: −32700 or −32600, with the id where it could
     /// be read and null elsewhere.
     pub fn to_response(&self) -> ErrorResponse {

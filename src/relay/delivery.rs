@@ -14,7 +14,8 @@ use crate::jsonrpc::{Head, Id, InvalidMessage, Message};
 use crate::upstream::streamable_http::{EventStream, Rejection, Reply};
 
 /// How long a stream may stay open behind the answer, so that its connection can be used again.
-const TAIL_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const TAIL_LIMIT: Duration = Duration::from_secs(1);
+
 impl Inner {
     /// Settles a request with what came back for it.
     pub(super) async fn settle(self: &Arc<Self>, reply: Reply, request: &Ticket) -> Result<(), Failure> {
@@ -66,21 +67,9 @@ impl Inner {
 
     /// A refusal: the server's own error where the body holds one, else one of ours.
     async fn deliver_rejection(&self, rejection: Rejection, request: &Ticket) -> Result<(), Failure> {
-        let Some(body) = &rejection.body else { return Err(rejection.into()) };
-        let message = match Message::parse(body.clone()) {
-            Ok(message) if matches!(message.head(), Head::Response { id: answered, .. } if answered == request.id()) => {
-                Some(message)
-            }
-            Err(InvalidMessage::Repeated { .. } | InvalidMessage::NotJson(_)) => None,
-            _ => readdressed(body, request.id()),
-        };
-        match message {
-            Some(message) => {
-                self.deliver(message, Some(request)).await;
-                Ok(())
-            }
-            None => Err(rejection.into()),
-        }
+        let message = refusal(rejection, request.id())?;
+        self.deliver(message, Some(request)).await;
+        Ok(())
     }
 
     /// Messages in a body that answers nothing in particular.
@@ -193,9 +182,25 @@ impl Inner {
     }
 }
 
+/// The server's own error for the request `id` in the body of a refusal.
+///
+/// # Errors
+/// The refusal as such, where its body holds none.
+pub(super) fn refusal(rejection: Rejection, id: &Id) -> Result<Message, Failure> {
+    let Some(body) = &rejection.body else { return Err(rejection.into()) };
+    let message = match Message::parse(body.clone()) {
+        Ok(message) if matches!(message.head(), Head::Response { id: answered, .. } if answered == id) => {
+            Some(message)
+        }
+        Err(InvalidMessage::Repeated { .. } | InvalidMessage::NotJson(_)) => None,
+        _ => readdressed(body, id),
+    };
+    message.ok_or_else(|| rejection.into())
+}
+
 /// The message as it came, but for an error that names no request: servers answer so what they
 /// refuse unread, and the host has to learn which request that was.
-fn addressed(message: Message, id: &Id) -> Message {
+pub(super) fn addressed(message: Message, id: &Id) -> Message {
     match message.head() {
         Head::Response { id: Id::Null, successful: false, .. } if *id != Id::Null => {
             readdressed(message.bytes(), id).unwrap_or(message)

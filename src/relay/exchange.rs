@@ -19,9 +19,11 @@ pub(super) struct Outgoing<'a> {
     /// How it travels.
     pub(super) carrier: Carrier<'a>,
     /// What its headers say of the conversation that it belongs to.
-    pub(super) within: Within,
+    pub(super) within: Within<'a>,
     /// The request of the host's that waits for it.
     pub(super) request: Option<&'a Ticket>,
+    /// Whether a person may be waiting for it, and may be asked to log in.
+    pub(super) is_attended: bool,
 }
 
 /// How something travels.
@@ -38,9 +40,11 @@ pub(super) enum Carrier<'a> {
 
 /// What the headers say of the conversation.
 #[derive(Clone, Copy)]
-pub(super) enum Within {
+pub(super) enum Within<'a> {
     /// Nothing: it starts a session.
     NoSession,
+    /// There is no session: these headers, which the frame itself gives.
+    Routed(&'a HeaderMap),
     /// Session id and version of whichever session stands when it goes out.
     Session,
     /// The same of this session, and of no other.
@@ -50,7 +54,7 @@ pub(super) enum Within {
 impl<'a> Outgoing<'a> {
     /// A frame within the session, for which no request waits.
     pub(super) fn message(frame: &'a Bytes) -> Self {
-        Self { carrier: Carrier::Post(frame), within: Within::Session, request: None }
+        Self { carrier: Carrier::Post(frame), within: Within::Session, request: None, is_attended: true }
     }
 
     /// The same for a request of the host's.
@@ -60,17 +64,13 @@ impl<'a> Outgoing<'a> {
 
     /// The stream of what the server says of itself.
     pub(super) fn listen(last_event_id: Option<&'a str>) -> Self {
-        Self { carrier: Carrier::Get { last_event_id }, within: Within::Session, request: None }
+        let carrier = Carrier::Get { last_event_id };
+        Self { carrier, within: Within::Session, request: None, is_attended: false }
     }
 
     /// The stream that a request of the host's resumes.
     pub(super) fn resume(last_event_id: &'a str, request: &'a Ticket) -> Self {
-        Self { request: Some(request), ..Self::listen(Some(last_event_id)) }
-    }
-
-    /// Whether a person may be waiting for it.
-    fn is_attended(&self) -> bool {
-        self.request.is_some() || matches!(self.carrier, Carrier::Post(_))
+        Self { request: Some(request), is_attended: true, ..Self::listen(Some(last_event_id)) }
     }
 }
 
@@ -78,13 +78,14 @@ impl Inner {
     /// Sends one thing, with authorization. Comes back with any reply but a refused authorization.
     pub(super) async fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, Failure> {
         let authorizer =
-            if outgoing.is_attended() { self.authorizer.clone() } else { self.authorizer.unattended() };
+            if outgoing.is_attended { self.authorizer.clone() } else { self.authorizer.unattended() };
         let mut authorization = authorizer.authorize().await?;
         let mut reconnects = None;
         let (mut refused, mut stepped_up) = (false, false);
         loop {
             // All that was awaited took time, in which the host may have cancelled.
-            if outgoing.request.is_some_and(|request| !self.pending.mark_sent(request)) {
+            let in_session = !matches!(outgoing.within, Within::Routed(_));
+            if outgoing.request.is_some_and(|request| !self.pending.mark_sent(request, in_session)) {
                 return Err(Failure::CalledOff { why: "the host has cancelled the request", sent: false });
             }
             let mut headers = self.headers(outgoing.within)?;
@@ -125,10 +126,11 @@ impl Inner {
         }
     }
 
-    fn headers(&self, within: Within) -> Result<HeaderMap, Failure> {
+    fn headers(&self, within: Within<'_>) -> Result<HeaderMap, Failure> {
         let handshake = &self.legacy.handshake;
         match within {
             Within::NoSession => Ok(HeaderMap::new()),
+            Within::Routed(headers) => Ok(headers.clone()),
             Within::Session => Ok(handshake.headers()),
             Within::Only(epoch) => handshake.headers_of(epoch).ok_or(Failure::SessionLost(None)),
         }

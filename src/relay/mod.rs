@@ -8,9 +8,12 @@
 
 mod batch;
 mod delivery;
+mod dispatch;
+mod era;
 mod exchange;
 mod failure;
 mod legacy;
+mod modern;
 mod pending;
 
 use std::sync::{Arc, Mutex};
@@ -26,9 +29,11 @@ use crate::authorizer::{Authorization, Authorizer};
 use crate::jsonrpc::{ErrorResponse, Head, Id, InvalidMessage, Message, code};
 use crate::upstream::streamable_http::StreamableHttp;
 use batch::{Batch, Destination};
+pub use era::Eras;
 use failure::Failure;
 use legacy::Legacy;
-use pending::{Drained, Pending, Registered, Settled, Ticket};
+use modern::Modern;
+use pending::{Drained, Pending, Settled, Ticket};
 
 /// How long what is pending may go on after the host has closed its side.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -56,7 +61,9 @@ struct Inner {
     authorizer: Authorizer,
     outbox: mpsc::Sender<Bytes>,
     pending: Pending,
+    eras: Eras,
     legacy: Legacy,
+    modern: Modern,
     /// What the last request carried, for a farewell that must not wait for anything.
     last_authorization: Mutex<Option<Authorization>>,
     tasks: TaskTracker,
@@ -68,14 +75,21 @@ struct Inner {
 impl Session {
     /// Starts a session; nothing is sent before the host's first frame. Must be called within a
     /// tokio runtime.
-    pub fn new(upstream: StreamableHttp, authorizer: Authorizer, outbox: mpsc::Sender<Bytes>) -> Self {
+    pub fn new(
+        upstream: StreamableHttp,
+        authorizer: Authorizer,
+        eras: Eras,
+        outbox: mpsc::Sender<Bytes>,
+    ) -> Self {
         let (legacy, queue) = Legacy::new();
         let session = Self(Arc::new(Inner {
             upstream,
             authorizer,
             outbox,
             pending: Pending::default(),
+            eras,
             legacy,
+            modern: Modern::default(),
             last_authorization: Mutex::default(),
             tasks: TaskTracker::new(),
             batches: TaskTracker::new(),
@@ -131,96 +145,6 @@ impl Session {
         self.dispatch(message, Destination::Batch(place)).await;
     }
 
-    /// Routes one message; an answer to it goes to `destination`.
-    async fn dispatch(&self, message: Message, destination: Destination) {
-        let inner = &self.0;
-        match message.head() {
-            Head::Request { id, method, .. } if method == "server/discover" => {
-                // A probe for the 2026-07-28 era: any error that is not a modern server's own
-                // sends the host to `initialize` on this same process.
-                let answer = ErrorResponse::new(id.clone(), code::METHOD_NOT_FOUND, "Method not found");
-                inner.send_to(destination, answer.into_bytes()).await;
-            }
-            Head::Request { id, method, .. } => {
-                let (id, initialize) = (id.clone(), method == "initialize");
-                self.start_request(message, id, initialize, destination).await;
-            }
-            Head::Notification { method, parameters } => match (method.as_str(), &parameters.request_id) {
-                ("notifications/cancelled", Some(request)) => {
-                    let request = request.clone();
-                    self.cancel(message, &request).await;
-                }
-                ("notifications/initialized", _) => {
-                    inner.spawn_awaited(Arc::clone(inner).send_initialized(message));
-                }
-                _ => inner.legacy.notifications.queue(message).await,
-            },
-            Head::Response { id, .. } => {
-                let asked = inner.legacy.questions.answered(id, inner.legacy.handshake.epoch());
-                inner.spawn_awaited(Arc::clone(inner).send_word(message, Some(asked)));
-            }
-        }
-    }
-
-    async fn start_request(&self, message: Message, id: Id, initialize: bool, destination: Destination) {
-        if initialize {
-            self.call_off_hanging_initialize().await;
-        }
-        let request = match self.0.pending.register(id.clone()) {
-            Registered::Fresh(request) => request,
-            Registered::InUse => {
-                let reason = "a request with this id is under way already";
-                let answer = ErrorResponse::new(id, code::INVALID_REQUEST, reason);
-                return self.0.send_to(destination, answer.into_bytes()).await;
-            }
-            Registered::TooMany => {
-                let reason = "too many requests are under way: try again later";
-                let answer = ErrorResponse::new(id, code::INTERNAL_ERROR, reason);
-                return self.0.send_to(destination, answer.into_bytes()).await;
-            }
-        };
-        self.0.pending.address(&request, destination);
-        let inner = Arc::clone(&self.0);
-        let (ticket, earlier) = (request.clone(), inner.legacy.notifications.queued());
-        let task = self.0.spawn_awaited(async move {
-            let outcome = match initialize {
-                true => inner.initialize(&message, &request).await,
-                false => inner.request(&message, &request, earlier).await,
-            };
-            if let Err(failure) = outcome {
-                inner.fail(&request, failure).await;
-            }
-        });
-        self.0.pending.attach(&ticket, task.abort_handle());
-    }
-
-    /// Hosts start over where the first attempt hangs.
-    async fn call_off_hanging_initialize(&self) {
-        let Some(hanging) = self.0.legacy.handshake.initialize_id() else { return };
-        if let Some(cancelled) = self.0.pending.cancel(&hanging) {
-            let why = "a new `initialize` took its place";
-            let failure = Failure::CalledOff { why, sent: cancelled.sent };
-            cancelled.stop();
-            self.0.answer(failure.to_response(hanging)).await;
-        }
-    }
-
-    /// Passes a cancellation on, and lets go of the request.
-    async fn cancel(&self, message: Message, request: &Id) {
-        let Some(cancelled) = self.0.pending.cancel(request) else {
-            return self.0.legacy.notifications.queue(message).await;
-        };
-        if !cancelled.sent {
-            return cancelled.stop();
-        }
-        let inner = Arc::clone(&self.0);
-        self.0.spawn_awaited(async move {
-            // Disconnecting is no cancellation in these revisions, so the word goes first.
-            inner.send_word(message, None).await;
-            cancelled.stop();
-        });
-    }
-
     /// Ends the session: what is pending finishes or is answered with an error, and the server is
     /// told. Takes at most 2.3 s, or 300 ms in a hurry.
     ///
@@ -257,8 +181,11 @@ impl Inner {
     }
 
     /// Runs something that lasts for as long as the session does.
-    fn spawn_until_closing(&self, lasting: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(self.closing.clone().run_until_cancelled_owned(lasting));
+    fn spawn_until_closing(
+        &self,
+        lasting: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<Option<()>> {
+        tokio::spawn(self.closing.clone().run_until_cancelled_owned(lasting))
     }
 
     /// Runs something that a host that leaves in peace waits for; `None` is what comes of it where

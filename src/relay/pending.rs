@@ -43,6 +43,8 @@ struct Entry {
     task: Option<AbortHandle>,
     /// Whether the server may have seen the request.
     sent: bool,
+    /// Whether it was seen within a session, where disconnecting cancels nothing.
+    in_session: bool,
     /// What the request keeps back until it is settled.
     gate: Option<OwnedRwLockWriteGuard<()>>,
     /// Where its answer goes.
@@ -62,6 +64,8 @@ pub(super) enum Registered {
 pub(super) struct Cancelled {
     /// Whether the server may have seen it.
     pub(super) sent: bool,
+    /// Whether the server has to be told, or sees that nobody listens any more.
+    pub(super) wants_word: bool,
     task: Option<AbortHandle>,
 }
 
@@ -127,8 +131,10 @@ impl Pending {
 
     /// Notes that the server may see the request from now on; false where it is settled or
     /// cancelled already, and must not go out.
-    pub(super) fn mark_sent(&self, ticket: &Ticket) -> bool {
-        self.table().entry(ticket).map(|entry| entry.sent = true).is_some()
+    pub(super) fn mark_sent(&self, ticket: &Ticket, in_session: bool) -> bool {
+        let mut table = self.table();
+        let entry = table.entry(ticket).map(|entry| (entry.sent, entry.in_session) = (true, in_session));
+        entry.is_some()
     }
 
     /// Holds the gate until the request is settled.
@@ -158,15 +164,14 @@ impl Pending {
 
     /// Takes a request out of the table without an answer.
     pub(super) fn cancel(&self, id: &Id) -> Option<Cancelled> {
-        let entry = self.table().entries.remove(id)?;
-        Some(Cancelled { sent: entry.sent, task: entry.task })
+        self.table().entries.remove(id).map(|mut entry| entry.cancelled())
     }
 
     /// Empties the table, stopping all that is under way.
     pub(super) fn drain(&self) -> Vec<Drained> {
         let entries = std::mem::take(&mut self.table().entries);
         let stopped = entries.into_iter().map(|(id, mut entry)| {
-            Cancelled { sent: entry.sent, task: entry.task.take() }.stop();
+            entry.cancelled().stop();
             Drained { id, sent: entry.sent, settled: entry.settled() }
         });
         stopped.collect()
@@ -174,6 +179,10 @@ impl Pending {
 }
 
 impl Entry {
+    fn cancelled(&mut self) -> Cancelled {
+        Cancelled { sent: self.sent, wants_word: self.sent && self.in_session, task: self.task.take() }
+    }
+
     fn settled(self) -> Settled {
         Settled { destination: self.destination, _gate: self.gate }
     }

@@ -47,15 +47,19 @@ fn a_session_from_its_start_to_its_end() {
 }
 
 #[test]
-fn nothing_is_sent_before_the_first_frame_and_the_probe_is_answered_here() {
+fn nothing_is_sent_before_the_first_frame_and_a_probe_leaves_initialize_as_the_way() {
     let server = McpServer::open();
     let home = Home::with_file_store();
     let mut bridge = Bridge::start(&home, &[&server.url()]);
+    // What is no message is answered once the bridge runs.
+    bridge.send("nonsense");
+    assert_eq!(bridge.message()["error"]["code"], json!(-32700));
+    assert!(server.requests().is_empty());
     let probe = json!({"jsonrpc": "2.0", "id": "server-discover-probe-1", "method": "server/discover"});
     bridge.send(probe.to_string());
     let answer = bridge.message();
     assert_eq!((&answer["id"], &answer["error"]["code"]), (&probe["id"], &json!(-32601)));
-    assert!(server.requests().is_empty());
+    assert_eq!(server.posted(), [probe.to_string().into_bytes()]);
     bridge.initialize();
     assert_eq!(bridge.echo(1, "still here"), "still here");
 }

@@ -79,7 +79,10 @@ impl Inner {
             let sending = self.spawn_awaited(async move {
                 let sending = async {
                     drop(inner.legacy.gate.read().await);
-                    inner.send_unanswered(&message, None).await;
+                    match inner.modern.host_version() {
+                        Some(version) => inner.pass_notification(&message, &version).await,
+                        None => inner.send_unanswered(&message, None).await,
+                    }
                 };
                 if tokio::time::timeout(LIMIT, sending).await.is_err() {
                     tracing::warn!(method = message.head().method(), "a notification took too long");

@@ -1,0 +1,178 @@
+//! Which eras the server speaks: the one of 2026-07-28, whose requests say for themselves what they
+//! need to be understood, and the one before it, which begins with `initialize` (2026-07-28,
+//! versioning).
+//!
+//! The server's answers to what hosts send anyway tell; nothing is asked for its own sake. What they
+//! told is kept for a day in `<state>/eras/<key>.json`, for the next host on the same endpoint. The
+//! file holds no secret, and its loss costs no more than finding out again.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::paths::{self, Paths};
+use crate::server_uri::ServiceKey;
+
+/// How long an answer counts: servers are upgraded, and a bridge that does not notice keeps a host
+/// from what is new.
+const EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How old a fact may be that is not written again.
+const YOUNG: Duration = Duration::from_secs(60 * 60);
+
+/// What is known of one server's eras, in this process and from earlier ones.
+#[derive(Debug)]
+pub struct Eras {
+    file: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None` until the file has been looked at.
+    facts: Option<Facts>,
+    /// Whether the server has proved in this process that it speaks 2026-07-28.
+    is_modern: bool,
+}
+
+/// The file's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Facts {
+    /// Whether it understands requests of 2026-07-28 and later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    modern: Option<Fact>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Fact {
+    is: bool,
+    seen: Timestamp,
+}
+
+impl Fact {
+    fn age(&self, now: Timestamp) -> Option<Duration> {
+        // What was seen in the future was seen by another clock.
+        Duration::try_from(now.duration_since(self.seen)).ok()
+    }
+
+    fn holds(&self, now: Timestamp) -> Option<bool> {
+        self.age(now).is_some_and(|age| age < EXPIRY).then_some(self.is)
+    }
+}
+
+impl Eras {
+    /// What is known of the service with this key. Touches no file.
+    pub fn new(paths: &Paths, key: &ServiceKey) -> Self {
+        Self { file: paths.eras().join(format!("{key}.json")), state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the server understands requests of 2026-07-28; `None` where nobody knows.
+    pub(super) fn modern(&self) -> Option<bool> {
+        let mut state = self.state();
+        state.facts.get_or_insert_with(|| self.read()).modern?.holds(Timestamp::now())
+    }
+
+    /// Whether the server has proved in this process that it speaks 2026-07-28.
+    pub(super) fn is_modern(&self) -> bool {
+        self.state().is_modern
+    }
+
+    /// The server answered as one that does, or does not, understand requests of 2026-07-28.
+    pub(super) fn learn_modern(&self, is: bool) {
+        let now = Timestamp::now();
+        let mut state = self.state();
+        state.is_modern = is;
+        let facts = state.facts.get_or_insert_with(|| self.read());
+        let is_young = |fact: &Fact| fact.is == is && fact.age(now).is_some_and(|age| age < YOUNG);
+        if !facts.modern.as_ref().is_some_and(is_young) {
+            facts.modern = Some(Fact { is, seen: now });
+            self.write(facts.clone());
+        }
+    }
+
+    fn read(&self) -> Facts {
+        let read = paths::read_private(&self.file).ok().flatten();
+        read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Writes behind everybody's back: nobody waits for a disk because of a memory.
+    fn write(&self, facts: Facts) {
+        let file = self.file.clone();
+        let write = move || {
+            let text = serde_json::to_vec(&facts).unwrap_or_default();
+            if let Err(error) = paths::write_private(&file, &text) {
+                tracing::debug!(%error, "what is known of the server's eras was not kept");
+            }
+        };
+        tokio::task::spawn_blocking(write);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eras(root: &std::path::Path) -> Eras {
+        let paths = Paths::resolve(Some(root)).unwrap();
+        let server = crate::server_uri::ServerUri::parse("https://a.example/mcp", false).unwrap();
+        Eras::new(&paths, &ServiceKey::new("default", &server))
+    }
+
+    async fn written(eras: &Eras) -> String {
+        for _ in 0..1000 {
+            if let Ok(text) = std::fs::read_to_string(&eras.file) {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nothing was written");
+    }
+
+    #[tokio::test]
+    async fn what_was_learned_is_known_to_the_next_process() {
+        let root = tempfile::tempdir().unwrap();
+        let first = eras(root.path());
+        assert_eq!((first.modern(), first.is_modern()), (None, false));
+        first.learn_modern(true);
+        assert_eq!((first.modern(), first.is_modern()), (Some(true), true));
+        written(&first).await;
+        let next = eras(root.path());
+        assert_eq!((next.modern(), next.is_modern()), (Some(true), false));
+    }
+
+    #[tokio::test]
+    async fn an_old_or_damaged_memory_counts_for_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let hours_ago = |hours: i64| Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+        for (content, known) in [
+            (format!(r#"{{"modern":{{"is":false,"seen":"{}"}}}}"#, hours_ago(23)), Some(false)),
+            (format!(r#"{{"modern":{{"is":true,"seen":"{}"}},"later":1}}"#, hours_ago(1)), Some(true)),
+            (format!(r#"{{"modern":{{"is":false,"seen":"{}"}}}}"#, hours_ago(25)), None),
+            (format!(r#"{{"modern":{{"is":false,"seen":"{}"}}}}"#, hours_ago(-2)), None),
+            (r#"{"modern":{"is":"#.to_owned(), None),
+            (String::new(), None),
+        ] {
+            let eras = eras(root.path());
+            paths::write_private(&eras.file, content.as_bytes()).unwrap();
+            assert_eq!(eras.modern(), known, "{content}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_known_and_young_is_not_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let first = eras(root.path());
+        first.learn_modern(true);
+        written(&first).await;
+        std::fs::remove_file(&first.file).unwrap();
+        first.learn_modern(true);
+        first.learn_modern(false);
+        assert!(written(&first).await.contains("false"));
+    }
+}

@@ -1,0 +1,261 @@
+//! `x-mcp-header`: which of a tool's parameters are repeated in headers (2026-07-28, server/tools,
+//! "x-mcp-header"; Streamable HTTP, "Schema Extension").
+//!
+//! A tool with an annotation that breaks a rule is refused as a whole, as the specification
+//! demands. Nothing but annotations is read of a schema, and no `$ref` is followed.
+
+use memchr::memmem;
+use serde_json::value::RawValue;
+
+use crate::jsonrpc::parts;
+
+/// The keyword.
+const KEYWORD: &str = "x-mcp-header";
+/// How deep the schemas around an annotation may nest.
+const DEPTH_MOST: usize = 64;
+/// How many parameters of one tool may be annotated: servers bound what headers they take.
+const COUNT_MOST: usize = 100;
+
+/// One annotated parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Annotation {
+    /// What follows `Mcp-Param-` in the header's name.
+    pub(super) header: String,
+    /// The names that lead to the parameter from the arguments on.
+    pub(super) path: Vec<String>,
+}
+
+/// The annotations of a tool, in their order.
+///
+/// # Errors
+/// The rule that one of them breaks.
+pub(super) fn of_tool(tool: &RawValue) -> Result<Vec<Annotation>, &'static str> {
+    let mut found = Vec::new();
+    if may_mention(tool.get().as_bytes())
+        && let Some(schema) = parts::member(tool, "inputSchema")
+    {
+        Walk { found: &mut found, path: Vec::new() }.schema(schema, Chain::Unbroken, 0)?;
+    }
+    Ok(found)
+}
+
+/// Whether a text may hold an annotation, in whatever way the keyword is escaped: most texts are
+/// read no further.
+pub(super) fn may_mention(text: &[u8]) -> bool {
+    memmem::find(text, KEYWORD.as_bytes()).is_some() || memmem::find(text, br"\u00").is_some()
+}
+
+/// Whether a schema is reached from the root through `properties` alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Chain {
+    Unbroken,
+    Broken,
+}
+
+/// What a member of a schema holds.
+enum Holds {
+    Annotation,
+    Type,
+    /// Schemas by the names of parameters.
+    Properties,
+    /// Schemas by other names.
+    Named,
+    /// Values that schemas speak of.
+    Data,
+    /// A schema, or an array of such.
+    Schemas,
+}
+
+impl Holds {
+    fn of(keyword: &[u8]) -> Self {
+        match keyword {
+            b"x-mcp-header" => Self::Annotation,
+            b"type" => Self::Type,
+            b"properties" => Self::Properties,
+            b"$defs" | b"definitions" | b"patternProperties" | b"dependentSchemas" | b"dependencies" => {
+                Self::Named
+            }
+            b"default" | b"const" | b"enum" | b"examples" | b"required" | b"dependentRequired" => Self::Data,
+            _ => Self::Schemas,
+        }
+    }
+}
+
+struct Walk<'f> {
+    found: &'f mut Vec<Annotation>,
+    path: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn schema(&mut self, schema: &RawValue, chain: Chain, depth: usize) -> Result<(), &'static str> {
+        if !may_mention(schema.get().as_bytes()) {
+            return Ok(());
+        }
+        if depth == DEPTH_MOST {
+            return Err("its schema nests too deeply");
+        }
+        let (mut annotation, mut kind, mut outcome) = (None, None, Ok(()));
+        parts::each_element(schema, |element| {
+            if outcome.is_ok() {
+                outcome = self.schema(element, Chain::Broken, depth + 1);
+            }
+        });
+        parts::each_member(schema, |keyword, value| {
+            if outcome.is_err() {
+                return;
+            }
+            match Holds::of(keyword) {
+                Holds::Annotation => annotation = Some(value),
+                Holds::Type => kind = Some(value),
+                Holds::Properties => outcome = self.named(value, chain, depth),
+                Holds::Named => outcome = self.named(value, Chain::Broken, depth),
+                Holds::Data => {}
+                Holds::Schemas => outcome = self.schema(value, Chain::Broken, depth + 1),
+            }
+        });
+        outcome?;
+        match annotation {
+            Some(annotation) => self.annotation(annotation, kind, chain),
+            None => Ok(()),
+        }
+    }
+
+    fn named(&mut self, schemas: &RawValue, chain: Chain, depth: usize) -> Result<(), &'static str> {
+        let mut outcome = Ok(());
+        parts::each_member(schemas, |name, schema| {
+            if outcome.is_ok() && may_mention(schema.get().as_bytes()) {
+                self.path.push(String::from_utf8_lossy(name).into_owned());
+                outcome = self.schema(schema, chain, depth + 1);
+                self.path.pop();
+            }
+        });
+        outcome
+    }
+
+    fn annotation(
+        &mut self,
+        header: &RawValue,
+        kind: Option<&RawValue>,
+        chain: Chain,
+    ) -> Result<(), &'static str> {
+        if chain == Chain::Broken || self.path.is_empty() {
+            return Err("x-mcp-header stands elsewhere than on a parameter");
+        }
+        let header = parts::text(header).ok_or("x-mcp-header is not a string")?;
+        if header.is_empty() {
+            return Err("x-mcp-header is empty");
+        }
+        if !header.bytes().all(is_token) {
+            return Err("x-mcp-header is no part of a header's name");
+        }
+        match kind.and_then(parts::text).as_deref() {
+            Some("string" | "integer" | "boolean") => {}
+            _ => return Err("x-mcp-header stands on another type than string, integer and boolean"),
+        }
+        if self.found.iter().any(|found| found.header.eq_ignore_ascii_case(&header)) {
+            return Err("two of its x-mcp-header are the same");
+        }
+        if self.found.len() == COUNT_MOST {
+            return Err("it has too many x-mcp-header");
+        }
+        self.found.push(Annotation { header, path: self.path.clone() });
+        Ok(())
+    }
+}
+
+/// A character of a field name (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(schema: &str) -> Result<Vec<(String, String)>, &'static str> {
+        let tool = format!(r#"{{"name":"t","inputSchema":{schema}}}"#);
+        let found = of_tool(serde_json::from_str(&tool).unwrap())?;
+        Ok(found.into_iter().map(|found| (found.header, found.path.join("."))).collect())
+    }
+
+    fn parameter(schema: &str) -> String {
+        format!(r#"{{"type":"object","properties":{{"a":{schema}}}}}"#)
+    }
+
+    #[test]
+    fn annotated_parameters_are_found_through_properties() {
+        for (schema, expected) in [
+            ("{}", vec![]),
+            ("true", vec![]),
+            (
+                r#"{"properties":{"a":{"type":"string","x-mcp-header":"Region"},"b":{"type":"integer"},"c":{"x-mcp-header":"X-1","type":"boolean"}}}"#,
+                vec![("Region", "a"), ("X-1", "c")],
+            ),
+            (
+                r#"{"properties":{"a":{"type":"object","properties":{"properties":{"type":"integer","x-mcp-header":"N"}}}}}"#,
+                vec![("N", "a.properties")],
+            ),
+            // A parameter of that name, and values that are no schemas.
+            (r#"{"properties":{"x-mcp-header":{"type":"number"}}}"#, vec![]),
+            (
+                r#"{"properties":{"a":{"default":{"x-mcp-header":""},"enum":[{"x-mcp-header":1}]}},"examples":[{"x-mcp-header":""}]}"#,
+                vec![],
+            ),
+            (r#"{"properties":{"a":{"type":"strin\u0067","x-mcp-he\u0061der":"R"}}}"#, vec![("R", "a")]),
+            (
+                r#"{"properties":{"a":{"type":"integer","maximum":1e400,"x-mcp-header":"!#$%&'*+-.^_`|~"}}}"#,
+                vec![("!#$%&'*+-.^_`|~", "a")],
+            ),
+        ] {
+            let expected: Vec<_> =
+                expected.into_iter().map(|(header, path)| (header.to_owned(), path.to_owned())).collect();
+            assert_eq!(of(schema), Ok(expected), "{schema}");
+        }
+    }
+
+    #[test]
+    fn annotations_that_break_a_rule_are_refused() {
+        let deep = (0..DEPTH_MOST).fold(r#"{"type":"string","x-mcp-header":"R"}"#.to_owned(), |schema, _| {
+            format!(r#"{{"properties":{{"a":{schema}}}}}"#)
+        });
+        let many: Vec<_> = (0..=COUNT_MOST)
+            .map(|number| format!(r#""p{number}":{{"type":"string","x-mcp-header":"P{number}"}}"#))
+            .collect();
+        for schema in [
+            parameter(r#"{"type":"string","x-mcp-header":""}"#),
+            parameter(r#"{"type":"string","x-mcp-header":"My Region"}"#),
+            parameter(r#"{"type":"string","x-mcp-header":"Region:Primary"}"#),
+            parameter(r#"{"type":"string","x-mcp-header":"Région"}"#),
+            parameter(r#"{"type":"string","x-mcp-header":"Region\t1"}"#),
+            parameter(r#"{"type":"string","x-mcp-header":"a\r\nb"}"#),
+            parameter(r#"{"type":"string","x-mcp-header":7}"#),
+            parameter(r#"{"type":"string","x-mcp-header":null}"#),
+            parameter(r#"{"type":"number","x-mcp-header":"R"}"#),
+            parameter(r#"{"type":"object","x-mcp-header":"R"}"#),
+            parameter(r#"{"type":"array","items":{"type":"string"},"x-mcp-header":"R"}"#),
+            parameter(r#"{"type":"null","x-mcp-header":"R"}"#),
+            parameter(r#"{"type":["string","null"],"x-mcp-header":"R"}"#),
+            parameter(r#"{"enum":["a"],"x-mcp-header":"R"}"#),
+            parameter(r##"{"$ref":"#/$defs/a","x-mcp-header":"R"}"##),
+            parameter(r#"{"type":"array","items":{"type":"string","x-mcp-header":"R"}}"#),
+            parameter(
+                r#"{"type":"array","items":{"properties":{"b":{"type":"string","x-mcp-header":"R"}}}}"#,
+            ),
+            parameter(r#"{"oneOf":[{"type":"string","x-mcp-header":"R"}]}"#),
+            parameter(r#"{"not":{"type":"string","x-mcp-header":"R"}}"#),
+            parameter(r#"{"additionalProperties":{"type":"string","x-mcp-header":"R"}}"#),
+            r#"{"type":"string","x-mcp-header":"R"}"#.to_owned(),
+            r#"{"$defs":{"a":{"type":"string","x-mcp-header":"R"}}}"#.to_owned(),
+            r#"{"$defs":{"a":{"properties":{"b":{"type":"string","x-mcp-header":"R"}}}}}"#.to_owned(),
+            r#"{"allOf":[{"properties":{"b":{"type":"string","x-mcp-header":"R"}}}]}"#.to_owned(),
+            r#"{"if":{"properties":{"b":{"type":"string","x-mcp-header":"R"}}}}"#.to_owned(),
+            r#"{"patternProperties":{"^a":{"type":"string","x-mcp-header":"R"}}}"#.to_owned(),
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"R"},"b":{"type":"string","x-mcp-header":"R"}}}"#.to_owned(),
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"MyField"},"b":{"properties":{"c":{"type":"string","x-mcp-header":"myfield"}}}}}"#.to_owned(),
+            format!(r#"{{"properties":{{{}}}}}"#, many.join(",")),
+            deep,
+        ] {
+            assert!(of(&schema).is_err(), "{schema} gave {:?}", of(&schema));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A server of 2026-07-28, to a host of the same era: requests pass through, each as a POST of its
+//! own that intermediaries can route by its headers. There is no session to open, renew or end, no
+//! stream but those that answer a request, and no word but the end of such a stream that cancels it.
+//!
+//! Frames stay to the byte, but for the tools that the specification bids to leave out of a list.
+
+mod annotations;
+mod calls;
+mod headers;
+mod probe;
+mod replies;
+mod subscription;
+mod tools;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::exchange::{Outgoing, Within};
+use super::pending::Ticket;
+use super::{Failure, Inner};
+use crate::jsonrpc::{Head, Message};
+use crate::upstream::streamable_http::Reply;
+pub(super) use replies::Replies;
+use tools::Tools;
+
+/// How long a notification may take.
+const NOTIFICATION_LIMIT: Duration = Duration::from_secs(30);
+
+/// What is kept of a conversation in which nobody keeps a session.
+#[derive(Default)]
+pub(super) struct Modern {
+    tools: Tools,
+    /// Held by the one that asks for the tools again.
+    refreshing: tokio::sync::Mutex<()>,
+    /// The version that the host's last request of this era named; `None` where its last word was of
+    /// the era before.
+    host: Mutex<Option<Arc<str>>>,
+}
+
+impl Modern {
+    fn host(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version that a host of this era speaks; `None` where it is of the era before.
+    pub(super) fn host_version(&self) -> Option<Arc<str>> {
+        self.host().clone()
+    }
+
+    /// Notes the version that a request of the host's names.
+    pub(super) fn host_speaks(&self, version: &str) {
+        let mut host = self.host();
+        if host.as_deref() != Some(version) {
+            *host = Some(version.into());
+        }
+    }
+
+    /// The host began in the era before.
+    pub(super) fn host_initializes(&self) {
+        *self.host() = None;
+    }
+
+    /// Takes note of what a notification of the server's means here.
+    pub(super) fn heard(&self, method: &str) {
+        if method == "notifications/tools/list_changed" {
+            self.tools.changed();
+        }
+    }
+}
+
+impl Inner {
+    /// A request of a host of this era.
+    pub(super) async fn pass_request(
+        self: &Arc<Self>,
+        message: &Message,
+        request: &Ticket,
+    ) -> Result<(), Failure> {
+        let asked = self.modern.tools.ask();
+        let mut replies = self.ask(message, request).await?;
+        let lists_tools = message.head().method() == Some("tools/list");
+        while let Some(reply) = replies.next().await? {
+            match reply.head() {
+                Head::Response { successful: true, .. } if lists_tools => {
+                    let page = self.modern.tools.learn(reply.into_bytes(), asked);
+                    self.answer_with(page.frame, request).await;
+                }
+                _ => self.hand_on(reply, request).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands on one message that came in answer to `request`.
+    async fn hand_on(&self, message: Message, request: &Ticket) {
+        match message.head() {
+            Head::Response { .. } => return self.answer_with(message.into_bytes(), request).await,
+            Head::Notification { method, .. } => self.modern.heard(method),
+            // Servers of this era have no requests; the host is to know of one that has.
+            Head::Request { .. } => {}
+        }
+        self.emit(message.into_bytes()).await;
+    }
+
+    async fn answer_with(&self, answer: bytes::Bytes, request: &Ticket) {
+        if let Some(settled) = self.pending.settle(request) {
+            self.respond(settled, answer).await;
+        }
+    }
+
+    /// A notification of a host of this era, which speaks `version`.
+    pub(super) async fn pass_notification(&self, message: &Message, version: &str) {
+        let headers = headers::routing(message.head(), Some(version));
+        let outgoing = Outgoing { within: Within::Routed(&headers), ..Outgoing::message(message.bytes()) };
+        let method = message.head().method();
+        match tokio::time::timeout(NOTIFICATION_LIMIT, self.send(outgoing)).await {
+            Ok(Ok(answer)) => {
+                if let Reply::Rejected(rejection) | Reply::SessionGone(rejection) = answer.reply {
+                    tracing::warn!(method, status = %rejection.status, "the server refused a notification");
+                }
+            }
+            Ok(Err(failure)) => tracing::warn!(method, %failure, "a notification did not reach the server"),
+            Err(_) => tracing::warn!(method, "a notification took too long"),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `subscriptions/listen`: a stream that lasts (2026-07-28, subscriptions). It has no limit of ours,
+//! and where it breaks the same request is sent again, for as long as the bridge lives: the server
+//! keeps nothing of a stream that broke, and the host does not see that it did.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use super::{Replies, headers};
+use crate::jsonrpc::{Head, Id, Message};
+use crate::relay::exchange::{Outgoing, Within};
+use crate::relay::pending::Ticket;
+use crate::relay::{Failure, Inner};
+use crate::upstream::streamable_http::{Answer, Reply};
+
+/// The longest pause between two attempts.
+const PAUSE_MOST: Duration = Duration::from_secs(60);
+/// A stream that stood for this long was a good one, even if nothing came.
+const STOOD: Duration = Duration::from_secs(10);
+
+/// How a stream ended.
+enum End {
+    /// The subscription is over.
+    Over,
+    /// The stream broke; whether it had brought anything.
+    Broke { was_good: bool },
+}
+
+impl Inner {
+    /// Keeps a subscription of the host's.
+    pub(in crate::relay) async fn subscribe(
+        self: &Arc<Self>,
+        message: &Message,
+        request: &Ticket,
+    ) -> Result<(), Failure> {
+        let headers = headers::routing(message.head(), None);
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(500))
+            .with_max_delay(PAUSE_MOST)
+            .without_max_times()
+            .with_jitter();
+        let mut pauses = backoff.build();
+        let mut has_stood = false;
+        loop {
+            // A person who is asked to log in has asked for something.
+            let outgoing = Outgoing {
+                within: Within::Routed(&headers),
+                is_attended: !has_stood,
+                ..Outgoing::request(message.bytes(), request)
+            };
+            let wait = match self.send(outgoing).await {
+                Ok(Answer { reply: reply @ Reply::Events(_), .. }) => {
+                    let replies = Replies::of(reply, request.id())?;
+                    match self.follow_subscription(replies, request, has_stood).await {
+                        End::Over => return Ok(()),
+                        End::Broke { was_good: true } => pauses = backoff.build(),
+                        End::Broke { was_good: false } => {}
+                    }
+                    has_stood = true;
+                    None
+                }
+                Ok(Answer { reply: Reply::Rejected(rejection), .. }) if has_stood && rejection.may_pass() => {
+                    rejection.retry_after.map(|wait| wait.min(PAUSE_MOST * 5))
+                }
+                Err(Failure::Http(_) | Failure::Authorizer(_)) if has_stood => None,
+                answer => {
+                    let mut replies = Replies::of(answer?.reply, request.id())?;
+                    while let Some(reply) = replies.next().await? {
+                        self.hand_on(reply, request).await;
+                    }
+                    return Ok(());
+                }
+            };
+            tokio::time::sleep(wait.or_else(|| pauses.next()).unwrap_or(PAUSE_MOST)).await;
+        }
+    }
+
+    /// Hands on what the stream brings; `again` where it stands in for one that broke.
+    async fn follow_subscription(&self, mut replies: Replies, request: &Ticket, again: bool) -> End {
+        if again {
+            // What changed meanwhile was told to nobody.
+            self.modern.tools.changed();
+        }
+        let since = Instant::now();
+        let mut messages = 0;
+        loop {
+            let message = match replies.next().await {
+                Ok(Some(message)) => message,
+                Ok(None) => return End::Over,
+                Err(failure) => {
+                    tracing::debug!(%failure, "a subscription's stream broke off");
+                    return End::Broke { was_good: messages > 1 || since.elapsed() > STOOD };
+                }
+            };
+            messages += 1;
+            let is_acknowledgement =
+                message.head().method() == Some("notifications/subscriptions/acknowledged");
+            if again && messages == 1 && is_acknowledgement {
+                // The host has had one.
+                continue;
+            }
+            let is_end = ends(&message, request.id());
+            self.hand_on(message, request).await;
+            if is_end {
+                // The host has heard of the end, and wants no answer on top of it.
+                drop(self.pending.settle(request));
+                return End::Over;
+            }
+        }
+    }
+}
+
+/// Whether the server ends the subscription with a word in place of an answer (2026-07-28,
+/// cancellation).
+fn ends(message: &Message, subscription: &Id) -> bool {
+    match message.head() {
+        Head::Notification { method, parameters } => {
+            method == "notifications/cancelled" && parameters.request_id.as_ref() == Some(subscription)
+        }
+        _ => false,
+    }
+}
