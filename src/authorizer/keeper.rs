@@ -144,12 +144,8 @@ impl Keeper {
     /// Who the service is, where the index does not say.
     fn identity(&self, store: &Store) -> Identity {
         let Config { server, name, profile, .. } = &self.config;
-        Identity {
-            name: name.clone().unwrap_or_else(|| server.host().to_owned()),
-            profile: profile.clone(),
-            url: server.as_url().clone(),
-            store: store.kind(),
-        }
+        let name = name.as_deref().unwrap_or(server.host());
+        Identity::new(name, profile, server, store.kind())
     }
 
     /// The store gives no access: what is in memory goes on being used while it is good, unless

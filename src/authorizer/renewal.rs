@@ -70,7 +70,7 @@ pub(super) async fn renew(place: Place, refused: Refused, deliver: oneshot::Send
     let mut turn = Turn::new(place, lock);
     let answer = match advance(&mut turn, refused).await {
         Ok(Advance::Stands(record)) => Ok(record.as_ref().map(Standing::of)),
-        Ok(Advance::Renewed { base, credential }) => return keep(turn, base, credential, deliver).await,
+        Ok(Advance::Renewed { base, kind }) => return keep(turn, base, kind, deliver).await,
         Err(failure) => Err(failure),
     };
     drop(turn);
@@ -81,8 +81,8 @@ pub(super) async fn renew(place: Place, refused: Refused, deliver: oneshot::Send
 enum Advance {
     /// The record, if there is one, needs no request.
     Stands(Option<Credential>),
-    /// A new record, not yet saved, that succeeds the one of generation `base`.
-    Renewed { base: Generation, credential: Credential },
+    /// A new login, not yet saved, that succeeds the record of generation `base`.
+    Renewed { base: Generation, kind: Kind },
 }
 
 /// Reads again, settles the journal, and asks for new tokens where that is due.
@@ -98,15 +98,14 @@ async fn advance(turn: &mut Turn, refused: Refused) -> Result<Advance, Failure> 
         let Some(due) = Due::find(record.as_ref(), refused) else {
             break;
         };
-        let base = due.credential.generation.clone();
-        let sent = JournalEntry::RequestSent { succeeds: Some(base.clone()), at: Timestamp::now() };
+        let sent = JournalEntry::RequestSent { succeeds: Some(due.base.clone()), at: Timestamp::now() };
         // A store that cannot take the journal would not take the answer either.
         turn.write_journal(sent).await?;
         let (verdict, lost) = ask(&turn.place.http, &due).await;
         let error = match verdict {
             Ok(response) => {
                 let kind = Kind::Oauth(Box::new(merged(&due.oauth, response, Timestamp::now())));
-                return Ok(Advance::Renewed { base, credential: Credential { kind, ..due.credential } });
+                return Ok(Advance::Renewed { base: due.base, kind });
             }
             Err(error) => error,
         };
@@ -115,9 +114,9 @@ async fn advance(turn: &mut Turn, refused: Refused) -> Result<Advance, Failure> 
             return Err(failure);
         }
         record = turn.load().await?;
-        if generation_of(&record) == Some(&base) {
+        if let Some(found) = record.take_if(|found| found.generation == due.base) {
             let kind = Kind::Oauth(Box::new(ended(&due.oauth, &error, cut_off || lost, Timestamp::now())));
-            let dead = bury(turn, Credential { kind, ..due.credential }).await;
+            let dead = bury(turn, Credential { kind, ..found }).await;
             return Ok(Advance::Stands(Some(dead)));
         }
     }
@@ -129,7 +128,8 @@ async fn advance(turn: &mut Turn, refused: Refused) -> Result<Advance, Failure> 
 
 /// A login whose refresh is due and possible.
 struct Due {
-    credential: Credential,
+    /// The record's generation.
+    base: Generation,
     oauth: OauthCredential,
     token: Secret,
 }
@@ -145,7 +145,7 @@ impl Due {
             return None;
         };
         let token = oauth.refresh_token.clone()?;
-        Some(Self { credential: credential.clone(), oauth: (**oauth).clone(), token })
+        Some(Self { base: credential.generation.clone(), oauth: (**oauth).clone(), token })
     }
 }
 
@@ -160,10 +160,10 @@ async fn settle_journal(turn: &mut Turn) -> Result<(Option<Credential>, bool), F
             let cut_off = generation_of(&record) == succeeds.as_ref();
             Ok((record, cut_off))
         }
-        Some(JournalEntry::AnswerHeld { succeeds, credential, .. }) => {
+        Some(JournalEntry::AnswerHeld { succeeds, kind, .. }) => {
             let record = if generation_of(&record) == succeeds.as_ref() {
                 tracing::info!(service = %turn.place.key, "saving the answer of an interrupted refresh");
-                Some(turn.save(credential).await?)
+                Some(turn.save(kind).await?)
             } else {
                 record
             };
@@ -208,7 +208,7 @@ async fn postpone(turn: &mut Turn, error: &GrantError) {
 /// Keeps a login that the server ended, marked as such. A mark that cannot be saved still holds
 /// for the process that asked.
 async fn bury(turn: &mut Turn, dead: Credential) -> Credential {
-    match turn.save(dead.clone()).await {
+    match turn.save(dead.kind.clone()).await {
         Ok(saved) => {
             turn.clear_journal().await;
             saved
@@ -222,23 +222,20 @@ async fn bury(turn: &mut Turn, dead: Credential) -> Credential {
 
 /// Saves a new record and hands it out; what cannot be saved is handed out too, and saving is
 /// tried again.
-async fn keep(mut turn: Turn, base: Generation, credential: Credential, deliver: oneshot::Sender<Answer>) {
-    let held = JournalEntry::AnswerHeld {
-        succeeds: Some(base.clone()),
-        at: Timestamp::now(),
-        credential: credential.clone(),
-    };
+async fn keep(mut turn: Turn, base: Generation, kind: Kind, deliver: oneshot::Sender<Answer>) {
+    let (succeeds, at) = (Some(base.clone()), Timestamp::now());
+    let held = JournalEntry::AnswerHeld { succeeds, at, kind: kind.clone() };
     if let Err(failure) = turn.write_journal(held).await {
         tracing::warn!(?failure, "cannot journal the refreshed login");
     }
-    match turn.save(credential.clone()).await {
+    match turn.save(kind.clone()).await {
         Ok(saved) => {
             let _ = deliver.send(Ok(Some(Standing::of(&saved))));
         }
         Err(failure) => {
             tracing::error!(?failure, "the refreshed login is not saved; trying again");
-            let _ = deliver.send(Ok(Some(Standing::unsaved(&credential))));
-            if !save_late(&mut turn, &base, credential).await {
+            let _ = deliver.send(Ok(Some(Standing::unsaved(&kind, base.clone()))));
+            if !save_late(&mut turn, &base, kind).await {
                 tracing::error!("the refreshed login could not be saved");
                 return;
             }
@@ -249,7 +246,7 @@ async fn keep(mut turn: Turn, base: Generation, credential: Credential, deliver:
 
 /// Tries to save until it works, or until somebody else's record makes it pointless. `false` where
 /// neither came about in time.
-async fn save_late(turn: &mut Turn, base: &Generation, credential: Credential) -> bool {
+async fn save_late(turn: &mut Turn, base: &Generation, kind: Kind) -> bool {
     let deadline = Instant::now() + SAVE_PATIENCE;
     let mut pause = SAVE_PAUSE.0;
     while Instant::now() < deadline {
@@ -261,14 +258,14 @@ async fn save_late(turn: &mut Turn, base: &Generation, credential: Credential) -
         match turn.load().await {
             // A login, a `tokens set` or a `tokens delete` of a person wins.
             Ok(found) if generation_of(&found) != Some(base) => {
-                if let Some(found) = found.filter(|found| is_same_login(found, &credential)) {
+                if let Some(found) = found.filter(|found| is_same_login(&found.kind, &kind)) {
                     turn.repair(&found);
                 }
                 return true;
             }
             _ => {}
         }
-        if turn.save(credential.clone()).await.is_ok() {
+        if turn.save(kind.clone()).await.is_ok() {
             return true;
         }
     }
@@ -276,8 +273,8 @@ async fn save_late(turn: &mut Turn, base: &Generation, credential: Credential) -
 }
 
 /// Whether a stalled write arrived after all. A server may answer with the same access token.
-fn is_same_login(found: &Credential, meant: &Credential) -> bool {
-    match (&found.kind, &meant.kind) {
+fn is_same_login(found: &Kind, meant: &Kind) -> bool {
+    match (found, meant) {
         (Kind::Oauth(found), Kind::Oauth(meant)) => tokens(found) == tokens(meant),
         _ => false,
     }

@@ -29,10 +29,19 @@ pub(super) struct Standing {
 impl Standing {
     /// What a credential that the store keeps stands at.
     pub(super) fn of(credential: &Credential) -> Self {
-        match &credential.kind {
+        Self::new(&credential.kind, credential.generation.clone(), true)
+    }
+
+    /// What a credential stands at that could not be saved yet and succeeds the record of `base`.
+    pub(super) fn unsaved(kind: &Kind, base: Generation) -> Self {
+        Self::new(kind, base, false)
+    }
+
+    fn new(kind: &Kind, generation: Generation, saved: bool) -> Self {
+        match kind {
             Kind::Oauth(oauth) => Self {
                 token: oauth.access_token.value.clone(),
-                generation: credential.generation.clone(),
+                generation,
                 obtained_at: oauth.access_token.obtained_at,
                 expires_at: oauth.access_token.expires_at,
                 scopes: oauth.scopes.clone(),
@@ -41,23 +50,18 @@ impl Standing {
                     (None, None) => Renewal::NoRefreshToken,
                     (None, Some(_)) => Renewal::Refresh,
                 },
-                saved: true,
+                saved,
             },
             Kind::Token(token) => Self {
                 token: token.value.clone(),
-                generation: credential.generation.clone(),
+                generation,
                 obtained_at: token.set_at,
                 expires_at: None,
                 scopes: Vec::new(),
                 renewal: Renewal::Static,
-                saved: true,
+                saved,
             },
         }
-    }
-
-    /// The same, of a credential that could not be saved yet.
-    pub(super) fn unsaved(credential: &Credential) -> Self {
-        Self { saved: false, ..Self::of(credential) }
     }
 
     /// The scopes granted; empty where nobody named any.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::credential::{Credential, Generation, Kind, SCHEMA, StaticToken};
+use crate::credential::{Kind, StaticToken};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::redact::Secret;
 use crate::server_uri::ServiceKey;
@@ -34,9 +34,6 @@ pub enum ChangeError {
     /// The index refused.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// The system has no randomness to give.
-    #[error("no random numbers are to be had")]
-    Random(#[from] getrandom::Error),
 }
 
 /// Stores a static token in place of whatever was stored, and says whether something was.
@@ -56,13 +53,10 @@ pub async fn set_token(
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
     let store = Store::open(config);
     let token = StaticToken { value, set_at: Timestamp::now() };
-    let mut credential =
-        Credential { schema: SCHEMA, generation: Generation::draw()?, kind: Kind::Token(token) };
     let replaced = store.load(key, PATIENCE).await.is_ok_and(|record| record.is_some());
     // An answer that a refresh left behind must not come back over the token.
     let (lock, ()) = returned(store.clear_journal(lock, PATIENCE).await, PATIENCE)?;
-    let (lock, generation) = returned(store.save(lock, credential.clone(), PATIENCE).await, PATIENCE)?;
-    credential.generation = generation;
+    let (lock, credential) = returned(store.save(lock, Kind::Token(token), PATIENCE).await, PATIENCE)?;
     index.repair(&lock, identity, &credential)?;
     Ok(replaced)
 }

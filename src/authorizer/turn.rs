@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::renewal::Place;
-use crate::credential::{Credential, Generation};
+use crate::credential::{Credential, Generation, Kind};
 use crate::lock::{Purpose, ServiceLock};
 use crate::store::index::{Entry, Index, IndexError, LastError};
 use crate::store::{JournalEntry, Patience, StoreError, Written};
@@ -81,14 +81,13 @@ impl Turn {
         }
     }
 
-    /// Saves the record and brings the index in line; returns it with its new generation.
-    pub(super) async fn save(&mut self, credential: Credential) -> Result<Credential, Failure> {
+    /// Saves the record and brings the index in line; returns the record.
+    pub(super) async fn save(&mut self, kind: Kind) -> Result<Credential, Failure> {
         let Some(lock) = self.lock.take() else {
             return Err(self.failure(&stalled()));
         };
-        let written = self.place.store.save(lock, credential.clone(), PATIENCE).await;
-        let generation = self.returned(written)?;
-        let credential = Credential { generation, ..credential };
+        let written = self.place.store.save(lock, kind, PATIENCE).await;
+        let credential = self.returned(written)?;
         self.repair(&credential);
         Ok(credential)
     }

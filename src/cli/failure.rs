@@ -115,12 +115,9 @@ impl Failure {
             Self::Change(ChangeError::Store(error)) => store(error),
             Self::Change(ChangeError::Index(error)) => index(error),
             Self::Change(ChangeError::Lock(error)) => lock(error),
-            Self::Change(ChangeError::Random(_))
-            | Self::Input(_)
-            | Self::Bridge(_)
-            | Self::Demo(_)
-            | Self::Helper(_)
-            | Self::Io { .. } => Verdict::plain(FAILED),
+            Self::Input(_) | Self::Bridge(_) | Self::Demo(_) | Self::Helper(_) | Self::Io { .. } => {
+                Verdict::plain(FAILED)
+            }
         }
     }
 }

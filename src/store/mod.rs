@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::credential::{Credential, Generation};
+use crate::credential::{Credential, Generation, Kind};
 use crate::lock::ServiceLock;
 use crate::paths::Paths;
 use crate::redact::SecretSlice;
@@ -102,8 +102,8 @@ pub enum JournalEntry {
         succeeds: Option<Generation>,
         /// When it came.
         at: Timestamp,
-        /// The record to be.
-        credential: Credential,
+        /// What the record is to keep.
+        kind: Kind,
     },
 }
 
@@ -171,20 +171,15 @@ impl Store {
         self.attempts.read(patience, |connect| connect()?.check_key()).await
     }
 
-    /// Writes the record of the lock's service under a new generation, reads it back and compares.
-    /// Dropping the future does not end the write: it goes on, with the lock, to its end.
+    /// Writes the record of the lock's service under a new generation, reads it back, compares and
+    /// returns it. Dropping the future does not end the write: it goes on, with the lock, to its end.
     ///
     /// # Errors
     /// [`StoreError::Untrusted`] where the store did not keep it; otherwise what kept the record
     /// from being written: the old one still stands. After [`StoreError::Unresponsive`] the lock
     /// does not come back before the write has ended.
-    pub async fn save(
-        &self,
-        lock: ServiceLock,
-        credential: Credential,
-        patience: Patience,
-    ) -> Written<Generation> {
-        let save = |connect: Connect<'_>, key: &ServiceKey| record::save(connect, key, credential);
+    pub async fn save(&self, lock: ServiceLock, kind: Kind, patience: Patience) -> Written<Credential> {
+        let save = |connect: Connect<'_>, key: &ServiceKey| record::save(connect, key, kind);
         self.attempts.write(lock, patience, save).await
     }
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::credential::{self, Credential, Generation};
+use crate::credential::{self, Credential, Generation, Kind};
 use crate::server_uri::ServiceKey;
 use crate::store::items::{Bytes, ItemName, Items};
 use crate::store::parts::{self, Found};
@@ -40,20 +40,16 @@ pub(super) fn load(connect: Connect<'_>, key: &ServiceKey) -> Result<Option<Cred
     found.value().map(|value| decode(&name, value)).transpose()
 }
 
-/// Writes the record under a new generation, reads it back and compares.
-pub(super) fn save(
-    connect: Connect<'_>,
-    key: &ServiceKey,
-    mut credential: Credential,
-) -> Result<Generation, StoreError> {
+/// Writes the record under a new generation, reads it back, compares and returns it.
+pub(super) fn save(connect: Connect<'_>, key: &ServiceKey, kind: Kind) -> Result<Credential, StoreError> {
     let name = ItemName::record(key);
-    credential.schema = credential::SCHEMA;
-    credential.generation =
+    let generation =
         Generation::draw().map_err(|error| StoreError::platform("drawing a generation", error))?;
+    let credential = Credential { schema: credential::SCHEMA, generation, kind };
     let value = encode(&credential)?;
     replace(&*connect()?, &name, &value)?;
     match parts::read(&*connect()?, &name) {
-        Ok(found) if found.value() == Some(&**value) => Ok(credential.generation),
+        Ok(found) if found.value() == Some(&**value) => Ok(credential),
         Ok(_) | Err(StoreError::Corrupt { .. }) => Err(StoreError::Untrusted { item: name.to_string() }),
         Err(error) => Err(error),
     }

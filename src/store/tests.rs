@@ -89,8 +89,8 @@ fn faulty(place: &Place, fault: Fault) -> Store {
     store(move |_| Ok(Box::new(Faulty { memory: MemoryItems::of(&state), fault })))
 }
 
-fn text(credential: &Credential) -> String {
-    serde_json::to_string(credential).unwrap()
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap()
 }
 
 #[tokio::test]
@@ -110,15 +110,16 @@ async fn every_store_keeps_replaces_and_erases_a_record() {
 
         let mut lock = lock.unwrap();
         let long = "x".repeat(9_000);
+        let mut generations = std::collections::HashSet::new();
         let first = samples::oauth(&long, "refresh");
-        for mut credential in [first, samples::token("value"), samples::oauth("short", &long)] {
-            let (back, saved) = store.save(lock, credential.clone(), NOW).await;
+        for Credential { kind, .. } in [first, samples::token("value"), samples::oauth("short", &long)] {
+            let (back, saved) = store.save(lock, kind.clone(), NOW).await;
             lock = back.unwrap();
-            let generation = saved.unwrap();
-            assert_ne!(generation, credential.generation);
-            credential.generation = generation;
+            let saved = saved.unwrap();
+            assert_eq!(text(&saved.kind), text(&kind));
+            assert!(generations.insert(saved.generation.as_str().to_owned()));
             let loaded = store.load(&key, NOW).await.unwrap().unwrap();
-            assert_eq!(text(&loaded), text(&credential), "{store:?}");
+            assert_eq!(text(&loaded), text(&saved), "{store:?}");
         }
         let (lock, erased) = store.erase(lock, NOW).await;
         assert!(erased.unwrap());
@@ -131,8 +132,8 @@ async fn the_journal_lies_beside_the_record_and_goes_with_it() {
     let place = place();
     for kind in [StoreKind::Memory, StoreKind::File] {
         let store = place.store(kind);
-        let (lock, saved) = store.save(place.lock().unwrap(), samples::oauth("a", "r"), NOW).await;
-        let succeeds = Some(saved.unwrap());
+        let (lock, saved) = store.save(place.lock().unwrap(), samples::oauth("a", "r").kind, NOW).await;
+        let succeeds = Some(saved.unwrap().generation);
         let lock = lock.unwrap();
         assert!(store.journal(&lock, NOW).await.unwrap().is_none());
 
@@ -146,14 +147,14 @@ async fn the_journal_lies_beside_the_record_and_goes_with_it() {
             Some(JournalEntry::RequestSent { succeeds: found, .. }) if found == succeeds
         ));
 
-        let credential = samples::oauth("new", "rotated");
-        let held = JournalEntry::AnswerHeld { succeeds, at, credential: credential.clone() };
+        let kind = samples::oauth("new", "rotated").kind;
+        let held = JournalEntry::AnswerHeld { succeeds, at, kind: kind.clone() };
         let (lock, written) = store.write_journal(lock, held, NOW).await;
         written.unwrap();
         let lock = lock.unwrap();
         assert!(matches!(
             store.journal(&lock, NOW).await.unwrap(),
-            Some(JournalEntry::AnswerHeld { credential: found, .. }) if text(&found) == text(&credential)
+            Some(JournalEntry::AnswerHeld { kind: found, .. }) if text(&found) == text(&kind)
         ));
 
         let (lock, cleared) = store.clear_journal(lock, NOW).await;
@@ -182,7 +183,8 @@ async fn the_journal_lies_beside_the_record_and_goes_with_it() {
 async fn a_store_that_lies_about_a_save_is_found_out() {
     for fault in [Fault::ForgetsWrites, Fault::ReturnsSomethingElse] {
         let place = place();
-        let (lock, saved) = faulty(&place, fault).save(place.lock().unwrap(), samples::token("t"), NOW).await;
+        let (lock, saved) =
+            faulty(&place, fault).save(place.lock().unwrap(), samples::token("t").kind, NOW).await;
         assert!(matches!(saved, Err(StoreError::Untrusted { .. })));
         assert!(lock.is_some());
     }
@@ -192,10 +194,10 @@ async fn a_store_that_lies_about_a_save_is_found_out() {
 async fn a_refused_write_leaves_the_old_record_and_hands_the_lock_back() {
     let place = place();
     let memory = place.store(StoreKind::Memory);
-    let (lock, saved) = memory.save(place.lock().unwrap(), samples::token("old"), NOW).await;
-    let generation = saved.unwrap();
+    let (lock, saved) = memory.save(place.lock().unwrap(), samples::token("old").kind, NOW).await;
+    let generation = saved.unwrap().generation;
     let refusing = faulty(&place, Fault::RefusesWrites);
-    let (lock, saved) = refusing.save(lock.unwrap(), samples::token("new"), NOW).await;
+    let (lock, saved) = refusing.save(lock.unwrap(), samples::token("new").kind, NOW).await;
     assert!(matches!(saved, Err(StoreError::Platform { .. })));
     let key = lock.unwrap().key().clone();
     assert_eq!(memory.load(&key, NOW).await.unwrap().unwrap().generation, generation);
@@ -225,7 +227,7 @@ async fn a_store_that_hangs_is_given_up_in_time_and_in_number() {
     }
     let error = store.load(&key, NOW).await.unwrap_err();
     assert!(matches!(error, StoreError::Unresponsive { after } if after == NOW.limit()));
-    let (lock, saved) = store.save(place.lock().unwrap(), samples::token("t"), NOW).await;
+    let (lock, saved) = store.save(place.lock().unwrap(), samples::token("t").kind, NOW).await;
     assert!(lock.is_some() && matches!(saved, Err(StoreError::Unresponsive { .. })));
     drop(release);
 }
@@ -234,7 +236,7 @@ async fn a_store_that_hangs_is_given_up_in_time_and_in_number() {
 async fn a_write_that_hangs_keeps_its_lock_until_it_ends() {
     let place = place();
     let (release, store) = hanging(&place);
-    let save = store.save(place.lock().unwrap(), samples::token("late"), NOW);
+    let save = store.save(place.lock().unwrap(), samples::token("late").kind, NOW);
     // The caller gives up before the deadline: the same as a cancelled request.
     assert!(tokio::time::timeout(Duration::from_millis(20), save).await.is_err());
     assert!(place.lock().is_none());
@@ -278,7 +280,7 @@ async fn newer_records_are_refused_and_damaged_ones_set_aside() {
     items.put(&name, newer.as_bytes()).unwrap();
     let key = lock.key().clone();
     assert!(matches!(store.load(&key, NOW).await, Err(StoreError::NewerSchema { found: 2 })));
-    let (lock, saved) = store.save(lock, samples::token("t"), NOW).await;
+    let (lock, saved) = store.save(lock, samples::token("t").kind, NOW).await;
     assert!(matches!(saved, Err(StoreError::NewerSchema { found: 2 })));
     let (lock, erased) = store.erase(lock.unwrap(), NOW).await;
     assert!(matches!(erased, Err(StoreError::NewerSchema { found: 2 })));
@@ -289,7 +291,7 @@ async fn newer_records_are_refused_and_damaged_ones_set_aside() {
     let error = store.load(&key, NOW).await.unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt { .. }));
     assert!(!format!("{error} {error:?}").contains("canary"));
-    let (lock, saved) = store.save(lock.unwrap(), samples::token("t"), NOW).await;
+    let (lock, saved) = store.save(lock.unwrap(), samples::token("t").kind, NOW).await;
     saved.unwrap();
     assert_eq!(&**items.get(&name.damaged()).unwrap().unwrap(), damaged.as_bytes());
     let (_, erased) = store.erase(lock.unwrap(), NOW).await;
@@ -300,14 +302,14 @@ async fn newer_records_are_refused_and_damaged_ones_set_aside() {
 async fn a_file_that_is_too_large_is_damaged_and_can_be_replaced_and_erased() {
     let place = place();
     let store = place.store(StoreKind::File);
-    let (mut lock, saved) = store.save(place.lock().unwrap(), samples::token("t"), NOW).await;
+    let (mut lock, saved) = store.save(place.lock().unwrap(), samples::token("t").kind, NOW).await;
     saved.unwrap();
     let key = lock.as_ref().unwrap().key().clone();
     let path = place.paths.credentials().join(format!("{}.sealed", ItemName::record(&key)));
     let bloat = || std::fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
     bloat();
     assert!(matches!(store.load(&key, NOW).await, Err(StoreError::Corrupt { .. })));
-    let written = store.save(lock.unwrap(), samples::token("t"), NOW).await;
+    let written = store.save(lock.unwrap(), samples::token("t").kind, NOW).await;
     written.1.unwrap();
     lock = written.0;
     assert!(store.load(&key, NOW).await.unwrap().is_some());

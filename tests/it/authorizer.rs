@@ -11,7 +11,7 @@ use mcp_front::store::index::State;
 use serde_json::json;
 
 use crate::support::http_server::Reply;
-use crate::support::kept_login::{KeptLogin, carried, credential, run};
+use crate::support::kept_login::{KeptLogin, carried, run};
 use crate::support::token_endpoint::Turn;
 
 fn challenge() -> Challenge {
@@ -234,7 +234,7 @@ fn a_static_token_is_never_touched() {
         let kept = KeptLogin::empty(File);
         let value = Secret::from("canary-static".to_owned());
         let token = StaticToken { value, set_at: jiff::Timestamp::now() };
-        kept.save(credential(Kind::Token(token))).await;
+        kept.save(Kind::Token(token)).await;
         let authorizer = kept.authorizer();
         let authorization = authorizer.authorize().await.unwrap();
         assert_eq!(carried(&authorization), "canary-static");

@@ -52,8 +52,8 @@ fn a_held_answer_is_promoted() {
             let kept = KeptLogin::new(kind, -10).await;
             let succeeds = Some(kept.record().await.unwrap().generation);
             kept.endpoint.rotate();
-            let credential = kept.oauth(3000);
-            kept.leave_journal(JournalEntry::AnswerHeld { succeeds, at: Timestamp::now(), credential }).await;
+            let kind = kept.oauth(3000);
+            kept.leave_journal(JournalEntry::AnswerHeld { succeeds, at: Timestamp::now(), kind }).await;
             assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), "canary-access-1");
             assert_eq!(kept.endpoint.requests(), 0);
             assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
@@ -69,8 +69,8 @@ fn a_first_login_that_was_killed_before_its_record_is_found() {
     run(async {
         for kind in [Memory, File] {
             let kept = KeptLogin::empty(kind);
-            let credential = kept.oauth(3000);
-            let held = JournalEntry::AnswerHeld { succeeds: None, at: Timestamp::now(), credential };
+            let kind = kept.oauth(3000);
+            let held = JournalEntry::AnswerHeld { succeeds: None, at: Timestamp::now(), kind };
             kept.leave_journal(held).await;
             let authorizer = kept.authorizer();
             let bare = authorizer.authorize().await.unwrap();
@@ -106,12 +106,12 @@ fn a_damaged_journal_is_set_aside() {
 fn a_late_answer_is_discarded() {
     run(async {
         let kept = KeptLogin::new(Memory, -10).await;
-        let mut credential = kept.oauth(3000);
-        if let mcp_front::credential::Kind::Oauth(oauth) = &mut credential.kind {
+        let mut kind = kept.oauth(3000);
+        if let mcp_front::credential::Kind::Oauth(oauth) = &mut kind {
             oauth.refresh_token = Some("canary-refresh-of-an-older-login".into());
         }
         let succeeds = Some(Generation::draw().unwrap());
-        kept.leave_journal(JournalEntry::AnswerHeld { succeeds, at: Timestamp::now(), credential }).await;
+        kept.leave_journal(JournalEntry::AnswerHeld { succeeds, at: Timestamp::now(), kind }).await;
         assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), "canary-access-1");
         assert_eq!((kept.endpoint.requests(), kept.endpoint.is_alive()), (1, true));
         assert!(kept.journal().await.is_none());

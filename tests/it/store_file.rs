@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mcp_front::credential::{Credential, Generation, Kind, SCHEMA, StaticToken};
+use mcp_front::credential::{Kind, StaticToken};
 use mcp_front::lock::{Purpose, ServiceLock};
 use mcp_front::paths::Paths;
 use mcp_front::redact::Secret;
@@ -44,10 +44,9 @@ fn key() -> ServiceKey {
     ServiceKey::new("default", &ServerUri::parse("https://mcp.example/", false).unwrap())
 }
 
-/// A record whose length differs from one to the next.
-fn credential(number: usize) -> Credential {
-    let token = StaticToken { value: Secret::from("x".repeat(1 + number * 997)), set_at: Timestamp::now() };
-    Credential { schema: SCHEMA, generation: Generation::draw().unwrap(), kind: Kind::Token(token) }
+/// A token whose length differs from one to the next.
+fn token(number: usize) -> Kind {
+    Kind::Token(StaticToken { value: Secret::from("x".repeat(1 + number * 997)), set_at: Timestamp::now() })
 }
 
 /// Runs the scene `name` of this file in a process of its own.
@@ -67,8 +66,8 @@ async fn saving_for_ever() {
     let stage = Stage::at(home.as_ref());
     let mut lock = stage.lock().await;
     for number in (0..64).cycle() {
-        let (back, saved) = stage.store.save(lock, credential(number), Patience::Bridge).await;
-        eprintln!("saved {}", saved.unwrap().as_str());
+        let (back, saved) = stage.store.save(lock, token(number), Patience::Bridge).await;
+        eprintln!("saved {}", saved.unwrap().generation.as_str());
         lock = back.unwrap();
     }
 }
@@ -97,7 +96,7 @@ async fn saving_under_an_open_mask() {
     };
     rustix::process::umask(rustix::fs::Mode::empty());
     let stage = Stage::at(home.as_ref());
-    let (_lock, saved) = stage.store.save(stage.lock().await, credential(1), Patience::Bridge).await;
+    let (_lock, saved) = stage.store.save(stage.lock().await, token(1), Patience::Bridge).await;
     saved.unwrap();
 }
 

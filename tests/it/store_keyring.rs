@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use mcp_front::credential::{Credential, Generation, Kind, SCHEMA, StaticToken};
+use mcp_front::credential::{Credential, Generation, Kind, StaticToken};
 use mcp_front::lock::{Purpose, ServiceLock};
 use mcp_front::paths::Paths;
 use mcp_front::redact::Secret;
@@ -96,7 +96,7 @@ impl Stage {
                 assert!(matches!(self.load().await, Err(StoreError::Unresponsive { .. })));
             }
             "stalled-write" => {
-                let (lock, saved) = self.store.save(self.lock(), credential(), Patience::Bridge).await;
+                let (lock, saved) = self.store.save(self.lock(), token(), Patience::Bridge).await;
                 assert!(matches!(saved, Err(StoreError::Unresponsive { .. })));
                 assert!(lock.is_none());
                 let again = ServiceLock::try_acquire(&self.paths, &key(), Purpose::Refresh).unwrap();
@@ -128,7 +128,7 @@ impl Stage {
     }
 
     async fn save(&self, patience: Patience) -> Result<Generation, StoreError> {
-        self.store.save(self.lock(), credential(), patience).await.1
+        self.store.save(self.lock(), token(), patience).await.1.map(|saved| saved.generation)
     }
 
     async fn keeps(&self) {
@@ -156,9 +156,8 @@ fn key() -> ServiceKey {
     ServiceKey::new("default", &ServerUri::parse("https://mcp.keychain-canary.example/", false).unwrap())
 }
 
-fn credential() -> Credential {
-    let token = StaticToken { value: Secret::from(CANARY), set_at: Timestamp::now() };
-    Credential { schema: SCHEMA, generation: Generation::draw().unwrap(), kind: Kind::Token(token) }
+fn token() -> Kind {
+    Kind::Token(StaticToken { value: Secret::from(CANARY), set_at: Timestamp::now() })
 }
 
 #[test]

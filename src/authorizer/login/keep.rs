@@ -71,20 +71,16 @@ impl Home {
     pub(super) async fn keep(&self, oauth: OauthCredential) -> Result<(), LoginError> {
         let lock = self.lock(LOCK_PATIENCE).await?;
         let old = self.load(true).await?;
-        let mut credential = Credential {
-            schema: crate::credential::SCHEMA,
-            generation: crate::credential::Generation::draw().map_err(no_randomness)?,
-            kind: Kind::Oauth(Box::new(oauth)),
-        };
+        let kind = Kind::Oauth(Box::new(oauth));
         let held = JournalEntry::AnswerHeld {
             succeeds: old.map(|old| old.generation),
             at: Timestamp::now(),
-            credential: credential.clone(),
+            kind: kind.clone(),
         };
         let (lock, ()) = returned(self.store.write_journal(lock, held, PATIENCE).await, PATIENCE)?;
-        let (lock, saved) = self.store.save(lock, credential.clone(), PATIENCE).await;
-        let generation = match saved {
-            Ok(generation) => generation,
+        let (lock, saved) = self.store.save(lock, kind, PATIENCE).await;
+        let credential = match saved {
+            Ok(credential) => credential,
             Err(error) => {
                 if let Some(lock) = lock {
                     self.forget_journal(lock).await;
@@ -92,7 +88,6 @@ impl Home {
                 return Err(error.into());
             }
         };
-        credential.generation = generation;
         let lock = self.relocked(lock).await?;
         self.index.repair(&lock, self.identity.clone(), &credential)?;
         self.forget_journal(lock).await;
@@ -113,8 +108,8 @@ impl Home {
         if record.is_some() || self.is_deleted()? {
             return Ok(record);
         }
-        let credential = match self.store.journal(&lock, PATIENCE).await {
-            Ok(Some(JournalEntry::AnswerHeld { succeeds: None, credential, .. })) => credential,
+        let kind = match self.store.journal(&lock, PATIENCE).await {
+            Ok(Some(JournalEntry::AnswerHeld { succeeds: None, kind, .. })) => kind,
             Ok(_) => return Ok(None),
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::warn!(%error, "the journal will be replaced");
@@ -122,9 +117,7 @@ impl Home {
             }
             Err(error) => return Err(error.into()),
         };
-        let saved = self.store.save(lock, credential.clone(), PATIENCE).await;
-        let (lock, generation) = returned(saved, PATIENCE)?;
-        let credential = Credential { generation, ..credential };
+        let (lock, credential) = returned(self.store.save(lock, kind, PATIENCE).await, PATIENCE)?;
         self.index.repair(&lock, self.identity.clone(), &credential)?;
         self.forget_journal(lock).await;
         Ok(Some(credential))
@@ -192,8 +185,4 @@ impl Home {
             tracing::warn!(%error, "cannot clear the journal");
         }
     }
-}
-
-fn no_randomness(error: getrandom::Error) -> StoreError {
-    StoreError::Platform { doing: "draw a random number".to_owned(), source: std::sync::Arc::new(error) }
 }

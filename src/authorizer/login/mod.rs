@@ -66,12 +66,7 @@ pub struct Config {
 impl Config {
     /// Who the service is.
     pub fn identity(&self) -> Identity {
-        Identity {
-            name: self.name.clone(),
-            profile: self.profile.clone(),
-            url: self.server.as_url().clone(),
-            store: self.store.kind,
-        }
+        Identity::new(&self.name, &self.profile, &self.server, self.store.kind)
     }
 }
 

@@ -59,12 +59,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let token = token(context).await?;
     let config = settings.store_config(kind, paths);
     let place = Store::open(config.clone()).place();
-    let identity = Identity {
-        name: service.name.clone(),
-        profile: service.profile,
-        url: service.server.as_url().clone(),
-        store: kind,
-    };
+    let identity = Identity::new(&service.name, &service.profile, &service.server, kind);
     let replaced = stored::set_token(config, &service.key, identity, token).await?;
     let done = if replaced { "Updated" } else { "Added" };
     let _ = writeln!(stderr, "{done} the token of {}, kept in {place}.", service.name);

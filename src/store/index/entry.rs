@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::credential::{Binding, Credential, Generation, Kind, OauthCredential};
-use crate::server_uri::ServiceKey;
+use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::StoreKind;
 
 /// The newest schema that this version reads and writes.
@@ -22,6 +22,13 @@ pub struct Identity {
     pub url: Url,
     /// The store that was chosen at login.
     pub store: StoreKind,
+}
+
+impl Identity {
+    /// The service at `server`, as it is kept in `store`.
+    pub fn new(name: impl Into<String>, profile: &str, server: &ServerUri, store: StoreKind) -> Self {
+        Self { name: name.into(), profile: profile.to_owned(), url: server.as_url().clone(), store }
+    }
 }
 
 /// One service, as `tokens list` shows it. Nothing in it is secret.

@@ -26,12 +26,7 @@ impl Place {
 }
 
 fn identity(name: &str, url: &str) -> Identity {
-    Identity {
-        name: name.to_owned(),
-        profile: "default".to_owned(),
-        url: url.parse().unwrap(),
-        store: StoreKind::File,
-    }
+    Identity::new(name, "default", &ServerUri::parse(url, false).unwrap(), StoreKind::File)
 }
 
 const ONE: &str = "https://one.example/mcp";

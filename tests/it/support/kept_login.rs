@@ -7,8 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use mcp_front::authorizer::{Authorization, Authorizer, Children, Config, LoginPolicy};
 use mcp_front::credential::{
-    AccessToken, Binding, Client, ClientAuthentication, Credential, Generation, Kind, OauthCredential,
-    Registration, SCHEMA,
+    AccessToken, Binding, Client, ClientAuthentication, Credential, Kind, OauthCredential, Registration,
 };
 use mcp_front::http;
 use mcp_front::lock::{Purpose, ServiceLock};
@@ -84,7 +83,7 @@ impl KeptLogin {
     }
 
     /// A login as the endpoint knows it.
-    pub(crate) fn oauth(&self, left: i64) -> Credential {
+    pub(crate) fn oauth(&self, left: i64) -> Kind {
         let expires_at = Timestamp::now() + SignedDuration::from_secs(left);
         let obtained_at = expires_at - SignedDuration::from_hours(1);
         let oauth = OauthCredential {
@@ -113,19 +112,16 @@ impl KeptLogin {
             logged_in_at: obtained_at,
             ended: None,
         };
-        credential(Kind::Oauth(Box::new(oauth)))
+        Kind::Oauth(Box::new(oauth))
     }
 
     /// Saves a record and its index entry, as a login does.
-    pub(crate) async fn save(&self, credential: Credential) -> Generation {
-        let (lock, generation) =
-            self.store.save(self.lock().await, credential.clone(), Patience::Person).await;
-        let generation = generation.expect("the store takes it");
-        let credential = Credential { generation: generation.clone(), ..credential };
+    pub(crate) async fn save(&self, kind: Kind) {
+        let (lock, saved) = self.store.save(self.lock().await, kind, Patience::Person).await;
+        let credential = saved.expect("the store takes it");
         self.index
             .repair(&lock.expect("the lock comes back"), self.identity(), &credential)
             .expect("an entry");
-        generation
     }
 
     /// Leaves a journal entry behind, as a process that was killed does.
@@ -165,18 +161,9 @@ impl KeptLogin {
     }
 
     fn identity(&self) -> Identity {
-        Identity {
-            name: "service".to_owned(),
-            profile: "default".to_owned(),
-            url: SERVER.parse().expect("a URL"),
-            store: self.kind,
-        }
+        let server = ServerUri::parse(SERVER, false).expect("a URL");
+        Identity::new("service", "default", &server, self.kind)
     }
-}
-
-/// A record of its own generation.
-pub(crate) fn credential(kind: Kind) -> Credential {
-    Credential { schema: SCHEMA, generation: Generation::draw().expect("entropy"), kind }
 }
 
 /// The token that a request carries; empty for a bare one.

@@ -92,7 +92,7 @@ impl Service {
     /// Leaves the stored login as if it had been killed between the journal and the record.
     pub(crate) async fn cut_off_login(&self) {
         let (paths, store, key) = self.kept();
-        let credential = store.load(&key, Patience::Person).await.expect("a store").expect("a login");
+        let login = store.load(&key, Patience::Person).await.expect("a store").expect("a login");
         let lock = ServiceLock::try_acquire(&paths, &key, Purpose::Refresh)
             .expect("a lock file")
             .expect("nobody else");
@@ -101,7 +101,7 @@ impl Service {
         assert!(erased.expect("the store takes it"));
         let lock = lock.expect("the lock comes back");
         index.remove(&lock).expect("no entry");
-        let held = JournalEntry::AnswerHeld { succeeds: None, at: Timestamp::now(), credential };
+        let held = JournalEntry::AnswerHeld { succeeds: None, at: Timestamp::now(), kind: login.kind };
         store.write_journal(lock, held, Patience::Person).await.1.expect("the store takes it");
     }
 
@@ -119,8 +119,8 @@ impl Service {
         let lock = ServiceLock::try_acquire(&paths, &key, Purpose::Refresh)
             .expect("a lock file")
             .expect("nobody else");
-        let (lock, saved) = store.save(lock, credential.clone(), Patience::Person).await;
-        credential.generation = saved.expect("the store takes it");
+        let (lock, saved) = store.save(lock, credential.kind, Patience::Person).await;
+        let credential = saved.expect("the store takes it");
         let index = Index::open(paths);
         let identity = index.get(&key).expect("a readable entry").expect("an entry").identity;
         index.repair(&lock.expect("the lock comes back"), identity, &credential).expect("an entry");
