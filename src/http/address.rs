@@ -2,7 +2,8 @@
 //!
 //! Metadata is foreign text: whoever writes it could make this machine connect to its own network.
 //! A public endpoint may therefore name public addresses only; a private or loopback endpoint may
-//! name its neighbours. Link-local and otherwise reserved addresses are always refused. Names are
+//! name its neighbours. Link-local (with it the metadata service of clouds) and otherwise reserved addresses are always
+//! refused, whatever the user allows. Names are
 //! judged by what they resolve to, at the moment of connecting.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -101,6 +102,11 @@ impl AddressPolicy {
             Reach::Private => self.private_allowed,
             Reach::Reserved => false,
         }
+    }
+
+    /// Whether `address` is a private one, and allowed.
+    pub fn admits_private(&self, address: IpAddr) -> bool {
+        self.private_allowed && reach(address) == Reach::Private
     }
 
     /// The resolver that drops addresses which the policy refuses. Names in `exempt` (proxies that
@@ -251,6 +257,19 @@ mod tests {
                 "{peer:?}"
             );
         }
+    }
+
+    /// A07: what a name resolves to is judged when it is dialled, whatever it resolved to before.
+    #[tokio::test]
+    async fn names_are_judged_by_what_they_resolve_to() {
+        let resolved = async |policy: &AddressPolicy, exempt: &[&str]| {
+            let resolver = policy.resolver(exempt.iter().copied());
+            resolver.resolve("localhost".parse().unwrap()).await.is_ok()
+        };
+        let public = AddressPolicy { private_allowed: false, plain: None };
+        assert!(!resolved(&public, &[]).await);
+        assert!(resolved(&public, &["LOCALHOST"]).await);
+        assert!(resolved(&public.and_private(true), &[]).await);
     }
 
     /// A03: where the user allowed plain http, it holds for the endpoint's own origin.

@@ -16,6 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::OauthError;
+use super::disguise::reveal;
 use super::scopes;
 use super::transport::Transport;
 use crate::challenge::Challenge;
@@ -85,12 +86,14 @@ pub async fn discover(
     challenge: &Challenge,
     pinned: Option<&Pinned>,
 ) -> Result<Discovery, OauthError> {
-    let transport = Arc::new(Transport::new(http.clone(), policy, server.as_url().clone()));
+    let transport = Arc::new(Transport::new(http.clone(), policy, server));
+    let hidden = |text: &str| transport.disguise.hide(text);
     let mut manager =
-        AuthorizationManager::new_with_oauth_http_client(server.as_url().clone(), transport.clone())
+        AuthorizationManager::new_with_oauth_http_client(hidden(server.as_str()), transport.clone())
             .await
             .map_err(|error| judge(server, error))?;
-    let challenge = header(challenge);
+    let resource_metadata = challenge.resource_metadata.as_deref().map(hidden);
+    let challenge = header(&Challenge { resource_metadata, ..challenge.clone() });
     let resolution = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
     if let Some(resource) = transport.described().filter(|resource| !covers(resource, server)) {
         return Err(OauthError::Refused {
@@ -105,7 +108,7 @@ pub async fn discover(
             (found.metadata, Source::Defaults)
         }
         (Err(AuthError::AuthorizationServersUnavailable { authorization_servers, .. }), Some(pinned))
-            if authorization_servers.iter().all(|named| pinned.is_at(named)) =>
+            if authorization_servers.iter().all(|named| pinned.is_at(&reveal(named))) =>
         {
             (pinned.as_metadata(), Source::Pinned)
         }
@@ -116,6 +119,7 @@ pub async fn discover(
     }
     manager.set_metadata(metadata.clone());
     let resource = resource_indicator(&mut manager).await.map_err(|error| judge(server, error))?;
+    let resource = reveal(&resource).into_owned();
     let scopes = scopes::bounded(manager.select_initial_scopes(&[]).await);
     tracing::debug!(?source, issuer = ?metadata.issuer, ?resource, ?scopes, "found the authorization server");
     assemble(source, &metadata, resource, scopes, transport.policy.clone())
@@ -192,7 +196,7 @@ fn assemble(
     let revocation = more("revocation_endpoint").and_then(Value::as_str);
     Ok(Discovery {
         source,
-        issuer: metadata.issuer.clone(),
+        issuer: metadata.issuer.as_deref().map(|issuer| reveal(issuer).into_owned()),
         authorization_endpoint: endpoint("authorization endpoint", &metadata.authorization_endpoint)?,
         token_endpoint,
         registration_endpoint: registration
@@ -212,6 +216,7 @@ fn assemble(
 }
 
 fn endpoint(name: &str, text: &str, policy: &AddressPolicy) -> Result<Url, OauthError> {
+    let text = &*reveal(text);
     let refuse = |reason: &dyn std::fmt::Display| OauthError::Refused {
         reason: format!(
             "the {name} `{}`: {reason}",
@@ -234,22 +239,22 @@ fn endpoint(name: &str, text: &str, policy: &AddressPolicy) -> Result<Url, Oauth
 fn judge(server: &ServerUri, error: AuthError) -> OauthError {
     match error {
         AuthError::DiscoveryRequestFailed { url, source } => {
-            let host = url.host_str().unwrap_or("the server").to_owned();
+            let host = reveal(url.host_str().unwrap_or("the server")).into_owned();
             match source.downcast::<HttpError>() {
                 Ok(error) => OauthError::unreachable(host, *error),
                 Err(source) => OauthError::Unreachable { what: host, source },
             }
         }
         AuthError::ProtectedResourceMetadataInvalid { reason, .. } => {
-            OauthError::Refused { reason: printable(&reason.to_string()) }
+            OauthError::Refused { reason: printable(&reveal(&reason.to_string())) }
         }
         AuthError::AuthorizationServerMismatch { .. }
         | AuthError::AuthorizationServerMissingIssuer { .. } => {
-            OauthError::Refused { reason: printable(&error.to_string()) }
+            OauthError::Refused { reason: printable(&reveal(&error.to_string())) }
         }
         AuthError::PkceUnsupported => OauthError::PkceUnsupported,
         AuthError::NoAuthorizationSupport => OauthError::NoAuthorizationSupport,
-        other => OauthError::Metadata { reason: printable(&format!("{server}: {other}")) },
+        other => OauthError::Metadata { reason: printable(&reveal(&format!("{server}: {other}"))) },
     }
 }
 

@@ -10,6 +10,7 @@
 mod authorization;
 mod callback;
 mod discovery;
+mod disguise;
 pub mod grant;
 mod registration;
 mod scopes;

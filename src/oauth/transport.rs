@@ -1,7 +1,8 @@
 //! The one HTTP client in the terms of rmcp's discovery.
 //!
 //! rmcp asks for one request at a time and follows redirects by itself, to the same origin only; so
-//! every hop passes the address policy. Two things are seen to here: the endpoint's own address may
+//! every hop passes the address policy. Private addresses get their names here, and requests to them
+//! their addresses back ([`Disguise`]). Two more things are seen to: the endpoint's own address may
 //! answer a probe with an event stream that never ends, so its body is not read; and a protected
 //! resource metadata document that describes another resource is remembered, for rmcp passes it
 //! over and would go on to take the endpoint for its own authorization server.
@@ -9,11 +10,15 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use http::header::{HeaderValue, LOCATION};
+use http::uri::InvalidUri;
 use rmcp::transport::auth::{OAuthHttpClient, OAuthHttpClientError, OAuthHttpClientFuture, OAuthHttpRequest};
 use serde_json::Value;
 use url::Url;
 
+use super::disguise::{Disguise, reveal};
 use crate::http::{AddressPolicy, Client, HttpError};
+use crate::server_uri::ServerUri;
 
 /// How long one request of discovery or registration may take.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(15);
@@ -26,12 +31,14 @@ pub(super) struct Transport {
     pub(super) http: Client,
     pub(super) policy: AddressPolicy,
     pub(super) endpoint: Url,
+    pub(super) disguise: Disguise,
     described: Mutex<Option<String>>,
 }
 
 impl Transport {
-    pub(super) fn new(http: Client, policy: AddressPolicy, endpoint: Url) -> Self {
-        Self { http, policy, endpoint, described: Mutex::default() }
+    pub(super) fn new(http: Client, policy: AddressPolicy, server: &ServerUri) -> Self {
+        let disguise = Disguise::new(policy.clone(), server.is_loopback());
+        Self { http, policy, endpoint: server.as_url().clone(), disguise, described: Mutex::default() }
     }
 
     /// The resource that the last protected resource metadata at a well-known place described.
@@ -48,7 +55,7 @@ impl Transport {
             return self.probe(request, limit).await;
         }
         let well_known = request.uri().path().contains(RESOURCE_METADATA);
-        let response = self.http.exchange(request, &self.policy, limit).await?;
+        let mut response = self.http.exchange(request, &self.policy, limit).await?;
         if well_known && response.status() == http::StatusCode::OK {
             let document = serde_json::from_slice::<Value>(response.body()).ok();
             let resource = document.as_ref().and_then(|document| document["resource"].as_str());
@@ -57,7 +64,19 @@ impl Transport {
                 *described = Some(resource.to_owned());
             }
         }
+        self.hide_in(&mut response);
         Ok(response)
+    }
+
+    fn hide_in(&self, response: &mut http::Response<Vec<u8>>) {
+        if let Some(hidden) = self.disguise.hide_in(response.body()) {
+            *response.body_mut() = hidden;
+        }
+        let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+        let hidden = location.map(|location| HeaderValue::try_from(self.disguise.hide(location)));
+        if let Some(Ok(hidden)) = hidden {
+            response.headers_mut().insert(LOCATION, hidden);
+        }
     }
 
     /// Asks the endpoint itself, for status and headers only.
@@ -81,7 +100,11 @@ impl OAuthHttpClient for Transport {
     fn execute(&self, request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
         Box::pin(async move {
             let limit = request.timeout.map_or(TIME_LIMIT, |timeout| timeout.min(TIME_LIMIT));
-            self.send(request.request, limit).await.map_err(|error| Box::new(error) as OAuthHttpClientError)
+            let mut request = request.request;
+            let address = reveal(&request.uri().to_string()).parse();
+            *request.uri_mut() =
+                address.map_err(|error: InvalidUri| Box::new(error) as OAuthHttpClientError)?;
+            self.send(request, limit).await.map_err(|error| Box::new(error) as OAuthHttpClientError)
         })
     }
 }
