@@ -1,10 +1,10 @@
 //! Which addresses metadata may name (MCP security best practices, "Server-Side Request Forgery").
 //!
 //! Metadata is foreign text: whoever writes it could make this machine connect to its own network.
-//! A public endpoint may therefore name public addresses only; a private or loopback endpoint may
-//! name its neighbours. Link-local (with it the metadata service of clouds) and otherwise reserved addresses are always
-//! refused, whatever the user allows. Names are
-//! judged by what they resolve to, at the moment of connecting.
+//! A public endpoint may therefore name public addresses only, unless the user allows more; a
+//! private or loopback endpoint may name its neighbours. Link-local addresses (with them the
+//! metadata service of clouds) and otherwise reserved ones are always refused. Names are judged by
+//! what they resolve to, at the moment of connecting; behind a proxy that is the proxy's matter.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //! scripted: refresh tokens rotate, and a spent one revokes its grant (RFC 9700 §4.14.2).
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
@@ -109,9 +110,19 @@ impl AuthorizationServer {
         self.state.lock().unwrap()
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
     /// The issuer, which is also the server's origin.
     pub(crate) fn issuer(&self) -> String {
         self.server.origin()
+    }
+
+    /// Calls itself by another origin from now on: that of who stands before it.
+    pub(crate) fn call_itself(&self, origin: &str) {
+        origin.clone_into(&mut self.state().issuer);
     }
 
     /// Replaces members of the metadata; null removes one.

@@ -2,6 +2,7 @@
 //! default, and lets a test answer any request with raw bytes.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::{Value, json};
@@ -86,6 +87,11 @@ impl McpServer {
         format!("{}/mcp", self.server.origin())
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
     pub(crate) fn origin(&self) -> String {
         self.server.origin()
     }
@@ -117,6 +123,11 @@ impl McpServer {
     /// Forgets every session, as a restart would.
     pub(crate) fn forget_sessions(&self) {
         self.state.sessions.lock().unwrap().alive.clear();
+    }
+
+    /// Calls itself by another origin from now on: that of who stands before it.
+    pub(crate) fn call_itself(&self, origin: &str) {
+        origin.clone_into(&mut self.state.origin.lock().unwrap());
     }
 
     /// Names another authorization server in the metadata from now on.

@@ -5,6 +5,7 @@ pub(crate) mod authorization_server;
 pub(crate) mod bridge;
 pub(crate) mod browser;
 pub(crate) mod canaries;
+pub(crate) mod connect_proxy;
 pub(crate) mod fake_keychain;
 pub(crate) mod fetch;
 pub(crate) mod gate;
@@ -19,6 +20,8 @@ pub(crate) mod process;
 pub(crate) mod scene;
 pub(crate) mod service;
 pub(crate) mod terminal;
+pub(crate) mod tls;
+pub(crate) mod tls_service;
 pub(crate) mod token_endpoint;
 
 use std::time::Duration;

@@ -1,0 +1,293 @@
+//! How requests leave this machine: proxies, certificates of the user's own, cookies, and the
+//! addresses that a public service may name.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::bridge::Bridge;
+use crate::support::connect_proxy::{ConnectProxy, PASSWORD};
+use crate::support::home::{Home, Outcome, write_private};
+use crate::support::http_server::{Reply, Request};
+use crate::support::mcp_server::{McpServer, result};
+use crate::support::service::NAME;
+use crate::support::tls::{Authority, TlsFront};
+use crate::support::tls_service::TlsService;
+
+/// A service that only a proxy knows, and the proxy.
+fn behind_a_proxy() -> (TlsService, ConnectProxy) {
+    behind_a_proxy_at("mcp.test", "auth.test")
+}
+
+fn behind_a_proxy_at(endpoint: &str, issuer: &str) -> (TlsService, ConnectProxy) {
+    let mut service = TlsService::at(endpoint, issuer);
+    let places = [(endpoint, service.endpoint.address()), (issuer, service.issuer.address())];
+    let proxy = ConnectProxy::start(places);
+    service.home = service.home.with("MCP_FRONT_CA_FILE", service.authority.roots());
+    (service, proxy)
+}
+
+fn free_of_password(outcome: Outcome) -> Outcome {
+    assert!(!outcome.stderr.contains(PASSWORD) && !outcome.stdout.contains(PASSWORD), "{outcome:?}");
+    outcome
+}
+
+/// Every leg goes through the proxy: the endpoint, discovery, registration and tokens, in this
+/// process and in those that refresh and log in; its password is never told.
+#[test]
+fn every_leg_goes_through_the_proxy() {
+    let (mut service, proxy) = behind_a_proxy();
+    service.home = service.home.with("https_proxy", proxy.url(PASSWORD)).with("MCP_FRONT_LOG", "trace");
+    let arguments = service.login_arguments(&["--log-format", "json"]);
+    free_of_password(service.home.run(arguments).expect(0));
+    assert_eq!(service.browser.tabs(), 1);
+    assert!(proxy.asked_for("mcp.test") > 0 && proxy.asked_for("auth.test") > 0, "{:?}", proxy.asked());
+
+    let before = proxy.asked_for("auth.test");
+    service.authorization.refuse_issued_access_tokens();
+    let mut bridge = Bridge::start(&service.home, &[NAME]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "through"), "through");
+    assert_eq!(service.authorization.refreshes(), 1);
+    assert!(proxy.asked_for("auth.test") > before, "the refresh goes through it too");
+
+    service.authorization.revoke_grants();
+    service.authorization.refuse_issued_access_tokens();
+    let before = proxy.asked_for("auth.test");
+    let mut other = Bridge::start(&service.home, &[NAME, "--login"]);
+    other.initialize();
+    assert_eq!(other.echo(1, "again"), "again");
+    assert_eq!(service.browser.tabs(), 1, "the login's own process opened it");
+    assert!(proxy.asked_for("auth.test") > before, "that login goes through it too");
+    for bridge in [&mut bridge, &mut other] {
+        bridge.close_stdin();
+        bridge.wait();
+        assert!(!bridge.process.stderr.text().contains(PASSWORD));
+    }
+    let files = service.home.files();
+    assert!(files.iter().all(|(_, content)| !String::from_utf8_lossy(content).contains(PASSWORD)));
+}
+
+/// What `NO_PROXY` names is reached without the proxy, and so not at all here.
+#[test]
+fn exceptions_are_reached_directly() {
+    let (mut service, proxy) = behind_a_proxy();
+    service.home = service.home.with("ALL_PROXY", proxy.url(PASSWORD)).with("NO_PROXY", "other.test, .test");
+    let outcome = free_of_password(service.home.run(service.login_arguments(&[])).expect(3));
+    assert!(outcome.stderr.contains("mcp.test"), "{}", outcome.stderr);
+    assert!(proxy.asked().is_empty(), "{:?}", proxy.asked());
+}
+
+/// A proxy that refuses, and one that is none, are told without their passwords; nothing goes
+/// around them.
+#[test]
+fn a_proxy_that_does_not_serve_is_told_without_its_password() {
+    let (mut service, proxy) = behind_a_proxy();
+    service.home = service.home.with("HTTPS_PROXY", proxy.url(&format!("x{PASSWORD}")));
+    let outcome = free_of_password(service.home.run(service.login_arguments(&["-vvv"])).expect(3));
+    assert!(outcome.stderr.contains("proxy"), "{}", outcome.stderr);
+    let mut bridge = Bridge::start(&service.home, &[&service.url]);
+    let answer = bridge.initialize();
+    assert_eq!(answer["error"]["data"]["reason"], "unreachable", "{answer}");
+    assert!(!answer.to_string().contains(PASSWORD), "{answer}");
+
+    service.home = service.home.with("HTTPS_PROXY", format!("quic://u:{PASSWORD}@127.0.0.1:1"));
+    let outcome = free_of_password(service.home.run(service.login_arguments(&[])).expect(2));
+    assert!(outcome.stderr.contains("HTTPS_PROXY"), "{}", outcome.stderr);
+    assert!(service.server.requests().is_empty());
+}
+
+/// A root that the platform does not know is trusted where a flag or a variable names it, by the
+/// helper processes too; without it nothing is sent.
+#[test]
+fn a_private_authority_is_trusted_where_it_is_named() {
+    let service = TlsService::on_loopback(None);
+    let outcome = service.home.run(service.login_arguments(&[])).expect(3);
+    assert!(outcome.stderr.contains("--ca-file"), "{}", outcome.stderr);
+    assert!(service.server.requests().is_empty());
+
+    let roots = service.authority.roots();
+    let named = service.login_arguments(&["--ca-file", &roots]);
+    let outcome = service.home.run(named).expect(0);
+    let entry = format!("MCP_FRONT_CA_FILE={roots}");
+    assert!(outcome.stderr.contains(&entry), "the host's entry names it: {}", outcome.stderr);
+    service.authorization.refuse_issued_access_tokens();
+    let mut bridge = Bridge::start(&service.home, &[NAME, "--ca-file", &roots]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "trusted"), "trusted");
+    assert_eq!(service.authorization.refreshes(), 1, "the refreshing process trusts it as well");
+
+    let mut bridge = Bridge::start(&service.home, &[NAME]);
+    let answer = bridge.initialize();
+    assert_eq!(answer["error"]["data"]["reason"], "unreachable", "{answer}");
+    assert_eq!(answer["error"]["data"]["mayHaveExecuted"], false, "{answer}");
+    assert!(answer["error"]["message"].to_string().contains("--ca-file"), "{answer}");
+}
+
+/// The user's certificate goes to the endpoint's origin, its metadata included, and to nobody else.
+#[test]
+fn a_client_certificate_is_shown_to_the_endpoint_alone() {
+    let clients = Authority::new();
+    let service = TlsService::on_loopback(Some(&clients));
+    let issued = clients.issue("agent");
+    let (certificate, key) = (shown(&issued.certificate), shown(&issued.key));
+    let roots = service.authority.roots();
+    let trusting = service.login_arguments(&["--ca-file", &roots]);
+    service.home.run(trusting).expect(3);
+    assert!(service.server.requests().is_empty(), "without a certificate nobody gets in");
+
+    let flags = ["--ca-file", &roots, "--client-cert", &certificate, "--client-key", &key];
+    let outcome = service.home.run(service.login_arguments(&flags)).expect(0);
+    assert!(outcome.stderr.contains(&format!("MCP_FRONT_CLIENT_KEY={key}")), "{}", outcome.stderr);
+    let mut home = service.home;
+    for (name, value) in [
+        ("MCP_FRONT_CA_FILE", &roots),
+        ("MCP_FRONT_CLIENT_CERT", &certificate),
+        ("MCP_FRONT_CLIENT_KEY", &key),
+    ] {
+        home = home.with(name, value.as_str());
+    }
+    service.authorization.refuse_issued_access_tokens();
+    let mut bridge = Bridge::start(&home, &[NAME]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "known"), "known");
+    let at_endpoint = service.endpoint.shown();
+    assert!(at_endpoint.len() >= 3 && at_endpoint.iter().all(|shown| *shown), "{at_endpoint:?}");
+    assert!(service.issuer.shown().iter().all(|shown| !shown), "{:?}", service.issuer.shown());
+}
+
+/// An authorization server that could ask for it does not get the certificate either.
+#[test]
+fn another_origin_does_not_get_the_client_certificate() {
+    let clients = Authority::new();
+    let service = TlsService::on_loopback(None);
+    let curious =
+        TlsFront::start("localhost", service.authorization.address(), &service.authority, Some(&clients));
+    let origin = format!("https://localhost:{}", curious.address().port());
+    service.authorization.call_itself(&origin);
+    service.server.name_authorization_server(&origin);
+    let issued = clients.issue("agent");
+    let (certificate, key) = (shown(&issued.certificate), shown(&issued.key));
+    let roots = service.authority.roots();
+    let flags = ["--ca-file", &roots, "--client-cert", &certificate, "--client-key", &key];
+    service.home.run(service.login_arguments(&flags)).expect(3);
+    assert!(curious.shown().is_empty(), "its handshakes fail for want of a certificate");
+}
+
+/// A bad file is told by its path before anything is sent.
+#[test]
+fn bad_files_are_told_before_any_request() {
+    let clients = Authority::new();
+    let service = TlsService::on_loopback(None);
+    let (one, other) = (clients.issue("one"), clients.issue("other"));
+    let place = |name: &str, text: &str| {
+        let path = service.home.path().join(name);
+        write_private(&path, text);
+        shown(&path)
+    };
+    let missing = shown(&service.home.path().join("missing.pem"));
+    let empty = place("empty.pem", "");
+    let garbage = place("garbage.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let (certificate, key) = (shown(&one.certificate), shown(&other.key));
+    for (flags, named) in [
+        (&["--ca-file", &missing][..], &missing),
+        (&["--ca-file", &empty], &empty),
+        (&["--ca-file", &garbage], &garbage),
+        (&["--ca-file", &key], &key),
+        (&["--client-cert", &missing, "--client-key", &key], &missing),
+        (&["--client-cert", &empty, "--client-key", &key], &empty),
+        (&["--client-cert", &certificate], &certificate),
+        (&["--client-cert", &certificate, "--client-key", &certificate], &certificate),
+        (&["--client-cert", &certificate, "--client-key", &key], &key),
+        (&["--client-key", &key], &"--client-cert".to_owned()),
+    ] {
+        for command in ["login", "bridge"] {
+            let arguments = [command, service.url.as_str()].into_iter().chain(flags.iter().copied());
+            let outcome = service.home.run(arguments).expect(2);
+            assert!(outcome.stderr.contains(named.as_str()), "{flags:?}: {}", outcome.stderr);
+        }
+    }
+    assert!(service.server.requests().is_empty());
+    let both = place("both.pem", &[read(&one.certificate), read(&one.key)].concat());
+    let outcome = service.home.run(service.login_arguments(&["--client-cert", &both])).expect(3);
+    assert!(outcome.stderr.contains("not trusted"), "one file may hold both: {}", outcome.stderr);
+}
+
+/// A04, A05: a public service cannot send this machine into its own network, unless that is allowed.
+#[test]
+fn private_addresses_are_asked_only_where_that_is_allowed() {
+    let (mut service, proxy) = behind_a_proxy_at("mcp.test", "10.20.30.40");
+    service.home = service.home.with("HTTPS_PROXY", proxy.url(PASSWORD));
+    let outcome = service.home.run(service.login_arguments(&[])).expect(3);
+    assert!(outcome.stderr.contains("10.20.30.40"), "{}", outcome.stderr);
+    assert_eq!(proxy.asked_for("10.20.30.40"), 0);
+    service.home.run(service.login_arguments(&["--allow-private-network"])).expect(0);
+    assert!(proxy.asked_for("10.20.30.40") > 0);
+    service.server.name_authorization_server("https://169.254.169.254");
+    service.home.run(service.login_arguments(&["--allow-private-network", "--force"])).expect(3);
+    assert_eq!(proxy.asked_for("169.254.169.254"), 0, "never, whatever is allowed");
+}
+
+/// A private endpoint may name its neighbours, and those alone.
+#[test]
+fn a_private_endpoint_names_its_neighbours() {
+    let (mut service, proxy) = behind_a_proxy_at("10.20.30.41", "10.20.30.40");
+    service.home = service.home.with("HTTPS_PROXY", proxy.url(PASSWORD));
+    service.home.run(service.login_arguments(&[])).expect(0);
+    let asked = service.authorization.authorizations().pop().expect("an authorization request");
+    assert_eq!(asked["resource"], "https://10.20.30.41/mcp");
+    service.authorization.refuse_issued_access_tokens();
+    let mut bridge = Bridge::start(&service.home, &[NAME]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "beside"), "beside");
+    assert_eq!(service.authorization.refreshes(), 1);
+    let files = service.home.files();
+    assert!(files.iter().all(|(_, content)| !String::from_utf8_lossy(content).contains(".invalid")));
+}
+
+/// A18: the endpoint's cookies go back to it, those for other domains do not, and another process
+/// knows nothing of them.
+#[test]
+fn the_endpoint_s_cookies_come_back_to_it() {
+    let server = McpServer::scripted(|request, responder| {
+        let message = request.json();
+        let is_first = message["method"] == "initialize";
+        if is_first {
+            let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result(&message)});
+            let reply = Reply::json(200, answer.to_string())
+                .header("Set-Cookie", "AWSALB=canary-cookie; Path=/; Expires=Wed, 01 Jan 2200 00:00:00 GMT")
+                .header("Set-Cookie", "elsewhere=1; Domain=example.com");
+            responder.reply(&reply.header("Mcp-Session-Id", "one"));
+        } else {
+            let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result(&message)});
+            responder.reply(&Reply::json(200, answer.to_string()));
+        }
+        true
+    });
+    let home = Home::with_file_store().with("MCP_FRONT_LOG", "trace");
+    for _ in 0..2 {
+        let before = server.requests().len();
+        let mut bridge = Bridge::start(&home, &[&server.url(), "--header", "Cookie: own=1"]);
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, "stuck"), "stuck");
+        bridge.close_stdin();
+        bridge.wait();
+        let carried: Vec<_> = server.requests()[before..].iter().map(cookie_and_method).collect();
+        assert!(carried.contains(&("own=1".to_owned(), "initialize".into())), "{carried:?}");
+        let call = ("own=1; AWSALB=canary-cookie".to_owned(), "tools/call".into());
+        assert!(carried.contains(&call), "{carried:?}");
+        assert!(!bridge.process.stderr.text().contains("canary-cookie"));
+    }
+}
+
+fn cookie_and_method(request: &Request) -> (String, Value) {
+    (request.header("Cookie").unwrap_or_default().to_owned(), request.json()["method"].clone())
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("it is readable")
+}
