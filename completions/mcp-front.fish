@@ -91,6 +91,7 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l color -d 
 always\t''
 never\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l login -d 'Open the browser where a login is required'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l strict -d 'Refuse a host while a login is required, instead of letting it connect and saying what to run'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-scope -d 'Ask for no scope at all'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-browser -d 'Print the authorization URL instead of opening a browser'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l allow-http -d 'Allow plain http beyond this machine: tokens travel unencrypted'

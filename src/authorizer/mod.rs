@@ -105,6 +105,11 @@ impl Authorizer {
         Self { attended: false, ..self.clone() }
     }
 
+    /// Whether what it is asked for may open a browser, and take as long as a login does.
+    pub fn may_open_browser(&self) -> bool {
+        self.login_allowed().is_some()
+    }
+
     fn login_allowed(&self) -> Option<&login::Config> {
         match &self.keeper.config.login {
             LoginPolicy::Allowed(config) if self.attended => Some(config),

@@ -8,11 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::authorizer::Authorizer;
 use crate::jsonrpc::{ErrorResponse, Id, code};
-use crate::relay::{Eras, Leave, Session};
+use crate::relay::{Config, Leave, Session};
 use crate::stdio::{LineError, Reader, Writer};
-use crate::upstream::streamable_http::StreamableHttp;
 use farewell::Farewell;
 
 /// How many messages may wait for a host that reads slowly, before the server has to wait.
@@ -24,16 +22,6 @@ const HURRIED_LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long what a host wrote before it closed stdin may take to be read, where the host in turn
 /// does not read its answers.
 const REST_LIMIT: Duration = Duration::from_secs(1);
-
-/// What a bridge connects.
-pub struct Config {
-    /// The MCP endpoint.
-    pub upstream: StreamableHttp,
-    /// The keeper of its login.
-    pub authorizer: Authorizer,
-    /// What is known of its eras.
-    pub eras: Eras,
-}
 
 /// Why a bridge ended other than in peace.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +50,7 @@ pub async fn run(config: Config) -> Result<(), BridgeError> {
     let mut farewell = Farewell::new().map_err(BridgeError::Signals)?;
     let (outbox, queue) = mpsc::channel(OUTBOX);
     let mut writer = tokio::spawn(Writer::stdout(queue).run());
-    let session = Session::new(config.upstream, config.authorizer, config.eras, outbox.clone());
+    let session = Session::new(config, outbox.clone());
     let end = tokio::select! {
         end = pump(&session, &outbox, farewell.stdin_closed()) => end,
         cause = farewell.said() => {

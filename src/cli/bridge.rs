@@ -17,7 +17,7 @@ use crate::config::headers::Headers;
 use crate::config::service::Service;
 use crate::config::{ConfigError, Environment};
 use crate::http;
-use crate::relay::Eras;
+use crate::relay::{self, Eras};
 use crate::server_uri::ServiceKey;
 use crate::store::index::Index;
 use crate::upstream::streamable_http::StreamableHttp;
@@ -51,6 +51,9 @@ pub(super) struct Arguments {
     /// Read such headers from a file, one a line, `#` for comments
     #[arg(long, value_name = "PATH")]
     pub(super) header_file: Vec<PathBuf>,
+    /// Refuse a host while a login is required, instead of letting it connect and saying what to run
+    #[arg(long)]
+    pub(super) strict: bool,
     #[command(flatten)]
     pub(super) flags: LoginFlags,
     #[command(flatten)]
@@ -94,8 +97,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
         children: super::children(context)?,
         http: client.clone(),
     });
+    let shown = service.server.to_string();
     let upstream = StreamableHttp::new(client, service.server, headers);
-    Ok(bridge::run(bridge::Config { upstream, authorizer, eras }).await?)
+    let strict = arguments.strict;
+    Ok(bridge::run(relay::Config { upstream, authorizer, service: shown, strict, eras }).await?)
 }
 
 fn headers(arguments: &Arguments, environment: &Environment) -> Result<HeaderMap, ConfigError> {

@@ -7,10 +7,10 @@
 //! readings of one frame are how filters are bypassed. JSON-RPC 2.0 §4–§5; MCP basic "Messages".
 
 pub mod edit;
-mod error_response;
 mod head;
 mod id;
 pub mod parts;
+mod response;
 
 use std::fmt;
 
@@ -18,9 +18,9 @@ use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use error_response::{ErrorResponse, code};
 pub use head::{Head, Parameters};
 pub use id::Id;
+pub use response::{ErrorResponse, code, result_response};
 
 /// The most messages that a batch may hold.
 pub const BATCH_LIMIT: usize = 1000;

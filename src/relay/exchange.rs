@@ -6,10 +6,12 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::legacy::Epoch;
 use super::pending::Ticket;
 use super::{Failure, Inner};
+use crate::authorizer::AuthorizerError;
 use crate::http::HttpError;
 use crate::upstream::streamable_http::{Answer, Rejection, Reply};
 
@@ -22,8 +24,19 @@ pub(super) struct Outgoing<'a> {
     pub(super) within: Within<'a>,
     /// The request of the host's that waits for it.
     pub(super) request: Option<&'a Ticket>,
-    /// Whether a person may be waiting for it, and may be asked to log in.
-    pub(super) is_attended: bool,
+    /// Who waits for it.
+    pub(super) attendance: Attendance,
+    /// Until when it waits for an authorization; `None` for as long as the authorizer takes.
+    pub(super) authorized_by: Option<Instant>,
+}
+
+/// Who waits for something that goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attendance {
+    /// Perhaps a person, for whom a browser may be opened.
+    Person,
+    /// Nobody.
+    Nobody,
 }
 
 /// How something travels.
@@ -54,7 +67,13 @@ pub(super) enum Within<'a> {
 impl<'a> Outgoing<'a> {
     /// A frame within the session, for which no request waits.
     pub(super) fn message(frame: &'a Bytes) -> Self {
-        Self { carrier: Carrier::Post(frame), within: Within::Session, request: None, is_attended: true }
+        Self {
+            carrier: Carrier::Post(frame),
+            within: Within::Session,
+            request: None,
+            attendance: Attendance::Person,
+            authorized_by: None,
+        }
     }
 
     /// The same for a request of the host's.
@@ -64,22 +83,31 @@ impl<'a> Outgoing<'a> {
 
     /// The stream of what the server says of itself.
     pub(super) fn listen(last_event_id: Option<&'a str>) -> Self {
-        let carrier = Carrier::Get { last_event_id };
-        Self { carrier, within: Within::Session, request: None, is_attended: false }
+        Self {
+            carrier: Carrier::Get { last_event_id },
+            within: Within::Session,
+            request: None,
+            attendance: Attendance::Nobody,
+            authorized_by: None,
+        }
     }
 
     /// The stream that a request of the host's resumes.
     pub(super) fn resume(last_event_id: &'a str, request: &'a Ticket) -> Self {
-        Self { request: Some(request), is_attended: true, ..Self::listen(Some(last_event_id)) }
+        let attendance = Attendance::Person;
+        Self { request: Some(request), attendance, ..Self::listen(Some(last_event_id)) }
     }
 }
 
 impl Inner {
     /// Sends one thing, with authorization. Comes back with any reply but a refused authorization.
     pub(super) async fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, Failure> {
-        let authorizer =
-            if outgoing.is_attended { self.authorizer.clone() } else { self.authorizer.unattended() };
-        let mut authorization = authorizer.authorize().await?;
+        let authorizer = match outgoing.attendance {
+            Attendance::Person => self.authorizer.clone(),
+            Attendance::Nobody => self.authorizer.unattended(),
+        };
+        let by = outgoing.authorized_by;
+        let mut authorization = within(by, authorizer.authorize()).await?;
         let mut reconnects = None;
         let (mut refused, mut stepped_up) = (false, false);
         loop {
@@ -108,14 +136,14 @@ impl Inner {
             match answer.reply {
                 Reply::Unauthorized(challenge) => {
                     // The second refusal is the authorizer's to judge; it is never sent a third time.
-                    let renewed = authorizer.refused(&authorization, &challenge).await?;
+                    let renewed = within(by, authorizer.refused(&authorization, &challenge)).await?;
                     if std::mem::replace(&mut refused, true) {
                         return Err(Failure::NoAnswer("the server refused two access tokens in a row"));
                     }
                     authorization = renewed;
                 }
                 Reply::Forbidden(challenge) => {
-                    let renewed = authorizer.step_up(&authorization, &challenge).await?;
+                    let renewed = within(by, authorizer.step_up(&authorization, &challenge)).await?;
                     if std::mem::replace(&mut stepped_up, true) {
                         return Err(Failure::NoAnswer("the server asks for more scope than it grants"));
                     }
@@ -142,6 +170,17 @@ impl Inner {
             Carrier::Get { last_event_id } => self.upstream.listen(headers, last_event_id).await,
         }
     }
+}
+
+/// What the authorizer says, if it says so in time; it goes on in any case.
+async fn within<T>(
+    by: Option<Instant>,
+    asked: impl Future<Output = Result<T, AuthorizerError>>,
+) -> Result<T, AuthorizerError> {
+    let Some(by) = by else { return asked.await };
+    let since = Instant::now();
+    let late = |_| Err(AuthorizerError::Busy { waited: since.elapsed() });
+    tokio::time::timeout_at(by, asked).await.unwrap_or_else(late)
 }
 
 /// The pauses before a connection is tried again that never stood.

@@ -62,7 +62,7 @@ impl Failure {
     }
 
     /// The failure with its causes.
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         let mut message = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {

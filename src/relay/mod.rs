@@ -52,6 +52,20 @@ pub enum Leave {
     Hurried,
 }
 
+/// What a session works with.
+pub struct Config {
+    /// The MCP endpoint.
+    pub upstream: StreamableHttp,
+    /// The keeper of its login.
+    pub authorizer: Authorizer,
+    /// What the service is called towards people.
+    pub service: String,
+    /// Whether a host that has no login is refused, instead of being let in and told what to run.
+    pub strict: bool,
+    /// What is known of its eras.
+    pub eras: Eras,
+}
+
 /// One host session. Clones are the same session.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
@@ -59,6 +73,8 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     upstream: StreamableHttp,
     authorizer: Authorizer,
+    service: String,
+    strict: bool,
     outbox: mpsc::Sender<Bytes>,
     pending: Pending,
     eras: Eras,
@@ -75,19 +91,16 @@ struct Inner {
 impl Session {
     /// Starts a session; nothing is sent before the host's first frame. Must be called within a
     /// tokio runtime.
-    pub fn new(
-        upstream: StreamableHttp,
-        authorizer: Authorizer,
-        eras: Eras,
-        outbox: mpsc::Sender<Bytes>,
-    ) -> Self {
+    pub fn new(config: Config, outbox: mpsc::Sender<Bytes>) -> Self {
         let (legacy, queue) = Legacy::new();
         let session = Self(Arc::new(Inner {
-            upstream,
-            authorizer,
+            upstream: config.upstream,
+            authorizer: config.authorizer,
+            service: config.service,
+            strict: config.strict,
             outbox,
             pending: Pending::default(),
-            eras,
+            eras: config.eras,
             legacy,
             modern: Modern::default(),
             last_authorization: Mutex::default(),

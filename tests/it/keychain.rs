@@ -129,7 +129,7 @@ fn a_locked_keychain_is_told_and_unlocking_it_helps_a_running_bridge() {
     service.login(&[]).expect(0);
     session.lock();
     assert_eq!(service.row()["state"], "renews", "listing needs no keychain");
-    let mut bridge = service.bridge();
+    let mut bridge = service.strict_bridge();
     let error = refusal(&mut bridge);
     assert_eq!(error["data"]["reason"], "credential_store", "{error}");
     assert!(error["message"].as_str().is_some_and(|text| text.contains("locked")), "{error}");
@@ -172,7 +172,7 @@ fn a_keychain_that_went_away_is_told_in_time() {
     let service = service_in(&session);
     service.login(&[]).expect(0);
     session.stop_keyring();
-    let mut bridge = service.bridge();
+    let mut bridge = service.strict_bridge();
     let error = refusal(&mut bridge);
     assert_eq!(error["data"]["reason"], "credential_store", "{error}");
     session.start_keyring_with_the_password();
@@ -204,7 +204,7 @@ fn a_prompt_that_nobody_answers_does_not_hold_the_bridge() {
     let service = service_in(&session);
     service.login(&[]).expect(0);
     keychain.lock(Conduct::Prompting(Gate::default()));
-    let mut bridge = service.bridge();
+    let mut bridge = service.strict_bridge();
     let error = refusal(&mut bridge);
     assert_eq!(error["data"]["reason"], "credential_store", "{error}");
     assert_eq!(keychain.prompts(), 0, "a bridge asks nobody");
@@ -231,7 +231,7 @@ fn a_stalled_keychain_is_told_in_time_and_does_not_hold_the_exit() {
     let service = service_in(&session);
     service.login(&[]).expect(0);
     session.stall_keyring();
-    let mut bridge = service.bridge();
+    let mut bridge = service.strict_bridge();
     let error = refusal(&mut bridge);
     assert_eq!(error["data"]["reason"], "credential_store", "{error}");
     let start = Instant::now();

@@ -28,6 +28,7 @@ mod secrets;
 mod secrets_said_aloud;
 mod session;
 mod session_faults;
+mod stand_in;
 mod store_file;
 mod store_keyring;
 mod storm;

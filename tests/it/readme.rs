@@ -75,7 +75,7 @@ fn front() -> Service {
     finish(command, b"").expect(0);
     service.authorization.revoke_grants();
     service.authorization.refuse_issued_access_tokens();
-    let mut bridge = Bridge::start(&service.home, &["front"]);
+    let mut bridge = Bridge::start(&service.home, &["front", "--strict"]);
     let ended = bridge.call(0, "initialize", serde_json::json!({}));
     assert_eq!(ended["error"]["data"]["reason"], "login_required", "{ended}");
     service.browser.opened();

@@ -100,7 +100,7 @@ fn transient_failures_keep_the_login() {
         for _ in 0..8 {
             service.authorization.fault(Fault::Reply(reply.clone()));
         }
-        let mut bridge = service.bridge();
+        let mut bridge = service.strict_bridge();
         let start = Instant::now();
         let answer = bridge.call(0, "initialize", crate::support::bridge::initialize_params());
         assert!(
@@ -152,7 +152,7 @@ fn a_login_in_another_terminal_is_picked_up() {
 #[test]
 fn a_bridge_without_any_login_says_so_within_five_seconds_and_opens_nothing() {
     let service = Service::new();
-    let mut bridge = Bridge::start(&service.home, &[&service.server.url()]);
+    let mut bridge = Bridge::start(&service.home, &[&service.server.url(), "--strict"]);
     let start = Instant::now();
     let answer = bridge.call(0, "initialize", crate::support::bridge::initialize_params());
     assert!(start.elapsed() < Duration::from_secs(5));
@@ -333,7 +333,7 @@ fn a_named_client_stays_with_its_authorization_server() {
             service.authorization.revoke_grants();
         }
         service.authorization.refuse_issued_access_tokens();
-        let mut arguments = service.login_arguments(&["--login"]);
+        let mut arguments = service.login_arguments(&["--login", "--strict"]);
         arguments.remove(0);
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let mut bridge = Bridge::start(&service.home, &arguments);

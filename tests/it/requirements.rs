@@ -15,7 +15,7 @@ use crate::support::terminal::Terminal;
 
 /// The error that the bridge answers `initialize` with.
 fn refusal(home: &Home) -> Value {
-    let mut bridge = Bridge::start(home, &[NAME]);
+    let mut bridge = Bridge::start(home, &[NAME, "--strict"]);
     let answer = bridge.call(0, "initialize", initialize_params());
     assert!(answer["error"].is_object(), "{answer}");
     answer["error"].clone()
@@ -49,7 +49,7 @@ fn a_refused_token_names_what_helps() {
 
     let changed = || std::fs::metadata(service.entry_file()).unwrap().modified().unwrap();
     let first = changed();
-    let mut bridge = Bridge::start(&service.home, &[NAME]);
+    let mut bridge = service.strict_bridge();
     for id in 0..5 {
         assert!(bridge.call(id, "initialize", initialize_params())["error"].is_object());
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::{Epoch, Position};
-use crate::relay::exchange::Outgoing;
+use crate::relay::exchange::{Attendance, Outgoing};
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Reply};
 
@@ -19,7 +19,9 @@ const STOOD: Duration = Duration::from_secs(10);
 impl Inner {
     /// Listens for as long as this session lasts.
     pub(super) fn start_listening(self: &Arc<Self>) {
-        if let Some(epoch) = self.legacy.handshake.claim_listening() {
+        if !self.legacy.stand_in.stands()
+            && let Some(epoch) = self.legacy.handshake.claim_listening()
+        {
             self.spawn_until_closing(Arc::clone(self).listen(epoch));
         }
     }
@@ -59,7 +61,7 @@ impl Inner {
                 Err(Failure::Http(_) | Failure::Authorizer(_)) => None,
                 // Servers without such a stream answer 404 too: only one that had it lost more.
                 Ok(Answer { reply: Reply::SessionGone(_), .. }) if has_stood => {
-                    if let Err(failure) = self.renew(epoch).await {
+                    if let Err(failure) = self.renew(epoch, Attendance::Nobody).await {
                         tracing::debug!(%failure, "the lost session was not renewed");
                     }
                     return;

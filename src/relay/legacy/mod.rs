@@ -8,6 +8,7 @@ mod questions;
 mod renewal;
 mod requests;
 mod resumption;
+mod stand_in;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use handshake::Handshake;
 use notifications::Notifications;
 use questions::Questions;
 pub(super) use resumption::Position;
+use stand_in::StandIn;
 
 use crate::jsonrpc::Message;
 
@@ -26,6 +28,7 @@ pub(super) struct Legacy {
     pub(super) handshake: Handshake,
     pub(super) questions: Questions,
     pub(super) notifications: Notifications,
+    pub(super) stand_in: StandIn,
     /// Held for writing while `initialize` or `notifications/initialized` is under way, in the
     /// order of their arrival: what follows them has to reach the server after them.
     gate: Arc<RwLock<()>>,
@@ -41,6 +44,7 @@ impl Legacy {
             handshake: Handshake::default(),
             questions: Questions::default(),
             notifications,
+            stand_in: StandIn::default(),
             gate: Arc::default(),
             renewal: tokio::sync::Mutex::default(),
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Epoch;
 use super::handshake::Replay;
 use crate::jsonrpc::{Head, Message};
-use crate::relay::exchange::{Outgoing, Within};
+use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::Reply;
 
@@ -20,7 +20,7 @@ impl Inner {
         drop(self.legacy.renewal.lock().await);
         let epoch = self.legacy.handshake.epoch();
         if self.legacy.handshake.is_lost() {
-            self.renew(epoch).await?;
+            self.renew(epoch, Attendance::Person).await?;
         }
         Ok(self.legacy.handshake.epoch())
     }
@@ -31,10 +31,14 @@ impl Inner {
     ///
     /// # Cancel safety
     /// The renewal goes on.
-    pub(in crate::relay) async fn renew(self: &Arc<Self>, lost: Epoch) -> Result<(), Failure> {
+    pub(in crate::relay) async fn renew(
+        self: &Arc<Self>,
+        lost: Epoch,
+        attendance: Attendance,
+    ) -> Result<(), Failure> {
         let inner = Arc::clone(self);
         let renewal = self.spawn_awaited(async move {
-            let replaying = inner.replay(lost);
+            let replaying = inner.replay(lost, attendance);
             tokio::time::timeout(LIMIT, replaying).await.unwrap_or(Err(Failure::SessionLost(None)))
         });
         match renewal.await {
@@ -46,20 +50,24 @@ impl Inner {
         }
     }
 
-    async fn replay(self: &Arc<Self>, lost: Epoch) -> Result<(), Failure> {
+    async fn replay(self: &Arc<Self>, lost: Epoch, attendance: Attendance) -> Result<(), Failure> {
         let _one_at_a_time = self.legacy.renewal.lock().await;
         if self.legacy.handshake.epoch() != lost && !self.legacy.handshake.is_lost() {
             return Ok(());
         }
         let Replay { initialize, initialized } =
             self.legacy.handshake.restart().ok_or(Failure::SessionLost(None))?;
-        tracing::info!("the server lost the session: starting a new one");
-        let first = Outgoing { within: Within::NoSession, ..Outgoing::message(initialize.bytes()) };
+        if !self.legacy.stand_in.stands() {
+            tracing::info!("the server lost the session: starting a new one");
+        }
+        let within = Within::NoSession;
+        let first = Outgoing { within, attendance, ..Outgoing::message(initialize.bytes()) };
         let answer = self.send(first).await?;
         self.legacy.handshake.assign(answer.session_id);
         self.swallow_answer(answer.reply, &initialize).await?;
         if let Some(initialized) = &initialized {
-            let answer = self.send(Outgoing::message(initialized.bytes())).await?;
+            let initialized = Outgoing { attendance, ..Outgoing::message(initialized.bytes()) };
+            let answer = self.send(initialized).await?;
             if let Reply::SessionGone(_) | Reply::Rejected(_) = answer.reply {
                 return Err(Failure::SessionLost(None));
             }

@@ -3,10 +3,12 @@
 use std::sync::{Arc, PoisonError};
 
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::Epoch;
+use super::stand_in::AUTHORIZATION_LIMIT;
 use crate::jsonrpc::Message;
-use crate::relay::exchange::{Outgoing, Within};
+use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner, WORD_LIMIT};
 use crate::upstream::streamable_http::Reply;
@@ -20,13 +22,27 @@ impl Inner {
         request: &Ticket,
     ) -> Result<(), Failure> {
         let gate = Arc::clone(&self.legacy.gate).write_owned().await;
+        self.legacy.stand_in.dismiss();
         if let Some(left) = self.legacy.handshake.begin(message.clone()) {
             let inner = Arc::clone(self);
             self.spawn_awaited(async move { inner.leave(left).await });
         }
         self.pending.hold_gate(request, gate);
-        let first = Outgoing { within: Within::NoSession, ..Outgoing::request(message.bytes(), request) };
-        let answer = self.send(first).await?;
+        // A login in the browser is worth waiting for; hosts wait for half a minute.
+        let hurried = !self.strict && !self.authorizer.may_open_browser();
+        let authorized_by = hurried.then(|| Instant::now() + AUTHORIZATION_LIMIT);
+        let first = Outgoing {
+            within: Within::NoSession,
+            authorized_by,
+            ..Outgoing::request(message.bytes(), request)
+        };
+        let answer = match self.send(first).await {
+            Err(failure @ Failure::Authorizer(_)) if !self.strict => {
+                self.let_in(message, request, failure).await;
+                return Ok(());
+            }
+            answer => answer?,
+        };
         self.legacy.handshake.assign(answer.session_id);
         self.settle(answer.reply, request).await
     }
@@ -43,13 +59,16 @@ impl Inner {
             drop(self.legacy.gate.read().await);
         }
         self.legacy.notifications.precede(earlier).await;
+        if self.stand_in(message, request).await {
+            return Ok(());
+        }
         let mut renewed = false;
         loop {
             let epoch = self.current_session().await?;
             let answer = self.send(Outgoing::request(message.bytes(), request)).await?;
             match answer.reply {
                 Reply::SessionGone(_) if !renewed && self.legacy.handshake.can_restart() => {
-                    self.renew(epoch).await?
+                    self.renew(epoch, Attendance::Person).await?
                 }
                 reply => return self.settle(reply, request).await,
             }
@@ -68,7 +87,9 @@ impl Inner {
     /// A notification, or an answer to the question that the session `asked`: nobody waits for what
     /// comes back.
     pub(super) async fn send_unanswered(self: &Arc<Self>, message: &Message, asked: Option<Epoch>) {
-        if let Err(failure) = self.try_send_unanswered(message, asked).await {
+        if self.legacy.stand_in.stands() {
+            tracing::debug!(method = message.head().method(), "nobody is there to take it yet");
+        } else if let Err(failure) = self.try_send_unanswered(message, asked).await {
             tracing::warn!(method = message.head().method(), %failure, "a message did not reach the server");
         }
     }
@@ -89,7 +110,7 @@ impl Inner {
                     if asked.is_none() && !renewed && self.legacy.handshake.can_restart() =>
                 {
                     renewed = true;
-                    self.renew(epoch).await?;
+                    self.renew(epoch, Attendance::Person).await?;
                 }
                 Reply::SessionGone(rejection) | Reply::Rejected(rejection) => return Err(rejection.into()),
                 // Some servers answer what wants no answer; it goes where their messages go.

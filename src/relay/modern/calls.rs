@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{Replies, headers};
 use crate::jsonrpc::{Head, Message, code, parts};
-use crate::relay::exchange::{Outgoing, Within};
+use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::Reply;
@@ -81,7 +81,7 @@ impl Inner {
             let headers = headers::routing(list.head(), None);
             let outgoing = Outgoing {
                 within: Within::Routed(&headers),
-                is_attended: false,
+                attendance: Attendance::Nobody,
                 ..Outgoing::message(list.bytes())
             };
             let mut replies = Replies::of(self.send(outgoing).await?.reply, id)?;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Replies, headers};
 use crate::jsonrpc::{ErrorResponse, Head, Message, code, parts};
-use crate::relay::exchange::{Outgoing, Within};
+use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Rejection, Reply};
@@ -87,7 +87,7 @@ impl Inner {
         // No login is waited for: the host would be gone.
         let outgoing = Outgoing {
             within: Within::Routed(&headers),
-            is_attended: false,
+            attendance: Attendance::Nobody,
             ..Outgoing::request(message.bytes(), request)
         };
         match self.send(outgoing).await {

@@ -9,7 +9,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::{Replies, headers};
 use crate::jsonrpc::{Head, Id, Message};
-use crate::relay::exchange::{Outgoing, Within};
+use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Reply};
@@ -46,7 +46,7 @@ impl Inner {
             // A person who is asked to log in has asked for something.
             let outgoing = Outgoing {
                 within: Within::Routed(&headers),
-                is_attended: !has_stood,
+                attendance: if has_stood { Attendance::Nobody } else { Attendance::Person },
                 ..Outgoing::request(message.bytes(), request)
             };
             let wait = match self.send(outgoing).await {

@@ -170,7 +170,7 @@ impl Scene {
 
     /// Starts a bridge whose `initialize` fails, and takes down the error.
     pub(crate) fn fail_to_start(&mut self, target: &[&str]) -> Value {
-        let mut bridge = self.bridge(target);
+        let mut bridge = self.bridge(&[target, &["--strict"]].concat());
         let answer = bridge.initialize();
         assert!(answer["error"].is_object(), "{answer}");
         self.evidence.add("error of bridge", answer.to_string());

@@ -146,6 +146,11 @@ impl Service {
         Bridge::start(&self.home, &[NAME])
     }
 
+    /// Starts one that refuses a host while there is no login.
+    pub(crate) fn strict_bridge(&self) -> Bridge {
+        Bridge::start(&self.home, &[NAME, "--strict"])
+    }
+
     /// The service's index entry as it lies there.
     pub(crate) fn entry_file(&self) -> PathBuf {
         let (paths, _, key) = self.kept();

@@ -1,9 +1,14 @@
-//! Error responses of our own.
+//! Responses of our own.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::Id;
+
+/// The frame of a success response of our own. The id stands in it as the request wrote it.
+pub fn result_response(id: &Id, result: &Value) -> Bytes {
+    format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.as_json()).into()
+}
 
 /// Error codes that this program answers with, or decides by.
 pub mod code {
