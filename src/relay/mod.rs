@@ -15,6 +15,7 @@ mod failure;
 mod legacy;
 mod modern;
 mod pending;
+mod reconnect;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

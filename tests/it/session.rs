@@ -165,6 +165,28 @@ fn messages_on_the_get_stream_reach_the_host() {
     assert_eq!(session.bridge.echo(1, "beside it"), "beside it");
 }
 
+/// Where there was a stream there will be one again, whatever a gateway says meanwhile.
+#[test]
+fn the_get_stream_is_opened_again_after_a_refusal() {
+    let count = AtomicUsize::new(0);
+    let server = McpServer::scripted(move |request, responder| {
+        let listens = request.method == "GET";
+        if listens {
+            let word = |text| format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"{text}\"}}\n\n");
+            match count.fetch_add(1, Ordering::SeqCst) {
+                0 => responder.reply(&Reply::events(word("before"))),
+                1 => responder.reply(&Reply::html(403, "blocked for now")),
+                2 => responder.reply(&Reply::events(word("after"))),
+                _ => responder.reply(&Reply::status(405)),
+            }
+        }
+        listens
+    });
+    let mut session = OpenSession::on(&server);
+    assert_eq!(session.bridge.message()["method"], "before");
+    assert_eq!(session.bridge.message()["method"], "after");
+}
+
 #[test]
 fn a_cut_stream_is_resumed_behind_its_last_event() {
     let server = McpServer::scripted(|request, responder| {

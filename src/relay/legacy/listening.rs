@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use http::StatusCode;
 
 use super::{Epoch, Position};
 use crate::relay::exchange::{Attendance, Outgoing};
+use crate::relay::reconnect::{Reconnects, suspended};
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Reply};
 
-/// The longest pause between two attempts to listen.
-const PAUSE_MOST: Duration = Duration::from_secs(60);
+/// The shortest pause between two attempts to listen.
+const PAUSE: Duration = Duration::from_secs(1);
 /// A stream that stood for this long was a good one, even if nothing came.
 const STOOD: Duration = Duration::from_secs(10);
 
@@ -27,12 +28,7 @@ impl Inner {
     }
 
     async fn listen(self: Arc<Self>, epoch: Epoch) {
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_secs(1))
-            .with_max_delay(PAUSE_MOST)
-            .without_max_times()
-            .with_jitter();
-        let mut pauses = backoff.build();
+        let mut reconnects = Reconnects::new(PAUSE);
         let mut position = Position::default();
         let mut has_stood = false;
         loop {
@@ -44,19 +40,19 @@ impl Inner {
             let pause = match sent {
                 Ok(Answer { reply: Reply::Events(stream), .. }) => {
                     let (since, before) = (Instant::now(), last_event_id);
-                    self.follow(stream, None, &mut position).await;
+                    self.follow(stream.ended_by(suspended()), None, &mut position).await;
                     if let Some(cause) = position.cause() {
                         tracing::debug!(cause, "the stream of server messages broke off");
                     }
                     has_stood = true;
                     let was_good = since.elapsed() > STOOD || position.last_event_id != before;
                     if was_good {
-                        pauses = backoff.build();
+                        reconnects.stood();
                     }
                     was_good.then(|| position.pause())
                 }
                 Ok(Answer { reply: Reply::Rejected(rejection), .. }) if rejection.may_pass() => {
-                    rejection.retry_after.map(|wait| wait.min(PAUSE_MOST * 5))
+                    rejection.retry_after
                 }
                 Err(Failure::Http(_) | Failure::Authorizer(_)) => None,
                 // Servers without such a stream answer 404 too: only one that had it lost more.
@@ -66,10 +62,16 @@ impl Inner {
                     }
                     return;
                 }
+                // Where there was a stream, there will be one again.
+                Ok(Answer { reply: Reply::Rejected(rejection), .. })
+                    if has_stood && rejection.status != StatusCode::METHOD_NOT_ALLOWED =>
+                {
+                    rejection.retry_after
+                }
                 // 405 says that there is no such stream; so do other refusals, in effect.
                 Ok(_) | Err(_) => return,
             };
-            tokio::time::sleep(pause.or_else(|| pauses.next()).unwrap_or(PAUSE_MOST)).await;
+            reconnects.pause(pause).await;
         }
     }
 }

@@ -5,17 +5,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-
 use super::{Replies, headers};
 use crate::jsonrpc::{Head, Id, Message};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
+use crate::relay::reconnect::{Reconnects, suspended};
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Reply};
 
-/// The longest pause between two attempts.
-const PAUSE_MOST: Duration = Duration::from_secs(60);
+/// The shortest pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(500);
 /// A stream that stood for this long was a good one, even if nothing came.
 const STOOD: Duration = Duration::from_secs(10);
 
@@ -35,12 +34,7 @@ impl Inner {
         request: &Ticket,
     ) -> Result<(), Failure> {
         let headers = headers::routing(message.head(), None);
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(500))
-            .with_max_delay(PAUSE_MOST)
-            .without_max_times()
-            .with_jitter();
-        let mut pauses = backoff.build();
+        let mut reconnects = Reconnects::new(PAUSE);
         let mut has_stood = false;
         loop {
             // A person who is asked to log in has asked for something.
@@ -50,18 +44,19 @@ impl Inner {
                 ..Outgoing::request(message.bytes(), request)
             };
             let wait = match self.send(outgoing).await {
-                Ok(Answer { reply: reply @ Reply::Events(_), .. }) => {
-                    let replies = Replies::of(reply, request.id())?;
-                    match self.follow_subscription(replies, request, has_stood).await {
+                Ok(Answer { reply: Reply::Events(stream), .. }) => {
+                    let stream = Reply::Events(stream.ended_by(suspended()));
+                    let replies = Replies::of(stream, request.id())?;
+                    let again = std::mem::replace(&mut has_stood, true);
+                    match self.follow_subscription(replies, request, again).await {
                         End::Over => return Ok(()),
-                        End::Broke { was_good: true } => pauses = backoff.build(),
+                        End::Broke { was_good: true } => reconnects.stood(),
                         End::Broke { was_good: false } => {}
                     }
-                    has_stood = true;
                     None
                 }
                 Ok(Answer { reply: Reply::Rejected(rejection), .. }) if has_stood && rejection.may_pass() => {
-                    rejection.retry_after.map(|wait| wait.min(PAUSE_MOST * 5))
+                    rejection.retry_after
                 }
                 Err(Failure::Http(_) | Failure::Authorizer(_)) if has_stood => None,
                 answer => {
@@ -72,7 +67,7 @@ impl Inner {
                     return Ok(());
                 }
             };
-            tokio::time::sleep(wait.or_else(|| pauses.next()).unwrap_or(PAUSE_MOST)).await;
+            reconnects.pause(wait).await;
         }
     }
 

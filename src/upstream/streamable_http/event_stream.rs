@@ -19,7 +19,11 @@ type Body = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 pub struct EventStream {
     events: SseByteStream<Capped>,
     held: Arc<AtomicUsize>,
+    end: Option<End>,
 }
+
+/// What ends a stream that its server does not end.
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One event.
 #[derive(Debug, Default)]
@@ -60,7 +64,12 @@ impl EventStream {
     fn of(bytes: Body) -> Self {
         let held = Arc::new(AtomicUsize::new(0));
         let capped = Capped { bytes, held: Arc::clone(&held), line: Line::Start };
-        Self { events: SseByteStream::new(capped), held }
+        Self { events: SseByteStream::new(capped), held, end: None }
+    }
+
+    /// The same stream, which ends when `end` resolves, too.
+    pub fn ended_by(self, end: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { end: Some(Box::pin(end)), ..self }
     }
 
     /// The next event; `None` where the server ended the stream.
@@ -71,7 +80,13 @@ impl EventStream {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn next(&mut self) -> Option<Result<Event, EventStreamError>> {
-        let event = self.events.next().await?;
+        let event = match &mut self.end {
+            None => self.events.next().await?,
+            Some(end) => tokio::select! {
+                event = self.events.next() => event?,
+                () = end => return None,
+            },
+        };
         self.held.store(0, Ordering::Relaxed);
         Some(match event {
             Ok(event) => Ok(Event {
