@@ -204,7 +204,7 @@ impl Inner {
     }
 
     fn help(&self, failure: &Failure) -> String {
-        format!("{} cannot be used yet. {}", self.service, failure.message())
+        format!("{} cannot be used yet: {}", self.service, failure.message())
     }
 }
 
