@@ -282,7 +282,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__tokens__subcmd__delete)
-            opts="-y -v -h --yes --profile --store --no-input --verbose --log-format --color --help"
+            opts="-y -v -h --yes --force --profile --store --no-input --verbose --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -342,7 +342,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__tokens__subcmd__set)
-            opts="-v -h --name --allow-http --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --name --allow-http --force --profile --store --no-input --verbose --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

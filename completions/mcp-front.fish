@@ -60,7 +60,7 @@ json\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l force -d 'Log in anew, even where the login is still good'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l force -d 'Log in anew, even where the login is still good; with --store, move it there'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-secret-stdin -d 'Read the client secret from stdin'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l no-scope -d 'Ask for no scope at all'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l no-browser -d 'Print the authorization URL instead of opening a browser'
@@ -138,6 +138,7 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_s
 always\t''
 never\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l allow-http -d 'Allow plain http beyond this machine: the token travels unencrypted'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l force -d 'With --store: move what is stored there'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l no-input -d 'Never ask anything; fail instead'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Say more on stderr; repeat for more still'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
@@ -151,6 +152,7 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_s
 always\t''
 never\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -s y -l yes -d 'Do not ask'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l force -d 'Forget it even where its store cannot be reached: what lies there stays'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l no-input -d 'Never ask anything; fail instead'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Say more on stderr; repeat for more still'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'

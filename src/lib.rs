@@ -36,6 +36,7 @@
 //! | `strsim` | [`config`] |
 //! | `webbrowser` | [`browser`] |
 //! | `secrecy` | [`redact`] |
+//! | `shlex` | [`authorizer`] |
 //!
 //! # A message's journey
 //!

@@ -1,93 +1,379 @@
-//! The commands that errors name: whole, with the binary's absolute path, ready to be pasted.
+//! The commands that errors and hints name: whole, ready to be pasted into another terminal.
+//!
+//! What this run was started with goes along where the command would mean something else without
+//! it: variables before it, store and profile behind it. The encryption key itself never stands
+//! there; where a command needs it, its words say so.
 
+use std::ffi::OsStr;
+use std::fmt;
 use std::path::Path;
 
 use crate::redact::printable;
-use crate::server_uri::DEFAULT_PROFILE;
+use crate::server_uri::{DEFAULT_PROFILE, ServerUri, ServerUriError};
+use crate::store::StoreKind;
+use crate::store::index::{Entry, EntryKind};
+
+/// How this program is called elsewhere, so that it finds the same logins.
+#[derive(Debug, Clone)]
+pub struct Program {
+    name: String,
+    variables: Vec<(&'static str, String)>,
+    has_inline_key: bool,
+}
+
+impl Program {
+    /// `name` is the word or path that starts it. `variables` are what it needs, and no secret is
+    /// among them; `has_inline_key` tells that the environment holds the encryption key itself.
+    pub fn new(
+        name: &OsStr,
+        variables: impl IntoIterator<Item = (&'static str, String)>,
+        has_inline_key: bool,
+    ) -> Self {
+        let variables = variables.into_iter().collect();
+        Self { name: name.to_string_lossy().into_owned(), variables, has_inline_key }
+    }
+
+    /// The same, started by its path.
+    pub fn at(self, executable: &Path) -> Self {
+        Self { name: executable.to_string_lossy().into_owned(), ..self }
+    }
+
+    /// The variables that it needs, apart from the encryption key itself.
+    pub fn variables(&self) -> &[(&'static str, String)] {
+        &self.variables
+    }
+
+    /// Whether it needs `MCP_FRONT_ENCRYPTION_KEY` for what lies in encrypted files.
+    pub fn has_inline_key(&self) -> bool {
+        self.has_inline_key
+    }
+
+    /// Lists what is stored.
+    pub fn list(&self) -> CommandLine {
+        self.line("tokens list", false)
+    }
+
+    /// Logs in to a service that has no name yet; `URL` stands for its address.
+    pub fn login_as(&self, name: &str, profile: &str) -> CommandLine {
+        self.line(&format!("login URL --name {}{}", quoted(name), profile_flag(profile)), false)
+    }
+
+    fn line(&self, words: &str, needs_key: bool) -> CommandLine {
+        let assignments: String =
+            self.variables.iter().map(|(name, value)| assignment(name, value)).collect();
+        let text = format!("{assignments}{} {words}", quoted(&self.name));
+        CommandLine { text, needs_key: needs_key && self.has_inline_key }
+    }
+}
+
+/// A command that a person can paste. It shows itself with what it needs besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    text: String,
+    needs_key: bool,
+}
+
+impl CommandLine {
+    /// What is to be pasted.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "`{}`", self.text)?;
+        if self.needs_key {
+            formatter.write_str(" (with the same MCP_FRONT_ENCRYPTION_KEY=… in its environment)")?;
+        }
+        Ok(())
+    }
+}
+
+/// Which service commands are about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its name, or its URL where it has none.
+    pub target: String,
+    /// Its profile.
+    pub profile: String,
+    /// The store that keeps its login, or would.
+    pub store: StoreKind,
+    /// What is kept there.
+    pub kind: EntryKind,
+}
+
+impl Subject {
+    /// The service of `entry`.
+    pub fn of(entry: &Entry) -> Self {
+        let Entry { identity, kind, .. } = entry;
+        Self {
+            target: identity.name.clone(),
+            profile: identity.profile.clone(),
+            store: identity.store,
+            kind: *kind,
+        }
+    }
+}
 
 /// Writes the command lines for one service.
 #[derive(Debug, Clone)]
 pub struct Commands {
-    executable: String,
-    /// The service's name, or its URL where it has none.
-    target: String,
-    /// The rest of every line.
-    profile: String,
+    program: Program,
+    subject: Subject,
 }
 
 impl Commands {
-    /// `target` is the service's name, or its URL where it has none.
-    pub fn new(executable: &Path, target: &str, profile: &str) -> Self {
-        let profile = match profile {
-            DEFAULT_PROFILE => String::new(),
-            named => format!(" --profile {}", quoted(named)),
-        };
-        Self { executable: quoted(&executable.to_string_lossy()), target: quoted(target), profile }
+    /// The commands that start `program` about `subject`.
+    pub fn new(program: Program, subject: Subject) -> Self {
+        Self { program, subject }
+    }
+
+    /// What their program is.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Stores anew what is stored, where it is gone or ended.
+    pub fn renew(&self) -> CommandLine {
+        match self.subject.kind {
+            EntryKind::Oauth => self.login(),
+            EntryKind::Token => self.set_token(),
+        }
+    }
+
+    /// Stores anew what is stored, though it may look good.
+    pub fn replace(&self) -> CommandLine {
+        match self.subject.kind {
+            EntryKind::Oauth => self.login_anew(),
+            EntryKind::Token => self.set_token(),
+        }
     }
 
     /// Logs in where the login is gone or ended.
-    pub fn login(&self) -> String {
-        format!("{} login {}{}", self.executable, self.target, self.profile)
+    pub fn login(&self) -> CommandLine {
+        self.line("login", "")
     }
 
     /// Logs in anew, though the login may look good.
-    pub(super) fn login_anew(&self) -> String {
-        format!("{} login {} --force{}", self.executable, self.target, self.profile)
+    pub(super) fn login_anew(&self) -> CommandLine {
+        self.line("login", " --force")
     }
 
     /// Logs in anew, with these scopes. The server chose them: one that begins with `-` is no flag.
-    pub(super) fn login_with(&self, scopes: &[String]) -> String {
+    pub(super) fn login_with(&self, scopes: &[String]) -> CommandLine {
         let scopes: String = scopes.iter().map(|scope| format!(" --scope={}", quoted(scope))).collect();
-        format!("{} login {} --force{scopes}{}", self.executable, self.target, self.profile)
+        self.line("login", &format!(" --force{scopes}"))
     }
 
     /// Stores another static token.
-    pub fn set_token(&self) -> String {
-        format!("{} tokens set {}{}", self.executable, self.target, self.profile)
+    pub fn set_token(&self) -> CommandLine {
+        self.line("tokens set", "")
+    }
+
+    /// Forgets what is stored; it asks first.
+    pub fn delete(&self) -> CommandLine {
+        self.line("tokens delete", "")
+    }
+
+    /// Stores anew what is stored, in encrypted files from then on.
+    pub fn move_to_files(&self) -> CommandLine {
+        self.moved(StoreKind::File)
+    }
+
+    /// Stores anew what is stored, in `store` from then on; `None` where that would forget it.
+    pub fn move_to(&self, store: StoreKind) -> Option<CommandLine> {
+        (store != StoreKind::Memory).then(|| self.moved(store))
+    }
+
+    /// Waits for a person to unlock the keychain, and changes nothing where the login is good.
+    pub(super) fn unlock(&self) -> Option<CommandLine> {
+        (self.subject.kind == EntryKind::Oauth).then(|| self.login())
+    }
+
+    /// Whether what is stored lies in the keychain.
+    pub(super) fn is_in_keychain(&self) -> bool {
+        self.subject.store == StoreKind::Keyring
+    }
+
+    /// Forgets what is stored, and leaves it where it cannot be reached; it asks first.
+    pub fn forget(&self) -> CommandLine {
+        self.line("tokens delete", " --force")
+    }
+
+    /// Removes what `store` holds of a login that is kept elsewhere by now; it asks first.
+    pub fn delete_from(&self, store: StoreKind) -> CommandLine {
+        self.words("tokens delete", &format!(" --store {store}"), store)
+    }
+
+    /// Starts the bridge: the words that follow the program's name. The store that was pinned is
+    /// found by itself.
+    pub fn bridge(&self) -> Vec<String> {
+        let Subject { target, profile, .. } = &self.subject;
+        let mut words = vec!["bridge".to_owned(), target.clone()];
+        if needs_permission(target) {
+            words.push("--allow-http".to_owned());
+        }
+        if profile != DEFAULT_PROFILE {
+            words.extend(["--profile".to_owned(), profile.clone()]);
+        }
+        words
+    }
+
+    fn moved(&self, store: StoreKind) -> CommandLine {
+        let command = match self.subject.kind {
+            EntryKind::Oauth => "login",
+            EntryKind::Token => "tokens set",
+        };
+        self.words(command, &format!(" --store {store} --force"), store)
+    }
+
+    /// A command about the store that keeps the login.
+    fn line(&self, command: &str, flags: &str) -> CommandLine {
+        let place = match self.subject.store {
+            // No other process reaches the memory of this one: elsewhere the default is meant.
+            StoreKind::Keyring | StoreKind::Memory => "",
+            StoreKind::File => " --store file",
+        };
+        self.words(command, &format!("{flags}{place}"), self.subject.store)
+    }
+
+    fn words(&self, command: &str, flags: &str, store: StoreKind) -> CommandLine {
+        let Subject { target, profile, .. } = &self.subject;
+        let permission = if needs_permission(target) { " --allow-http" } else { "" };
+        let (target, profile) = (quoted(target), profile_flag(profile));
+        let words = format!("{command} {target}{flags}{permission}{profile}");
+        self.program.line(&words, store == StoreKind::File)
+    }
+}
+
+/// Whether a command takes `target`, where it is a URL, only with `--allow-http`.
+fn needs_permission(target: &str) -> bool {
+    matches!(ServerUri::parse(target, false), Err(ServerUriError::PlainHttp(_)))
+}
+
+fn profile_flag(profile: &str) -> String {
+    match profile {
+        DEFAULT_PROFILE => String::new(),
+        named => format!(" --profile {}", quoted(named)),
     }
 }
 
 /// Quotes a word for a POSIX shell where it needs to be. What a server chose (a scope) must not
-/// become a second command when it is pasted, nor play with the terminal.
+/// become a second command when it is pasted, nor play with the terminal: no shell quotes control
+/// characters, so these are escaped, and a word that has any is not meant to be pasted.
+#[cfg(unix)]
 pub fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
+    let word = if word.contains(char::is_control) { printable(word) } else { word.to_owned() };
+    // It refuses NUL alone, which is a control character.
+    shlex::try_quote(&word).map_or_else(|_| String::new(), |quoted| quoted.into_owned())
+}
+
+/// Quotes a word for the command prompt where it needs to be.
+#[cfg(not(unix))]
+pub fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:\\=,@+".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         return word.to_owned();
     }
-    #[cfg(windows)]
-    return format!("\"{}\"", printable(word).replace('"', ""));
-    #[cfg(not(windows))]
-    return format!("'{}'", printable(word).replace('\'', r"'\''"));
+    let word = if word.contains(char::is_control) { printable(word) } else { word.to_owned() };
+    format!("\"{}\"", word.replace('"', ""))
 }
 
+/// Sets a variable for the command that follows.
+#[cfg(unix)]
+fn assignment(name: &str, value: &str) -> String {
+    format!("{name}={} ", quoted(value))
+}
+
+/// Sets a variable before the command that follows.
+#[cfg(not(unix))]
+fn assignment(name: &str, value: &str) -> String {
+    format!("set \"{name}={}\" && ", value.replace('"', ""))
+}
+
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[cfg(not(windows))]
+    fn program(name: &str) -> Program {
+        Program::new(OsStr::new(name), [], false)
+    }
+
+    fn subject(target: &str) -> Subject {
+        let (store, kind) = (StoreKind::Keyring, EntryKind::Oauth);
+        Subject { target: target.to_owned(), profile: DEFAULT_PROFILE.to_owned(), store, kind }
+    }
+
+    /// What a shell makes of `word` as it stands in a command.
+    fn read_by_a_shell(word: &str) -> String {
+        let script = format!("printf %s {}", quoted(word));
+        let output = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     #[test]
     fn words_survive_a_shell() {
-        for (word, shown) in [
-            ("/usr/bin/mcp-front", "/usr/bin/mcp-front"),
-            ("/Users/a b/mcp-front", "'/Users/a b/mcp-front'"),
-            ("it's", r"'it'\''s'"),
-            ("https://x/?a=$(b)&c", "'https://x/?a=$(b)&c'"),
-            ("", "''"),
+        let long = format!("/{}", "long/".repeat(200));
+        for word in [
+            "/usr/bin/mcp-front",
+            "/Users/a b/mcp-front",
+            "it's",
+            "\"$HOME\" `id` \\ !x ^y",
+            "https://x/?a=$(b)&c=~;#%20",
+            "-n*?[a]{b,c}<>|",
+            "ünïcödé",
+            "",
+            &long,
         ] {
-            assert_eq!(quoted(word), shown);
+            assert_eq!(read_by_a_shell(word), word);
         }
+        assert_eq!(quoted("/usr/bin/mcp-front"), "/usr/bin/mcp-front");
+        assert!(!quoted("a\u{1b}]0;x\u{7}\nb").contains(char::is_control));
     }
 
     #[test]
     fn commands_can_be_pasted() {
-        let commands = Commands::new(Path::new("/opt/bin/mcp-front"), "front", "default");
-        assert_eq!(commands.login(), "/opt/bin/mcp-front login front");
-        assert_eq!(commands.set_token(), "/opt/bin/mcp-front tokens set front");
-        let commands = Commands::new(Path::new("/my apps/mcp-front"), "https://a.example/mcp?a=1&b", "seat");
+        let commands = Commands::new(program("/opt/bin/mcp-front"), subject("front"));
+        assert_eq!(commands.login().as_str(), "/opt/bin/mcp-front login front");
+        assert_eq!(commands.set_token().as_str(), "/opt/bin/mcp-front tokens set front");
+        assert_eq!(commands.delete().as_str(), "/opt/bin/mcp-front tokens delete front");
+        let seat = Subject { profile: "seat".to_owned(), ..subject("https://a.example/mcp?a=1&b") };
+        let commands = Commands::new(program("/my apps/mcp-front"), seat);
+        let scopes = ["mail:read".to_owned(), "x'; rm -rf ~ #".to_owned(), "--yes".to_owned()];
         assert_eq!(
-            commands.login_with(&["mail:read".to_owned(), "x'; rm -rf ~ #".to_owned(), "--yes".to_owned()]),
-            r"'/my apps/mcp-front' login 'https://a.example/mcp?a=1&b' --force --scope=mail:read --scope='x'\''; rm -rf ~ #' --scope=--yes --profile seat"
+            commands.login_with(&scopes).as_str(),
+            "'/my apps/mcp-front' login 'https://a.example/mcp?a=1&b' --force --scope=mail:read \
+             --scope=\"x'; rm -rf ~ #\" --scope=--yes --profile seat"
         );
-        assert!(commands.login_anew().ends_with("--force --profile seat"));
+        assert!(commands.login_anew().as_str().ends_with("--force --profile seat"));
+    }
+
+    #[test]
+    fn what_a_run_was_started_with_goes_along() {
+        let variables = [("MCP_FRONT_HOME", "/a home"), ("MCP_FRONT_ENCRYPTION_KEY_FILE", "/k")];
+        let variables = variables.map(|(name, value)| (name, value.to_owned()));
+        let started = || Program::new(OsStr::new("mcp-front"), variables.clone(), false);
+        let kept = Subject { store: StoreKind::File, ..subject("http://a.lan/mcp") };
+        assert_eq!(
+            Commands::new(started(), kept).login().as_str(),
+            "MCP_FRONT_HOME='/a home' MCP_FRONT_ENCRYPTION_KEY_FILE=/k mcp-front login http://a.lan/mcp \
+             --store file --allow-http"
+        );
+        let forgotten = Subject { store: StoreKind::Memory, ..subject("http://127.0.0.1:1/mcp") };
+        let commands = Commands::new(program("mcp-front"), forgotten);
+        assert_eq!(commands.login().as_str(), "mcp-front login http://127.0.0.1:1/mcp");
+    }
+
+    #[test]
+    fn a_key_is_asked_for_in_words_where_it_is_needed() {
+        let program = || Program::new(OsStr::new("mcp-front"), [], true);
+        let needed = Commands::new(program(), Subject { store: StoreKind::File, ..subject("front") });
+        assert_eq!(needed.login().as_str(), "mcp-front login front --store file");
+        assert!(needed.login().to_string().contains("MCP_FRONT_ENCRYPTION_KEY=…"));
+        let unneeded = Commands::new(program(), subject("front"));
+        assert_eq!(unneeded.login().to_string(), "`mcp-front login front`");
+        assert_eq!(program().list().to_string(), "`mcp-front tokens list`");
     }
 }

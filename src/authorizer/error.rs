@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::command::CommandLine;
+
 /// Why a request does not go out, or why its refusal stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorizerError {
     /// A person has to log in, or to store another token.
-    #[error("{reason}. Run `{command}`; the next request then works, without restarting anything")]
+    #[error("{reason}. Run {command}; the next request then works, without restarting anything")]
     LoginRequired {
         /// Why the login at hand does not do, without a full stop.
         reason: String,
         /// The command that ends this state.
-        command: String,
+        command: CommandLine,
     },
     /// The access token has run out and no new one could be fetched for now; the login is kept.
     #[error("{cause}. The login is kept; try again in {} s", retry_after.as_secs().max(1))]
@@ -34,6 +36,8 @@ pub enum AuthorizerError {
         problem: String,
         /// What a person can do, as whole sentences.
         remedy: String,
+        /// The command that is part of it, where one helps.
+        command: Option<CommandLine>,
     },
     /// A refresh, here or in another process that holds the service's lock, takes too long.
     #[error("the login is still being refreshed after {} s, maybe by another process; try again", waited.as_secs())]
@@ -42,20 +46,20 @@ pub enum AuthorizerError {
         waited: Duration,
     },
     /// The authorization server issued a fresh token, and the service refused that one too.
-    #[error("{reason}. Should the service have moved to another authorization server, run `{command}`")]
+    #[error("{reason}. Should the service have moved to another authorization server, run {command}")]
     Rejected {
         /// What was seen, without a full stop.
         reason: String,
         /// The command that logs in anew.
-        command: String,
+        command: CommandLine,
     },
     /// The service wants scopes that the login does not have (RFC 6750 §3.1).
-    #[error("the service wants more scopes than the login has ({}). Run `{command}`", scopes.join(" "))]
+    #[error("the service wants more scopes than the login has ({}). Run {command}", scopes.join(" "))]
     InsufficientScope {
         /// The union of the scopes at hand and those wanted.
         scopes: Vec<String>,
         /// The command that logs in with that union.
-        command: String,
+        command: CommandLine,
     },
 }
 
@@ -88,15 +92,22 @@ impl AuthorizerError {
     /// The JSON-RPC error data: `reason` for programs, and what else they need to go on.
     pub fn data(&self) -> Value {
         match self {
-            Self::LoginRequired { command, .. } => json!({"reason": "login_required", "command": command}),
+            Self::LoginRequired { command, .. } => {
+                json!({"reason": "login_required", "command": command.as_str()})
+            }
             Self::Unavailable { retry_after, .. } => {
                 json!({"reason": "unavailable", "retryAfterSeconds": retry_after.as_secs().max(1)})
             }
-            Self::Store { .. } => json!({"reason": "credential_store"}),
+            Self::Store { command: None, .. } => json!({"reason": "credential_store"}),
+            Self::Store { command: Some(command), .. } => {
+                json!({"reason": "credential_store", "command": command.as_str()})
+            }
             Self::Busy { .. } => json!({"reason": "busy", "retryAfterSeconds": 1}),
-            Self::Rejected { command, .. } => json!({"reason": "token_rejected", "command": command}),
+            Self::Rejected { command, .. } => {
+                json!({"reason": "token_rejected", "command": command.as_str()})
+            }
             Self::InsufficientScope { scopes, command } => {
-                json!({"reason": "insufficient_scope", "scopes": scopes, "command": command})
+                json!({"reason": "insufficient_scope", "scopes": scopes, "command": command.as_str()})
             }
         }
     }
@@ -104,15 +115,22 @@ impl AuthorizerError {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
+    use crate::authorizer::Program;
 
     #[test]
     fn every_error_says_what_to_do() {
-        let command = || "/opt/mcp-front login front".to_owned();
+        let command = || Program::new(OsStr::new("/opt/mcp-front"), [], false).list();
         let errors = [
             AuthorizerError::LoginRequired { reason: "no login is stored".into(), command: command() },
             AuthorizerError::Unavailable { cause: "down".into(), retry_after: Duration::from_millis(200) },
-            AuthorizerError::Store { problem: "it is locked".into(), remedy: "Unlock it.".into() },
+            AuthorizerError::Store {
+                problem: "it is locked".into(),
+                remedy: "Unlock it.".into(),
+                command: None,
+            },
             AuthorizerError::Busy { waited: Duration::from_secs(9) },
             AuthorizerError::Rejected { reason: "refused twice".into(), command: command() },
             AuthorizerError::InsufficientScope { scopes: vec!["a".into(), "b".into()], command: command() },

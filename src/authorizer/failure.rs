@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::command::{CommandLine, Commands};
 use super::error::AuthorizerError;
 use crate::lock::LockError;
 use crate::oauth::GrantError;
@@ -20,7 +21,35 @@ pub(super) enum Failure {
     /// The authorization server gave no verdict, or asks to wait for `retry_after`.
     Unavailable { cause: String, retry_after: Option<Duration> },
     /// The credential store, or what surrounds it, gives no access.
-    Store { problem: String, remedy: String },
+    Store { problem: String, remedy: Remedy },
+}
+
+/// What ends a failure of the credential store. It becomes text where the commands are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Remedy {
+    /// A keychain, or the other store.
+    Keychain,
+    /// The keychain's password.
+    Unlock,
+    /// Whoever answers the keychain's prompt.
+    Answer,
+    /// Another store: this one does not keep what it is given.
+    AnotherStore,
+    /// A new record in place of the damaged one.
+    Replace,
+    /// A newer version of this program.
+    Update,
+    /// A readable key.
+    MendKey,
+    /// The key that the record was encrypted with.
+    RightKey,
+    /// A directory that can be written.
+    Directory,
+    /// Whatever the problem names.
+    Mend,
+    /// Nobody: it passes.
+    Wait,
 }
 
 impl Failure {
@@ -28,53 +57,36 @@ impl Failure {
     pub(super) fn of_lock(error: &LockError) -> Self {
         match error {
             LockError::Busy { waited, .. } => Self::Busy { waited: *waited },
-            LockError::Io { .. } => Self::Store {
-                problem: with_causes(error),
-                remedy: "Nothing is refreshed without the lock: make its directory writable, on a local \
-                         disk (MCP_FRONT_HOME moves it)."
-                    .to_owned(),
-            },
+            LockError::Io { .. } => Self::Store { problem: with_causes(error), remedy: Remedy::Directory },
         }
     }
 
     /// What an unreadable index entry means.
     pub(super) fn of_index(error: &IndexError) -> Self {
         let remedy = match error {
-            IndexError::NewerSchema { .. } => "It is left as it is.",
+            IndexError::NewerSchema { .. } => Remedy::Update,
             IndexError::NameTaken { .. }
             | IndexError::Corrupt { .. }
             | IndexError::Lock(_)
-            | IndexError::Io { .. } => "The next request tries again.",
+            | IndexError::Io { .. } => Remedy::Wait,
         };
-        Self::Store { problem: with_causes(error), remedy: remedy.to_owned() }
+        Self::Store { problem: with_causes(error), remedy }
     }
 
     /// What a store's outcome means. `place` names the store for people.
     pub(super) fn of_store(error: &StoreError, place: &str) -> Self {
         let remedy = match error {
-            StoreError::Absent { .. } => {
-                "Start a keychain service (gnome-keyring, KWallet), or keep logins in encrypted files: log \
-                 in again with `--store file`"
-            }
-            StoreError::Locked => "Unlock it; the next request then works, without restarting anything",
-            StoreError::Unresponsive { .. } => {
-                "Answer its prompt, if it shows one, or restart it; the next request tries again"
-            }
-            StoreError::Untrusted { .. } => "Log in again with another store, for instance `--store file`",
-            StoreError::Corrupt { .. } => {
-                "It is left as it is; `mcp-front tokens delete` removes it, then log in again"
-            }
-            StoreError::NewerSchema { .. } => "It is left as it is",
-            StoreError::Key(KeyError::Unreadable { .. } | KeyError::Malformed { .. }) => {
-                "Mend it (MCP_FRONT_ENCRYPTION_KEY_FILE or MCP_FRONT_ENCRYPTION_KEY names the key)"
-            }
-            StoreError::Key(_) => {
-                "Give the key that the login was stored with (MCP_FRONT_ENCRYPTION_KEY_FILE or \
-                 MCP_FRONT_ENCRYPTION_KEY), or log in again"
-            }
-            StoreError::Platform { .. } => "Mend what it names; the next request tries again",
+            StoreError::Absent { .. } => Remedy::Keychain,
+            StoreError::Locked => Remedy::Unlock,
+            StoreError::Unresponsive { .. } => Remedy::Answer,
+            StoreError::Untrusted { .. } => Remedy::AnotherStore,
+            StoreError::Corrupt { .. } => Remedy::Replace,
+            StoreError::NewerSchema { .. } => Remedy::Update,
+            StoreError::Key(KeyError::Unreadable { .. } | KeyError::Malformed { .. }) => Remedy::MendKey,
+            StoreError::Key(KeyError::Missing { .. } | KeyError::Other { .. }) => Remedy::RightKey,
+            StoreError::Platform { .. } => Remedy::Mend,
         };
-        Self::Store { problem: format!("{} ({place})", with_causes(error)), remedy: format!("{remedy}.") }
+        Self::Store { problem: format!("{} ({place})", with_causes(error)), remedy }
     }
 
     /// What a grant without a verdict means; `None` where the verdict is final.
@@ -99,14 +111,68 @@ impl Failure {
     }
 }
 
-impl From<Failure> for AuthorizerError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Busy { waited } => Self::Busy { waited },
-            Failure::Unavailable { cause, retry_after } => {
-                Self::Unavailable { cause, retry_after: retry_after.unwrap_or(Duration::from_secs(1)) }
+impl Failure {
+    /// The error that a request gets; `commands` are the service's.
+    pub(super) fn into_error(self, commands: &Commands) -> AuthorizerError {
+        match self {
+            Self::Busy { waited } => AuthorizerError::Busy { waited },
+            Self::Unavailable { cause, retry_after } => AuthorizerError::Unavailable {
+                cause,
+                retry_after: retry_after.unwrap_or(Duration::from_secs(1)),
+            },
+            Self::Store { problem, remedy } => {
+                let (remedy, command) = remedy.told(commands);
+                AuthorizerError::Store { problem, remedy, command }
             }
-            Failure::Store { problem, remedy } => Self::Store { problem, remedy },
+        }
+    }
+}
+
+impl Remedy {
+    /// The remedy as whole sentences, and the command in it, where one helps.
+    fn told(self, commands: &Commands) -> (String, Option<CommandLine>) {
+        let with = |before: &str, command: CommandLine, after: &str| {
+            (format!("{before}{command}{after}"), Some(command))
+        };
+        let alone = |text: &str| (text.to_owned(), None);
+        match self {
+            Self::Keychain => with(
+                "Start a keychain service (gnome-keyring, KWallet), or keep the login in encrypted files: run ",
+                commands.move_to_files(),
+                "; the next request then works, without restarting anything.",
+            ),
+            Self::Unlock => match commands.unlock() {
+                Some(command) => with(
+                    "Unlock it, or run ",
+                    command,
+                    " in a terminal, which waits for that; the next request then works, without restarting \
+                     anything.",
+                ),
+                None => alone("Unlock it; the next request then works, without restarting anything."),
+            },
+            Self::Answer => {
+                alone("Answer its prompt, if it shows one, or restart it; the next request tries again.")
+            }
+            Self::AnotherStore if commands.is_in_keychain() => {
+                with("Keep the login in encrypted files: run ", commands.move_to_files(), ".")
+            }
+            Self::Replace => with("It is left as it is; run ", commands.replace(), " to replace it."),
+            Self::Update => alone("It is left as it is: update mcp-front."),
+            Self::MendKey => {
+                alone("Mend it (MCP_FRONT_ENCRYPTION_KEY_FILE or MCP_FRONT_ENCRYPTION_KEY names the key).")
+            }
+            Self::RightKey => with(
+                "Give the key that the login was stored with (MCP_FRONT_ENCRYPTION_KEY_FILE or \
+                 MCP_FRONT_ENCRYPTION_KEY), or forget the login and log in again: run ",
+                commands.delete(),
+                ".",
+            ),
+            Self::Directory => alone(
+                "Nothing is refreshed without the lock: make its directory writable, on a local disk \
+                 (MCP_FRONT_HOME moves it).",
+            ),
+            Self::AnotherStore | Self::Mend => alone("Mend what it names; the next request tries again."),
+            Self::Wait => alone("The next request tries again."),
         }
     }
 }
@@ -115,27 +181,57 @@ impl From<Failure> for AuthorizerError {
 mod tests {
     use super::*;
     use std::error::Error;
+    use std::ffi::OsStr;
     use std::sync::Arc;
 
-    /// Every outcome of a store names something to do.
+    use crate::authorizer::command::{Program, Subject};
+    use crate::store::StoreKind;
+    use crate::store::index::EntryKind;
+
+    fn commands() -> Commands {
+        let subject = Subject {
+            target: "front".to_owned(),
+            profile: "seat".to_owned(),
+            store: StoreKind::Keyring,
+            kind: EntryKind::Oauth,
+        };
+        Commands::new(Program::new(OsStr::new("mcp-front"), [], false), subject)
+    }
+
+    /// Every outcome of a store names something to do, and a command where one helps.
     #[test]
     fn store_outcomes_name_a_remedy() {
         let source: Arc<dyn Error + Send + Sync> = Arc::from(Box::<dyn Error + Send + Sync>::from("no bus"));
-        for (error, word) in [
-            (StoreError::Absent { source: Arc::clone(&source) }, "--store file"),
-            (StoreError::Locked, "Unlock"),
-            (StoreError::Unresponsive { after: Duration::from_secs(4) }, "prompt"),
-            (StoreError::Untrusted { item: "x".into() }, "another store"),
-            (StoreError::Corrupt { item: "x".into(), reason: "cut".into() }, "tokens delete"),
-            (StoreError::NewerSchema { found: 9 }, "as it is"),
-            (StoreError::Key(KeyError::Malformed { place: "a file".into() }), "ENCRYPTION_KEY"),
-            (StoreError::Platform { doing: "writing".into(), source }, "next request"),
+        let moving = Some("mcp-front login front --store file --force --profile seat");
+        let missing = KeyError::Missing { needed: "a".into(), needed_by: "b".into(), place: "c".into() };
+        for (error, word, command) in [
+            (StoreError::Absent { source: Arc::clone(&source) }, "Start a keychain", moving),
+            (StoreError::Locked, "Unlock", Some("mcp-front login front --profile seat")),
+            (StoreError::Unresponsive { after: Duration::from_secs(4) }, "prompt", None),
+            (StoreError::Untrusted { item: "x".into() }, "encrypted files", moving),
+            (
+                StoreError::Corrupt { item: "x".into(), reason: "cut".into() },
+                "replace",
+                Some("mcp-front login front --force --profile seat"),
+            ),
+            (StoreError::NewerSchema { found: 9 }, "update", None),
+            (
+                StoreError::Key(missing),
+                "ENCRYPTION_KEY",
+                Some("mcp-front tokens delete front --profile seat"),
+            ),
+            (StoreError::Platform { doing: "writing".into(), source }, "next request", None),
         ] {
-            let Failure::Store { problem, remedy } = Failure::of_store(&error, "the keychain") else {
+            let failure = Failure::of_store(&error, "the keychain");
+            let sent: Failure = serde_json::from_value(serde_json::to_value(failure).unwrap()).unwrap();
+            let told = sent.into_error(&commands());
+            let AuthorizerError::Store { problem, remedy, .. } = &told else {
                 panic!("{error} is no store failure");
             };
             assert!(remedy.contains(word) && remedy.ends_with('.'), "{problem}: {remedy}");
             assert!(problem.ends_with("(the keychain)"), "{problem}");
+            assert_eq!(told.data()["command"].as_str(), command, "{error}");
+            assert!(told.message().contains(command.unwrap_or_default()), "{remedy}");
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::Config;
 use super::authorization::Authorization;
-use super::command::Commands;
+use super::command::{Commands, Subject};
 use super::decision::{Refused, Step};
 use super::error::AuthorizerError;
 use super::failure::Failure;
@@ -16,7 +16,7 @@ use super::renewal::{Answer, Place, renew};
 use super::standing::Standing;
 use crate::credential::Generation;
 use crate::server_uri::ServiceKey;
-use crate::store::index::{Entry, Identity, Index, IndexError};
+use crate::store::index::{Entry, EntryKind, Identity, Index, IndexError};
 use crate::store::{Patience, Store, StoreConfig, StoreKind};
 
 /// What all clones of an authorizer share.
@@ -48,10 +48,18 @@ impl Keeper {
     /// The commands that errors name, with the name that the service has now: it may have been
     /// renamed or deleted since the start.
     pub(super) fn commands(&self) -> Commands {
+        let Config { server, name, profile, store, program, .. } = &self.config;
         let kept = self.index.get(&self.key).ok().flatten().filter(|entry| !entry.deleted);
-        let name = kept.map(|entry| entry.identity.name).or_else(|| self.config.name.clone());
-        let target = name.as_deref().unwrap_or(self.config.server.as_str());
-        Commands::new(self.config.children.executable(), target, &self.config.profile)
+        let subject = match kept {
+            Some(entry) => Subject::of(&entry),
+            None => Subject {
+                target: name.clone().unwrap_or_else(|| server.to_string()),
+                profile: profile.clone(),
+                store: store.kind,
+                kind: EntryKind::Oauth,
+            },
+        };
+        Commands::new(program.clone(), subject)
     }
 
     /// The index's generation of the service: no more than a `stat` while nothing changed.
@@ -122,7 +130,7 @@ impl Keeper {
             Ok(Some(entry)) => Ok(Listed::Entry(Box::new(entry))),
             Ok(None) => Ok(Listed::Not),
             Err(error @ IndexError::NewerSchema { .. }) => {
-                Err(Problem::Other(Failure::of_index(&error).into()))
+                Err(Problem::Other(Failure::of_index(&error).into_error(&self.commands())))
             }
             Err(error) => {
                 tracing::warn!(%error, "going on without the index");
@@ -152,8 +160,8 @@ impl Keeper {
     /// the login was deleted.
     fn without_store(&self, failure: Failure, refused: Refused, is_listed: bool) -> Outcome {
         let now = Now::read();
+        let error = failure.into_error(&self.commands());
         let mut memory = self.memory();
-        let error = AuthorizerError::from(failure);
         match memory.usable(refused, now).filter(|_| is_listed || memory.seen().is_none()) {
             Some(authorization) => {
                 tracing::warn!(%error, "going on with the token in memory");
@@ -206,7 +214,7 @@ impl Keeper {
             Ok(standing) => standing,
             Err(failure) => {
                 let wish = failure.wish();
-                let error = memory.note_trouble(failure.into(), wish, now);
+                let error = memory.note_trouble(failure.into_error(&self.commands()), wish, now);
                 return match memory.usable(refused, now) {
                     Some(authorization) => {
                         tracing::warn!(%error, "the token cannot be renewed yet; it is still good");
@@ -222,7 +230,7 @@ impl Keeper {
             if !standing.saved {
                 tracing::error!(
                     "the login was refreshed and could not be saved yet; saving is tried again. Should it \
-                     fail, run `{}`",
+                     fail, run {}",
                     self.commands().login_anew()
                 );
             }

@@ -52,7 +52,7 @@ use memory::{Now, Outcome, Person, Problem};
 
 pub use authorization::Authorization;
 pub use children::Children;
-pub use command::{Commands, quoted};
+pub use command::{CommandLine, Commands, Program, Subject, quoted};
 pub use error::AuthorizerError;
 pub use refresh_child::{RefreshChild, run_refresh_child};
 
@@ -66,6 +66,8 @@ pub struct Config {
     /// The name that commands take for the service where none is stored: a preset's; `None` where
     /// only its URL means it.
     pub name: Option<String>,
+    /// How errors name this program, in the commands that a person is to run.
+    pub program: Program,
     /// The store; one that was pinned when the login was stored wins over its kind.
     pub store: StoreConfig,
     /// What happens where a login is required.
@@ -246,7 +248,7 @@ impl Authorizer {
             },
             Problem::Person(Person::SetToken) => AuthorizerError::LoginRequired {
                 reason: format!(
-                    "the service refuses the stored token (if it takes OAuth logins only: `{}`)",
+                    "the service refuses the stored token (if it takes OAuth logins only: {})",
                     commands.login()
                 ),
                 command: commands.set_token(),

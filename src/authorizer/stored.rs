@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use crate::credential::{Kind, StaticToken};
 use crate::lock::{LockError, Purpose, ServiceLock};
+use crate::paths::Paths;
 use crate::redact::Secret;
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, Index, IndexError};
-use crate::store::{Patience, Store, StoreConfig, StoreError, returned};
+use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, returned};
 
 /// How long a refresh that is under way may hold the lock before a person is told.
 const WAIT: Duration = Duration::from_secs(60);
@@ -36,7 +37,18 @@ pub enum ChangeError {
     Index(#[from] IndexError),
 }
 
-/// Stores a static token in place of whatever was stored, and says whether something was.
+/// What a token that was set found and left.
+#[derive(Debug)]
+pub struct Set {
+    /// Whether it took the place of something.
+    pub replaced: bool,
+    /// The store that still holds something of before, where the token moved and that store could
+    /// not be cleared.
+    pub left_behind: Option<StoreKind>,
+}
+
+/// Stores a static token in place of whatever was stored; in `former`, too, where it moves from
+/// there.
 ///
 /// # Errors
 /// [`ChangeError`].
@@ -48,8 +60,10 @@ pub async fn set_token(
     key: &ServiceKey,
     identity: Identity,
     value: Secret,
-) -> Result<bool, ChangeError> {
+    former: Option<StoreKind>,
+) -> Result<Set, ChangeError> {
     let index = Index::open(config.paths.clone());
+    let former = former.map(|kind| Store::open(StoreConfig { kind, ..config.clone() }));
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
     let store = Store::open(config);
     let token = StaticToken { value, set_at: Timestamp::now() };
@@ -58,7 +72,20 @@ pub async fn set_token(
     let (lock, ()) = returned(store.clear_journal(lock, PATIENCE).await, PATIENCE)?;
     let (lock, credential) = returned(store.save(lock, Kind::Token(token), PATIENCE).await, PATIENCE)?;
     index.repair(&lock, identity, &credential)?;
-    Ok(replaced)
+    let left_behind = match &former {
+        Some(former) => clear(former, lock).await,
+        None => None,
+    };
+    Ok(Set { replaced: replaced || former.is_some(), left_behind })
+}
+
+/// Erases what a store holds of a service that is kept elsewhere by now, without asking anybody;
+/// the store's kind, where that fails.
+pub(super) async fn clear(store: &Store, lock: ServiceLock) -> Option<StoreKind> {
+    let (_, erased) = store.erase(lock, Patience::Bridge).await;
+    let error = erased.err()?;
+    tracing::info!(%error, "the store that was left still holds something");
+    Some(store.kind())
 }
 
 /// Forgets a service: journal, record and index entry. Says whether there was anything.
@@ -77,4 +104,25 @@ pub async fn delete(config: StoreConfig, key: &ServiceKey) -> Result<bool, Chang
     };
     index.remove(&lock)?;
     Ok(known || erased)
+}
+
+/// Forgets a service without asking its store, which may be out of reach: what lies there stays.
+/// Says whether there was anything.
+///
+/// # Errors
+/// [`ChangeError`].
+pub async fn forget(paths: &Paths, key: &ServiceKey) -> Result<bool, ChangeError> {
+    let index = Index::open(paths.clone());
+    let lock = ServiceLock::acquire(paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
+    Ok(index.remove(&lock)?)
+}
+
+/// Erases what another store than the service's holds of it, and says whether it held anything.
+///
+/// # Errors
+/// [`ChangeError`].
+pub async fn erase_leftover(config: StoreConfig, key: &ServiceKey) -> Result<bool, ChangeError> {
+    let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
+    let (_, erased) = returned(Store::open(config).erase(lock, PATIENCE).await, PATIENCE)?;
+    Ok(erased)
 }

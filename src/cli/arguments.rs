@@ -93,6 +93,13 @@ pub(super) enum Called {
     Helper(Helper),
 }
 
+impl Called {
+    /// Whether whoever reads its errors is at another terminal than the one that started it, if any.
+    pub(super) fn is_started_by_a_host(&self) -> bool {
+        matches!(self, Self::Command(command) if matches!(**command, Command::Bridge(_)))
+    }
+}
+
 /// What a person calls.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -80,9 +80,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     let paths = settings.paths()?;
     let index = Index::open(paths.clone());
     let mut service = Service::resolve(&arguments.target, flags.allow_http, settings, &index)?;
+    let store = service.store(settings)?;
     let login = if arguments.login {
         service.rename(flags.name.as_deref(), &index)?;
-        LoginPolicy::Allowed(Box::new(flags.config(&service, flags.client(&service)?, context)?))
+        LoginPolicy::Allowed(Box::new(flags.config(&service, flags.client(&service)?, store, context)?))
     } else {
         LoginPolicy::Never
     };
@@ -92,7 +93,8 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
         server: service.server.clone(),
         profile: service.profile.clone(),
         name: service.preset.map(|preset| preset.name.to_owned()),
-        store: settings.store_config(service.store(settings)?, paths),
+        program: settings.program.clone(),
+        store: settings.store_config(store, paths),
         login,
         children: super::children(context)?,
         http: client.clone(),

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::terminal::InputError;
+use crate::authorizer::Commands;
 use crate::authorizer::login::LoginError;
 use crate::authorizer::stored::ChangeError;
 use crate::bridge::BridgeError;
@@ -34,11 +35,32 @@ pub(super) enum Failure {
     #[error(transparent)]
     Input(#[from] InputError),
     /// The login.
-    #[error(transparent)]
-    Login(#[from] LoginError),
-    /// Changing what is stored.
-    #[error(transparent)]
-    Change(#[from] ChangeError),
+    #[error("{error}")]
+    Login {
+        /// What went wrong.
+        #[source]
+        error: LoginError,
+        /// What can be run about the service.
+        commands: Box<Commands>,
+    },
+    /// Setting a token.
+    #[error("{error}")]
+    Set {
+        /// What went wrong.
+        #[source]
+        error: ChangeError,
+        /// What can be run about the service.
+        commands: Box<Commands>,
+    },
+    /// Deleting what is stored.
+    #[error("{error}")]
+    Delete {
+        /// What went wrong.
+        #[source]
+        error: ChangeError,
+        /// What can be run about the service.
+        commands: Box<Commands>,
+    },
     /// The bridge.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
@@ -65,6 +87,11 @@ struct Verdict {
 }
 
 impl Failure {
+    /// A login failed for the service that `commands` are about.
+    pub(super) fn login(commands: &Commands) -> impl Fn(LoginError) -> Self {
+        move |error| Self::Login { error, commands: Box::new(commands.clone()) }
+    }
+
     /// stdout could not be written.
     pub(super) fn write(source: io::Error) -> Self {
         Self::Io { doing: "write to stdout", source }
@@ -107,14 +134,15 @@ impl Failure {
                 Verdict::plain(INTERRUPTED)
             }
             Self::Input(InputError::NotAsked { instead, .. }) => Verdict::of(USAGE, *instead),
-            Self::Login(error) => login(error),
-            Self::Change(ChangeError::Store(StoreError::Absent { .. })) => Verdict::of(
+            Self::Login { error, commands } => login(error, commands),
+            Self::Delete { error: ChangeError::Store(StoreError::Absent { .. }), commands } => Verdict::of(
                 STORE,
-                "start the keychain; or leave what it holds there and log in anew with --store file",
+                format!(
+                    "start the keychain; or leave there what it holds, and run {} to forget it here",
+                    commands.forget()
+                ),
             ),
-            Self::Change(ChangeError::Store(error)) => store(error),
-            Self::Change(ChangeError::Index(error)) => index(error),
-            Self::Change(ChangeError::Lock(error)) => lock(error),
+            Self::Set { error, commands } | Self::Delete { error, commands } => change(error, commands),
             Self::Input(_) | Self::Bridge(_) | Self::Demo(_) | Self::Helper(_) | Self::Io { .. } => {
                 Verdict::plain(FAILED)
             }
@@ -148,13 +176,13 @@ fn config(error: &ConfigError) -> Verdict {
         ConfigError::UnknownService { near, .. } if !near.is_empty() => {
             Verdict::of(USAGE, format!("did you mean {}?", listed(near)))
         }
-        ConfigError::UnknownService { .. } => {
-            Verdict::of(USAGE, "`mcp-front tokens list` shows the names; a new service is named by its URL")
+        ConfigError::UnknownService { list, .. } => {
+            Verdict::of(USAGE, format!("{list} shows the names; a new service is named by its URL"))
         }
-        ConfigError::StorePinned { name, pinned, .. } => Verdict::of(
-            USAGE,
-            format!("use --store {pinned}; to move it, run `mcp-front tokens delete {name}` and log in anew"),
-        ),
+        ConfigError::StorePinned { pinned, mover, .. } => {
+            let mover = mover.as_ref().map(|command| format!("; {command} moves it")).unwrap_or_default();
+            Verdict::of(USAGE, format!("use --store {pinned}{mover}"))
+        }
         ConfigError::Url(ServerUriError::PlainHttp(_)) => {
             Verdict::of(USAGE, "--allow-http permits it where the network is trusted")
         }
@@ -170,9 +198,9 @@ fn config(error: &ConfigError) -> Verdict {
     }
 }
 
-fn login(error: &LoginError) -> Verdict {
+fn login(error: &LoginError, commands: &Commands) -> Verdict {
     match error {
-        LoginError::Oauth(error) => oauth(error),
+        LoginError::Oauth(error) => oauth(error, commands),
         LoginError::Listener(WebError::PortTaken { .. }) => Verdict::of(
             FAILED,
             "end the program that uses the port, or register another and give --callback-port",
@@ -188,13 +216,13 @@ fn login(error: &LoginError) -> Verdict {
         }
         LoginError::Grant(GrantError::Refused { .. }) => Verdict::of(LOGIN, "run the same command again"),
         LoginError::Grant(_) => Verdict::of(SERVICE, "run the same command again later"),
-        LoginError::Store(error) => store(error),
+        LoginError::Store(error) => store(error, commands),
         LoginError::Index(error) => index(error),
         LoginError::Lock(error) => lock(error),
     }
 }
 
-fn oauth(error: &OauthError) -> Verdict {
+fn oauth(error: &OauthError, commands: &Commands) -> Verdict {
     match error {
         OauthError::ClientRequired => Verdict::of(
             USAGE,
@@ -202,12 +230,14 @@ fn oauth(error: &OauthError) -> Verdict {
         ),
         OauthError::Unreachable { .. } => Verdict::of(SERVICE, "check the address and the network"),
         OauthError::NoAuthorizationSupport => {
-            Verdict::of(SERVICE, "for a service with API tokens, run `mcp-front tokens set URL`")
+            Verdict::of(SERVICE, format!("for a service with API tokens, run {}", commands.set_token()))
         }
         OauthError::ServerChanged { .. } => Verdict::of(
             SERVICE,
-            "nothing was sent there; if the provider announced the change, run `mcp-front tokens delete NAME` \
-             first, then log in",
+            format!(
+                "nothing was sent there; if the provider announced the change, run {} first, then log in",
+                commands.delete()
+            ),
         ),
         OauthError::RegistrationRefused { .. } => {
             Verdict::of(SERVICE, "a client created at the provider may do: --client-id, --client-secret-file")
@@ -218,36 +248,44 @@ fn oauth(error: &OauthError) -> Verdict {
     }
 }
 
-fn store(error: &StoreError) -> Verdict {
+fn change(error: &ChangeError, commands: &Commands) -> Verdict {
     match error {
-        StoreError::Absent { .. } => {
-            Verdict::of(STORE, "start a keychain, or choose --store file (encrypted files)")
-        }
-        StoreError::Locked => Verdict::of(STORE, "unlock the keychain and run the same command again"),
-        StoreError::Unresponsive { .. } => Verdict::of(
-            STORE,
-            "look for an unlock prompt that waits for an answer, then run the same command again",
-        ),
-        StoreError::Untrusted { .. } => Verdict::of(STORE, "choose another store: --store file"),
-        StoreError::Corrupt { .. } => {
-            Verdict::of(STORE, "`mcp-front tokens delete NAME` forgets it; then log in again")
-        }
-        StoreError::Key(KeyError::Missing { .. } | KeyError::Other { .. }) => Verdict::of(
-            STORE,
-            "give that key in MCP_FRONT_ENCRYPTION_KEY_FILE; or delete what needs it (`mcp-front tokens list` \
-             shows the names, `mcp-front tokens delete NAME` deletes) and log in again",
-        ),
-        StoreError::Key(KeyError::Malformed { .. }) => {
-            Verdict::of(STORE, "`openssl rand -base64 32` makes a key")
-        }
-        StoreError::Key(KeyError::Unreadable { .. }) => {
-            Verdict::of(STORE, "make it readable for you; MCP_FRONT_ENCRYPTION_KEY_FILE names another file")
-        }
-        StoreError::NewerSchema { .. } => Verdict::of(STORE, NEWER),
-        StoreError::Platform { .. } => {
-            Verdict::of(STORE, "mend what it names, then run the same command again")
-        }
+        ChangeError::Store(error) => store(error, commands),
+        ChangeError::Index(error) => index(error),
+        ChangeError::Lock(error) => lock(error),
     }
+}
+
+fn store(error: &StoreError, commands: &Commands) -> Verdict {
+    let again = "run the same command again";
+    Verdict::of(
+        STORE,
+        match error {
+            StoreError::Absent { .. } => format!(
+                "start a keychain, or keep the login in encrypted files: run {}",
+                commands.move_to_files()
+            ),
+            StoreError::Locked => format!("unlock the keychain and {again}"),
+            StoreError::Unresponsive { .. } => {
+                format!("look for an unlock prompt that waits for an answer, then {again}")
+            }
+            StoreError::Untrusted { .. } => {
+                format!("choose a store that keeps what it is given: run {}", commands.move_to_files())
+            }
+            StoreError::Corrupt { .. } => format!("run {} to replace it", commands.replace()),
+            StoreError::Key(KeyError::Missing { .. } | KeyError::Other { .. }) => format!(
+                "give that key in MCP_FRONT_ENCRYPTION_KEY_FILE; or delete what needs it ({} shows the names, \
+                 `tokens delete NAME` deletes) and log in again",
+                commands.program().list()
+            ),
+            StoreError::Key(KeyError::Malformed { .. }) => "`openssl rand -base64 32` makes a key".to_owned(),
+            StoreError::Key(KeyError::Unreadable { .. }) => {
+                "make it readable for you; MCP_FRONT_ENCRYPTION_KEY_FILE names another file".to_owned()
+            }
+            StoreError::NewerSchema { .. } => NEWER.to_owned(),
+            StoreError::Platform { .. } => format!("mend what it names, then {again}"),
+        },
+    )
 }
 
 fn index(error: &IndexError) -> Verdict {
@@ -275,64 +313,4 @@ pub(super) fn listed(names: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::oauth::CallbackError;
-
-    fn denied() -> LoginError {
-        let description = Some("\u{1b}[2Jno".to_owned());
-        LoginError::Denied(CallbackError::Denied { error: "access_denied".into(), description })
-    }
-
-    #[test]
-    fn each_kind_has_its_exit_code() {
-        let busy = || LockError::Busy { what: "refresh", waited: Duration::from_secs(60) };
-        let taken = IndexError::NameTaken { name: "a".into(), url: "https://a.test/".into() };
-        let newer = IndexError::NewerSchema { path: "entry".into(), found: 9 };
-        let elsewhere = WebError::NotLoopback { redirect_uri: "http://a.test/".parse().unwrap() };
-        let unusable = ConfigError::Unusable("no".into());
-        for (failure, exit) in [
-            (Failure::from(unusable), 2),
-            (Failure::from(ConfigError::from(PathsError::Relative("here".into()))), 2),
-            (Failure::from(ConfigError::from(newer)), 5),
-            (Failure::from(LoginError::Listener(elsewhere)), 2),
-            (Failure::from(InputError::NotAsked { what: "a", instead: "b" }), 2),
-            (Failure::from(InputError::Interrupted), 130),
-            (Failure::from(DemoError::Interrupted), 130),
-            (Failure::write(io::Error::other("full")), 1),
-            (Failure::from(LoginError::Oauth(OauthError::PkceUnsupported)), 3),
-            (Failure::from(LoginError::Oauth(OauthError::ClientRequired)), 2),
-            (Failure::from(LoginError::Grant(GrantError::Transient { cause: "503".into() })), 3),
-            (
-                Failure::from(LoginError::Grant(GrantError::Refused {
-                    error: "invalid_grant".into(),
-                    description: None,
-                })),
-                4,
-            ),
-            (Failure::from(denied()), 4),
-            (Failure::from(LoginError::Deadline { after: Duration::from_secs(300) }), 6),
-            (Failure::from(LoginError::Store(StoreError::Locked)), 5),
-            (Failure::from(LoginError::Lock(busy())), 6),
-            (Failure::from(ChangeError::Index(taken)), 2),
-            (Failure::from(ChangeError::Index(IndexError::Lock(Arc::new(busy())))), 6),
-            (Failure::from(ChangeError::Store(StoreError::Locked)), 5),
-        ] {
-            assert_eq!(failure.exit_code(), exit, "{failure:?}");
-        }
-    }
-
-    #[test]
-    fn the_text_has_causes_and_a_hint_and_nothing_that_moves_a_cursor() {
-        let source = io::Error::other("disk full");
-        let failure = Failure::from(ConfigError::File { path: "secret".into(), source });
-        assert_eq!(failure.text(), "error: cannot read secret\ncaused by: disk full\n");
-        let text = Failure::from(LoginError::Store(StoreError::Locked)).text();
-        assert!(text.starts_with("error: the keychain is locked\nhint: unlock"), "{text}");
-        assert!(!Failure::from(denied()).text().contains('\u{1b}'));
-        assert_eq!(Failure::from(InputError::Interrupted).text(), "");
-    }
-}
+mod tests;

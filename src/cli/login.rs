@@ -60,7 +60,7 @@ pub(super) struct Arguments {
     /// A stored service's name, `front`, or the URL of an MCP endpoint
     #[arg(value_name = "NAME|URL")]
     target: Option<String>,
-    /// Log in anew, even where the login is still good
+    /// Log in anew, even where the login is still good; with --store, move it there
     #[arg(long)]
     force: bool,
     /// Read the client secret from stdin
@@ -86,10 +86,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     };
     let mut service = Service::resolve(&target, arguments.flags.allow_http, settings, &index)?;
     service.rename(arguments.flags.name.as_deref(), &index)?;
-    service.refuse_forgetful(service.store(settings)?)?;
+    let store = service.store_or_move(settings, arguments.force)?;
+    service.refuse_forgetful(store)?;
 
     let client = client(&arguments, &service, context, &mut input).await?;
-    let mut config = arguments.flags.config(&service, client, context)?;
+    let mut config = arguments.flags.config(&service, client, store, context)?;
     config.options.force = arguments.force;
     // Where the provider is known to want a client made by hand, it is asked for before the network.
     let stored = service.entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::Oauth);
@@ -102,7 +103,8 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
             journey::travel(&config, context, &mut input).await
         }
         outcome => outcome,
-    }?;
+    };
+    let outcome = outcome.map_err(Failure::login(&service.commands(settings)))?;
     summary::say(&outcome, &service, context)
 }
 

@@ -16,6 +16,7 @@ use crate::config::service::Service;
 use crate::credential::ClientAuthentication;
 use crate::oauth::{Pinned, PreRegistered};
 use crate::redact::Secret;
+use crate::store::StoreKind;
 
 /// The longest secret that is taken, in bytes.
 const SECRET_LIMIT: u64 = 4096;
@@ -81,7 +82,7 @@ impl LoginFlags {
         Ok(Some(client(id.clone(), secret, service)))
     }
 
-    /// The login that these flags ask for.
+    /// The login into `store` that these flags ask for.
     ///
     /// # Errors
     /// Where the flags make no sense for `service`.
@@ -89,9 +90,9 @@ impl LoginFlags {
         &self,
         service: &Service,
         client: Option<PreRegistered>,
+        store: StoreKind,
         context: &Context,
     ) -> Result<Config, Failure> {
-        let store = service.store(&context.settings)?;
         Ok(Config {
             server: service.server.clone(),
             profile: service.profile.clone(),
@@ -107,6 +108,7 @@ impl LoginFlags {
                 scope: self.scope(),
                 redirect: self.redirect(service),
                 browser: !self.no_browser,
+                former: service.left_by(store),
                 ..Options::default()
             },
         })

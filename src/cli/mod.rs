@@ -83,7 +83,10 @@ fn color_flag(words: &[OsString]) -> Option<ColorChoice> {
 }
 
 fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
-    let settings = Settings::resolve(&arguments.flags(), &environment)?;
+    let mut settings = Settings::resolve(&arguments.flags(), &environment)?;
+    if arguments.command.is_started_by_a_host() {
+        settings.program = settings.program.at(&executable()?);
+    }
     let terminal = Terminal::new(&settings);
     logging::start(&settings.log_filter, settings.log_format, terminal.colored_stderr)?;
     let context = Context { settings, environment, terminal };

@@ -21,24 +21,32 @@ pub fn executable() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// A snapshot of environment variables.
+/// A snapshot of environment variables, and the word that started the program.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<OsString, OsString>);
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    program: Option<OsString>,
+}
 
 impl Environment {
     /// The environment of this process.
     pub fn of_process() -> Self {
-        Self(std::env::vars_os().collect())
+        Self { variables: std::env::vars_os().collect(), program: arguments().into_iter().next() }
+    }
+
+    /// The word that started the program, which starts it again where it was typed.
+    pub fn program(&self) -> &OsStr {
+        self.program.as_deref().filter(|word| !word.is_empty()).unwrap_or(OsStr::new("mcp-front"))
     }
 
     /// The value of `name`, unless it is missing or empty.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
     /// Every variable, for a helper process to choose from.
     pub fn iter(&self) -> impl Iterator<Item = (OsString, OsString)> {
-        self.0.clone().into_iter()
+        self.variables.clone().into_iter()
     }
 
     /// The value of `name` as text; `Some(Err(_))` where it is not Unicode.
@@ -53,6 +61,7 @@ pub(super) struct NotUnicode;
 
 impl<'a> FromIterator<(&'a str, &'a str)> for Environment {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(variables: I) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { variables, program: None }
     }
 }

@@ -14,6 +14,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::authorizer::{CommandLine, Program};
 use crate::paths::{Paths, PathsError};
 use crate::redact::{SecretSlice, printable};
 use crate::server_uri::{DEFAULT_PROFILE, ServerUriError};
@@ -117,6 +118,8 @@ pub struct Settings {
     pub input: bool,
     /// How requests leave this machine.
     pub network: Network,
+    /// How commands name this program: by the word that started it, which holds in that terminal.
+    pub program: Program,
     home: Option<PathBuf>,
     encryption_key: Option<KeySource>,
 }
@@ -154,6 +157,8 @@ pub enum ConfigError {
         profile: String,
         /// Known names that look like it.
         near: Vec<String>,
+        /// What lists the names.
+        list: CommandLine,
     },
     /// A URL that is no MCP endpoint.
     #[error(transparent)]
@@ -169,6 +174,8 @@ pub enum ConfigError {
         asked: StoreKind,
         /// By whom.
         asked_by: Source,
+        /// What moves it there; `None` where it would be forgotten.
+        mover: Option<CommandLine>,
     },
     /// A file that was named could not be read.
     #[error("cannot read {}", path.display())]
@@ -195,7 +202,11 @@ impl Settings {
         let (store, store_source) = store(flags, environment)?;
         let (profile, profile_source) = profile(flags, environment)?;
         let directive = text(environment, "MCP_FRONT_LOG")?.filter(|_| flags.verbosity == 0);
+        let home = environment.get("MCP_FRONT_HOME").map(PathBuf::from);
+        let encryption_key = encryption_key(environment);
+        let network = Network::resolve(&flags.network, environment)?;
         Ok(Self {
+            program: program(environment, home.as_deref(), encryption_key.as_ref(), &network),
             profile,
             profile_source,
             store,
@@ -209,9 +220,9 @@ impl Settings {
             capable_terminal: environment.get("TERM").is_some_and(|term| term != "dumb"),
             hyperlinks: hyperlinks(environment),
             input: !flags.no_input,
-            network: Network::resolve(&flags.network, environment)?,
-            home: environment.get("MCP_FRONT_HOME").map(PathBuf::from),
-            encryption_key: encryption_key(environment),
+            network,
+            home,
+            encryption_key,
         })
     }
 
@@ -231,21 +242,6 @@ impl Settings {
     /// The encrypted file store's key, where the user gave one.
     pub fn encryption_key(&self) -> Option<KeySource> {
         self.encryption_key.clone()
-    }
-
-    /// Whether the key itself stands in the environment.
-    pub fn has_inline_key(&self) -> bool {
-        matches!(self.encryption_key, Some(KeySource::Inline(_)))
-    }
-
-    /// The paths that flags or the environment named and that another process needs too, by variable.
-    pub fn places(&self) -> Vec<(&'static str, &Path)> {
-        let home = self.home.as_deref().map(|path| ("MCP_FRONT_HOME", path));
-        let key = match &self.encryption_key {
-            Some(KeySource::File(path)) => Some(("MCP_FRONT_ENCRYPTION_KEY_FILE", path.as_path())),
-            _ => None,
-        };
-        home.into_iter().chain(key).chain(self.network.places()).collect()
     }
 }
 
@@ -313,6 +309,28 @@ fn store(flags: &Flags, environment: &Environment) -> Result<(StoreKind, Source)
             expected: "one of keyring, file, memory".to_owned(),
         }),
     }
+}
+
+/// How commands name this program, with what flags or the environment said and another process needs
+/// too. Paths become absolute, for another terminal stands in another directory.
+fn program(
+    environment: &Environment,
+    home: Option<&Path>,
+    key: Option<&KeySource>,
+    network: &Network,
+) -> Program {
+    let absolute = |(name, path): (&'static str, &Path)| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        (name, path.to_string_lossy().into_owned())
+    };
+    let home = home.map(|path| ("MCP_FRONT_HOME", path));
+    let (key_file, is_inline) = match key {
+        Some(KeySource::File(path)) => (Some(("MCP_FRONT_ENCRYPTION_KEY_FILE", path.as_path())), false),
+        Some(KeySource::Inline(_)) => (None, true),
+        None => (None, false),
+    };
+    let places = home.into_iter().chain(key_file).chain(network.places()).map(absolute);
+    Program::new(environment.program(), places.chain(network.permission()), is_inline)
 }
 
 fn encryption_key(environment: &Environment) -> Option<KeySource> {

@@ -82,9 +82,14 @@ impl Network {
         files.into_iter().flatten().map(|named| (named.variable, named.path.as_path()))
     }
 
+    /// The permission for private addresses, as its variable gives it.
+    pub(super) fn permission(&self) -> Option<(&'static str, String)> {
+        self.allow_private.then(|| (ALLOW_PRIVATE, "1".to_owned()))
+    }
+
     /// What flags decided, as variables for a helper process: paths, and no file's content.
     pub fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
-        let private = self.allow_private.then(|| (ALLOW_PRIVATE.into(), "1".into()));
+        let private = self.permission().map(|(name, value)| (name.into(), value.into()));
         self.places().map(|(name, path)| (name.into(), path.into())).chain(private)
     }
 

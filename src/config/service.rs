@@ -7,10 +7,11 @@ use url::{Host, Url};
 
 use super::preset::{self, Preset};
 use super::{ConfigError, Settings, Source, check_name};
+use crate::authorizer::{Commands, Subject};
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::StoreKind;
-use crate::store::index::{Entry, Index, IndexError};
+use crate::store::index::{Entry, EntryKind, Index, IndexError};
 
 /// One hosted MCP server under one profile.
 #[derive(Debug, Clone)]
@@ -155,18 +156,61 @@ impl Service {
     /// # Errors
     /// [`ConfigError::StorePinned`] where flag or environment ask for another than the pinned.
     pub fn store(&self, settings: &Settings) -> Result<StoreKind, ConfigError> {
-        // What another process kept in its memory is gone with it, and pins nothing.
-        let pinned = self.entry.as_ref().filter(|entry| entry.identity.store != StoreKind::Memory);
-        let Some(entry) = pinned else { return Ok(settings.store) };
-        if settings.store_source != Source::Default && settings.store != entry.identity.store {
+        let Some(pinned) = self.pinned() else { return Ok(settings.store) };
+        if settings.store_source != Source::Default && settings.store != pinned {
             return Err(ConfigError::StorePinned {
                 name: self.name.clone(),
-                pinned: entry.identity.store,
+                pinned,
                 asked: settings.store,
                 asked_by: settings.store_source,
+                mover: self.commands(settings).move_to(settings.store),
             });
         }
-        Ok(entry.identity.store)
+        Ok(pinned)
+    }
+
+    /// As [`store`](Self::store), for a command that may move the login: what `--store` asks for,
+    /// where `force` says so.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store).
+    pub fn store_or_move(&self, settings: &Settings, force: bool) -> Result<StoreKind, ConfigError> {
+        match settings.store_source {
+            Source::Flag(_) if force => Ok(settings.store),
+            _ => self.store(settings),
+        }
+    }
+
+    /// The store that a login in `kind` leaves, where it moves.
+    pub fn left_by(&self, kind: StoreKind) -> Option<StoreKind> {
+        self.pinned().filter(|pinned| *pinned != kind)
+    }
+
+    /// The store that the service's login is pinned to.
+    fn pinned(&self) -> Option<StoreKind> {
+        let store = self.entry.as_ref().map(|entry| entry.identity.store);
+        // What another process kept in its memory is gone with it, and pins nothing.
+        store.filter(|store| *store != StoreKind::Memory)
+    }
+
+    /// The commands about this service that errors and hints name.
+    pub fn commands(&self, settings: &Settings) -> Commands {
+        let subject = Subject {
+            target: match self.has_name() {
+                true => self.name.clone(),
+                false => self.server.to_string(),
+            },
+            profile: self.profile.clone(),
+            store: self.pinned().unwrap_or(settings.store),
+            kind: self.entry.as_ref().map_or(EntryKind::Oauth, |entry| entry.kind),
+        };
+        Commands::new(settings.program.clone(), subject)
+    }
+
+    /// Whether its name means it: it is stored, or built in.
+    fn has_name(&self) -> bool {
+        let stored = self.entry.as_ref().is_some_and(|entry| entry.identity.name == self.name);
+        stored || self.preset.is_some_and(|preset| preset.name == self.name)
     }
 }
 
@@ -184,6 +228,7 @@ fn unknown(target: &str, settings: &Settings, index: &Index) -> Result<ConfigErr
         name: printable(target),
         profile: settings.profile.clone(),
         near: nearest(target, known),
+        list: settings.program.list(),
     })
 }
 

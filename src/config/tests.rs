@@ -68,6 +68,32 @@ fn the_key_file_wins_over_the_key() {
 }
 
 #[test]
+fn what_another_terminal_needs_goes_along() {
+    let flags = Flags {
+        network: network::NetworkFlags { ca_file: Some("ca.pem".into()), ..network::NetworkFlags::default() },
+        ..Flags::default()
+    };
+    let variables = [
+        ("MCP_FRONT_HOME", "/home"),
+        ("MCP_FRONT_ENCRYPTION_KEY_FILE", "key"),
+        ("MCP_FRONT_ALLOW_PRIVATE_NETWORK", "true"),
+        ("MCP_FRONT_LOG", "debug"),
+    ];
+    let program = resolve(flags, &variables).unwrap().program;
+    let here = std::env::current_dir().unwrap();
+    let at = |name| here.join(name).to_str().unwrap().to_owned();
+    let expected = [
+        ("MCP_FRONT_HOME", "/home".to_owned()),
+        ("MCP_FRONT_ENCRYPTION_KEY_FILE", at("key")),
+        ("MCP_FRONT_CA_FILE", at("ca.pem")),
+        ("MCP_FRONT_ALLOW_PRIVATE_NETWORK", "1".to_owned()),
+    ];
+    assert_eq!(program.variables(), expected);
+    let inline = resolve(Flags::default(), &[("MCP_FRONT_ENCRYPTION_KEY", "k")]).unwrap().program;
+    assert!(inline.has_inline_key() && inline.variables().is_empty());
+}
+
+#[test]
 fn what_makes_no_sense_names_where_it_stands() {
     for (variables, named) in [
         ([("MCP_FRONT_STORE", "vault")], "MCP_FRONT_STORE: `vault`"),

@@ -20,7 +20,7 @@ fn challenge() -> Challenge {
 
 fn login_required(outcome: Result<Authorization, AuthorizerError>) -> (String, String) {
     match outcome {
-        Err(AuthorizerError::LoginRequired { reason, command }) => (reason, command),
+        Err(AuthorizerError::LoginRequired { reason, command }) => (reason, command.as_str().to_owned()),
         other => panic!("no login is required: {other:?}"),
     }
 }
@@ -115,7 +115,8 @@ fn an_ended_login_costs_one_request() {
             for _ in 0..1000 {
                 let (reason, command) = login_required(authorizer.authorize().await);
                 assert!(reason.contains("invalid_grant"), "{reason}");
-                assert!(command.ends_with("mcp-front login service"), "{command}");
+                let place = if kind == File { " --store file" } else { "" };
+                assert!(command.ends_with(&format!("mcp-front login service{place}")), "{command}");
             }
             login_required(kept.authorizer().authorize().await);
             assert_eq!(kept.endpoint.requests(), 1);
@@ -220,7 +221,7 @@ fn requests_go_out_bare_until_a_login_is_demanded() {
         let bare = authorizer.authorize().await.unwrap();
         assert!(bare.is_bare());
         let (_, command) = login_required(authorizer.refused(&bare, &challenge()).await);
-        assert!(command.starts_with('/') && command.ends_with(" login service"), "{command}");
+        assert!(command.starts_with('/') && command.ends_with(" login service --store file"), "{command}");
         login_required(authorizer.authorize().await);
         kept.save(kept.oauth(3000)).await;
         assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
@@ -239,7 +240,7 @@ fn a_static_token_is_never_touched() {
         let authorization = authorizer.authorize().await.unwrap();
         assert_eq!(carried(&authorization), "canary-static");
         let (_, command) = login_required(authorizer.refused(&authorization, &challenge()).await);
-        assert!(command.ends_with("tokens set service"), "{command}");
+        assert!(command.ends_with("tokens set service --store file"), "{command}");
         assert!(matches!(kept.entry().state, State::LoginRequired { .. }));
         assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-static");
         assert!(kept.record().await.is_some());
@@ -260,7 +261,10 @@ fn missing_scopes_name_the_command() {
                 panic!("{error:?}");
             };
             assert_eq!(scopes, ["read", "write", "$(reboot)"]);
-            assert!(command.ends_with("--force --scope=read --scope=write --scope='$(reboot)'"), "{command}");
+            assert!(
+                command.as_str().ends_with("--force --scope=read --scope=write --scope='$(reboot)'"),
+                "{command}"
+            );
         }
         assert_eq!(kept.endpoint.requests(), 0);
     });
@@ -284,7 +288,7 @@ fn a_damaged_record_is_named_and_left_alone() {
         }
         let error = kept.authorizer().authorize().await.unwrap_err();
         assert_eq!(error.data()["reason"], "credential_store", "{error}");
-        assert!(error.message().contains("tokens delete"), "{error}");
+        assert!(error.message().contains("login service --force"), "{error}");
         assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
         for record in &records {
             assert_eq!(std::fs::read(record).unwrap(), b"{\"cut");

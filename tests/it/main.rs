@@ -18,6 +18,7 @@ mod keychain;
 mod leaving;
 mod login;
 mod login_again;
+mod named_commands;
 mod network;
 mod peers;
 mod prompts;

@@ -21,8 +21,8 @@ use crate::oauth::{
 };
 use crate::redact::printable;
 use crate::server_uri::ServiceKey;
-use crate::store::Store;
 use crate::store::index::{Identity, Index, IndexError};
+use crate::store::{Store, StoreConfig};
 use crate::web::{CallbackListener, Page, WebError};
 
 /// The path of the callback, where the user names none.
@@ -71,6 +71,7 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
             }
             recovered
         }
+        None => journey.home.load_former().await,
         stored => stored,
     };
     journey.home.check_key().await?;
@@ -100,6 +101,7 @@ impl<'a> Journey<'a> {
         let home = Home {
             paths: store.paths.clone(),
             store: Store::open(store.clone()),
+            former: config.options.former.map(|kind| Store::open(StoreConfig { kind, ..store.clone() })),
             index: Index::open(store.paths.clone()),
             key: ServiceKey::new(profile, server),
             identity: config.identity(),
@@ -296,8 +298,8 @@ impl<'a> Journey<'a> {
         };
         self.tell(Event::Saving { place: self.home.store.place() }).await;
         let summary = self.oauth_summary(&oauth);
-        self.home.keep(oauth).await?;
-        Ok(summary)
+        let left_behind = self.home.keep(oauth).await?;
+        Ok(Summary { left_behind, ..summary })
     }
 
     fn page(&self, outcome: &Result<Summary, LoginError>) -> Page {
@@ -317,6 +319,7 @@ impl<'a> Journey<'a> {
             renews: oauth.refresh_token.is_some(),
             refresh_expires_at: oauth.refresh_token_expires_at,
             place: self.home.store.place(),
+            left_behind: None,
         }
     }
 
@@ -332,6 +335,7 @@ impl<'a> Journey<'a> {
                 renews: false,
                 refresh_expires_at: None,
                 place: self.home.store.place(),
+                left_behind: None,
             },
         }
     }

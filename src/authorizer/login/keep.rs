@@ -11,12 +11,13 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::LoginError;
+use crate::authorizer::stored::clear;
 use crate::credential::{Credential, Kind, OauthCredential};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, Index, IndexError, State};
-use crate::store::{JournalEntry, Patience, Store, StoreError, returned};
+use crate::store::{JournalEntry, Patience, Store, StoreError, StoreKind, returned};
 
 /// How long the refresh lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(660);
@@ -31,6 +32,8 @@ const PATIENCE: Patience = Patience::Person;
 pub(super) struct Home {
     pub(super) paths: Paths,
     pub(super) store: Store,
+    /// The store that keeps the login until now, where it moves.
+    pub(super) former: Option<Store>,
     pub(super) index: Index,
     pub(super) key: ServiceKey,
     pub(super) identity: Identity,
@@ -59,7 +62,15 @@ impl Home {
         self.store.check_key(PATIENCE).await
     }
 
-    /// Journals, saves, reads back, and brings the index in line.
+    /// The record in the store that the login moves away from, whose client may serve again; none
+    /// where that store gives no access, which may well be why it moves.
+    pub(super) async fn load_former(&self) -> Option<Credential> {
+        let loaded = self.former.as_ref()?.load(&self.key, Patience::Bridge).await;
+        loaded.inspect_err(|error| tracing::info!(%error, "the former store is not read")).ok().flatten()
+    }
+
+    /// Journals, saves, reads back, brings the index in line, and clears the store that the login
+    /// leaves. Returns that store's kind, where it could not be cleared.
     ///
     /// # Errors
     /// [`LoginError::Lock`], [`LoginError::Store`] and [`LoginError::Index`]. Unless it is the
@@ -68,7 +79,7 @@ impl Home {
     /// # Cancel safety
     /// A write that has begun goes on to its end. After the journal's, the new credential is
     /// promoted by whoever refreshes next.
-    pub(super) async fn keep(&self, oauth: OauthCredential) -> Result<(), LoginError> {
+    pub(super) async fn keep(&self, oauth: OauthCredential) -> Result<Option<StoreKind>, LoginError> {
         let lock = self.lock(LOCK_PATIENCE).await?;
         let old = self.load(true).await?;
         let kind = Kind::Oauth(Box::new(oauth));
@@ -90,8 +101,11 @@ impl Home {
         };
         let lock = self.relocked(lock).await?;
         self.index.repair(&lock, self.identity.clone(), &credential)?;
-        self.forget_journal(lock).await;
-        Ok(())
+        let lock = self.forget_journal(lock).await;
+        Ok(match (&self.former, lock) {
+            (Some(former), Some(lock)) => clear(former, lock).await,
+            (former, _) => former.as_ref().map(Store::kind),
+        })
     }
 
     /// Saves a first login that was killed before its record and stands in the journal alone; the
@@ -179,10 +193,11 @@ impl Home {
     }
 
     /// What is left of the journal would be judged by its generation.
-    async fn forget_journal(&self, lock: ServiceLock) {
-        let (_, cleared) = self.store.clear_journal(lock, PATIENCE).await;
+    async fn forget_journal(&self, lock: ServiceLock) -> Option<ServiceLock> {
+        let (lock, cleared) = self.store.clear_journal(lock, PATIENCE).await;
         if let Err(error) = cleared {
             tracing::warn!(%error, "cannot clear the journal");
         }
+        lock
     }
 }

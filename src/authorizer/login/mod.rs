@@ -30,7 +30,7 @@ use crate::oauth::{CallbackError, GrantError, OauthError, Pinned, PreRegistered}
 use crate::redact::Secret;
 use crate::server_uri::ServerUri;
 use crate::store::index::{Identity, IndexError};
-use crate::store::{StoreConfig, StoreError};
+use crate::store::{StoreConfig, StoreError, StoreKind};
 use crate::web::WebError;
 
 pub use child::{ChildError, LoginChild, run_login_child, start_child};
@@ -91,6 +91,8 @@ pub struct Options {
     pub browser: bool,
     /// Log in even where the login is still good.
     pub force: bool,
+    /// The store that keeps the login until now, where the new one goes elsewhere.
+    pub former: Option<StoreKind>,
     /// Nobody asked for this very login: where another process's ends without a result, end too
     /// rather than open a second browser; and where the authorization server changed, end before
     /// one.
@@ -111,6 +113,7 @@ impl Default for Options {
             redirect: Redirect::Automatic { port: None },
             browser: true,
             force: false,
+            former: None,
             give_way: false,
             challenge: None,
         }
@@ -228,6 +231,9 @@ pub struct Summary {
     pub refresh_expires_at: Option<Timestamp>,
     /// Where the credential lies.
     pub place: String,
+    /// The store that still holds the login of before, where it moved and that store could not be
+    /// cleared.
+    pub left_behind: Option<StoreKind>,
 }
 
 /// Why a login did not come about. What was stored before is as it was.

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::authorizer::login::{Outcome, Summary};
-use crate::authorizer::quoted;
+use crate::authorizer::{Commands, Subject, quoted};
 use crate::cli::failure::Failure;
+use crate::cli::tokens::left_behind;
 use crate::cli::{Context, executable, moment};
 use crate::config::service::Service;
 use crate::redact::printable;
-use crate::server_uri::DEFAULT_PROFILE;
+use crate::store::index::EntryKind;
 
 /// Tells how a login ended well.
 ///
@@ -51,8 +52,17 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
     }
     // What needs no login is not stored, so no name leads to it.
     let target = if summary.is_some() { name.as_str() } else { service.server.as_str() };
-    let entry = HostEntry { name, target, program: &executable()?, service, context };
-    text += &entry.text();
+    let subject = Subject {
+        target: target.to_owned(),
+        profile: service.profile.clone(),
+        store: context.settings.store,
+        kind: EntryKind::Oauth,
+    };
+    let commands = Commands::new(context.settings.program.clone(), subject);
+    if let Some(left) = summary.and_then(|summary| summary.left_behind) {
+        text += &left_behind(left, &commands);
+    }
+    text += &HostEntry { name, executable: &executable()?, commands: &commands, context }.text();
     // Talk: a closed stderr changes nothing about the login.
     let _ = write!(io::stderr(), "{text}");
     Ok(())
@@ -86,30 +96,30 @@ fn facts(summary: &Summary, now: Timestamp) -> String {
 /// How a host is told to start the bridge.
 struct HostEntry<'a> {
     name: &'a str,
-    target: &'a str,
-    program: &'a Path,
-    service: &'a Service,
+    executable: &'a Path,
+    commands: &'a Commands,
     context: &'a Context,
 }
 
 impl HostEntry<'_> {
     fn text(&self) -> String {
-        let (arguments, environment) = (self.arguments(), self.environment());
-        let program = self.program.display().to_string();
+        let (arguments, program) = (self.commands.bridge(), self.commands.program());
+        let executable = self.executable.display().to_string();
         // Hosts take letters, digits, `-` and `_` in the names of their entries.
         let entry_name = self.name.replace(|character: char| !is_entry_name(character), "-");
         let mut command = format!("claude mcp add {entry_name}");
-        for (name, value) in &environment {
-            let _ = write!(command, " -e {}", quoted(&format!("{name}={value}")));
+        // Hosts pass hardly any variables on.
+        for (name, value) in program.variables() {
+            let _ = write!(command, " -e {name}={}", quoted(value));
         }
-        let _ = write!(command, " -- {}", quoted(&program));
+        let _ = write!(command, " -- {}", quoted(&executable));
         for argument in &arguments {
             let _ = write!(command, " {}", quoted(argument));
         }
-        let mut entry = json!({ "command": program, "args": arguments });
-        if !environment.is_empty() {
-            let variables = environment.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
-            entry["env"] = serde_json::Value::Object(variables.collect());
+        let mut entry = json!({ "command": executable, "args": arguments });
+        if !program.variables().is_empty() {
+            let variables = program.variables().iter();
+            entry["env"] = variables.map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         }
         let entry = json!({ "mcpServers": { entry_name: entry } });
         let bold = Style::new().bold();
@@ -119,31 +129,11 @@ impl HostEntry<'_> {
             head("Add it to Claude Code:"),
             head("Or to another host:")
         );
-        if self.context.settings.has_inline_key() {
+        if program.has_inline_key() {
             text += "The host must pass MCP_FRONT_ENCRYPTION_KEY on; a file named by\n\
                      MCP_FRONT_ENCRYPTION_KEY_FILE is easier to keep.\n";
         }
         text
-    }
-
-    fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec!["bridge".to_owned(), self.target.to_owned()];
-        if self.service.profile != DEFAULT_PROFILE {
-            arguments.extend(["--profile".to_owned(), self.service.profile.clone()]);
-        }
-        if self.service.server.as_url().scheme() == "http"
-            && !self.service.server.is_loopback()
-            && self.target != self.name
-        {
-            arguments.push("--allow-http".to_owned());
-        }
-        arguments
-    }
-
-    /// Variables that the bridge needs too: hosts pass hardly any on.
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        let places = self.context.settings.places();
-        places.into_iter().map(|(name, path)| (name, path.display().to_string())).collect()
     }
 }
 

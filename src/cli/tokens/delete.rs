@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use crate::authorizer::stored;
+use crate::authorizer::stored::{self, ChangeError};
 use crate::cli::Context;
 use crate::cli::failure::{Failure, listed};
 use crate::cli::terminal::{Input, InputError, Question};
@@ -36,6 +36,9 @@ pub(super) struct Arguments {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
+    /// Forget it even where its store cannot be reached: what lies there stays
+    #[arg(long)]
+    force: bool,
 }
 
 /// Deletes after asking.
@@ -45,7 +48,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
     let settings = &context.settings;
     let paths = settings.paths()?;
-    let index = Index::open(paths.clone());
+    let index = Index::open(paths);
     let service = match Service::resolve_any(&arguments.target, settings, &index) {
         Err(error @ ConfigError::UnknownService { .. }) => {
             let _ = writeln!(io::stderr(), "Nothing to delete: {error}.{}", meant(&error));
@@ -57,13 +60,36 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         let _ = writeln!(io::stderr(), "Nothing was deleted.");
         return Ok(());
     }
-    let mut deleted = false;
-    for kind in stores(&service, settings, &index)? {
-        deleted |= stored::delete(settings.store_config(kind, paths.clone()), &service.key).await?;
-    }
-    let outcome = if deleted { "Deleted what was stored for" } else { "Nothing was stored for" };
+    let outcome = erase(arguments, &service, context).await?;
     let _ = writeln!(io::stderr(), "{outcome} {}.", service.name);
     Ok(())
+}
+
+/// Erases what is stored, and says what that came to.
+async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> Result<&'static str, Failure> {
+    let settings = &context.settings;
+    let paths = settings.paths()?;
+    let failed = |error| Failure::Delete { error, commands: Box::new(service.commands(settings)) };
+    let done = |deleted| if deleted { "Deleted what was stored for" } else { "Nothing was stored for" };
+    let kinds = match stores(service, settings, &Index::open(paths.clone())) {
+        // It moved from there, and that store was out of reach.
+        Err(ConfigError::StorePinned { asked, asked_by: Source::Flag(_), .. }) => {
+            let config = settings.store_config(asked, paths);
+            return Ok(done(stored::erase_leftover(config, &service.key).await.map_err(failed)?));
+        }
+        kinds => kinds?,
+    };
+    let mut deleted = false;
+    for kind in kinds {
+        match stored::delete(settings.store_config(kind, paths.clone()), &service.key).await {
+            Err(ChangeError::Store(error)) if arguments.force => {
+                let _ = writeln!(io::stderr(), "What the store `{kind}` holds of it stays there: {error}.");
+                deleted |= stored::forget(&paths, &service.key).await.map_err(failed)?;
+            }
+            outcome => deleted |= outcome.map_err(failed)?,
+        }
+    }
+    Ok(done(deleted))
 }
 
 /// Where the service's login may lie: a damaged entry does not say, so that no store is left out. The

@@ -1,17 +1,16 @@
 //! `mcp-front tokens list`: the index, and nothing but the index, so that nothing is unlocked.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::authorizer::Commands;
+use crate::authorizer::{CommandLine, Commands, Program, Subject};
 use crate::cli::failure::Failure;
 use crate::cli::{Context, moment, terminal};
-use crate::config::{ConfigError, Source};
+use crate::config::{ConfigError, Settings, Source};
 use crate::redact::printable;
 use crate::store::index::{Entry, EntryKind, Index, State};
 use crate::store::{Store, StoreKind};
@@ -51,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
         .iter()
         .map(|entry| {
             let place = Store::open(settings.store_config(entry.identity.store, paths.clone())).place();
-            Row::new(entry, place, now)
+            Row::new(entry, place, &settings.program, now)
         })
         .collect();
     let text = if arguments.json {
@@ -60,12 +59,23 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
         return Ok(());
     } else if rows.is_empty() {
         // An empty table on stdout would only be in a script's way.
-        let _ = writeln!(io::stderr(), "Nothing is stored. `mcp-front login front` logs in to Front.");
+        let _ = writeln!(io::stderr(), "Nothing is stored. {} logs in to Front.", front(settings));
         return Ok(());
     } else {
         table(&rows, now)
     };
     crate::cli::print(&text)
+}
+
+/// Logs in to the service that needs no address.
+fn front(settings: &Settings) -> CommandLine {
+    let subject = Subject {
+        target: "front".to_owned(),
+        profile: settings.profile.clone(),
+        store: settings.store,
+        kind: EntryKind::Oauth,
+    };
+    Commands::new(settings.program.clone(), subject).login()
 }
 
 /// One service as it is listed.
@@ -86,6 +96,9 @@ struct Row {
     logged_in_at: Timestamp,
     last_refresh_at: Option<Timestamp>,
     last_error: Option<Problem>,
+    /// What makes it good again.
+    #[serde(skip)]
+    renewal: CommandLine,
 }
 
 /// What went wrong last with a service.
@@ -97,7 +110,7 @@ struct Problem {
 }
 
 impl Row {
-    fn new(entry: &Entry, place: String, now: Timestamp) -> Self {
+    fn new(entry: &Entry, place: String, program: &Program, now: Timestamp) -> Self {
         let standing = Standing::of(entry, now);
         Self {
             name: printable(&entry.identity.name),
@@ -118,6 +131,7 @@ impl Row {
                 code: printable(&error.code),
                 text: printable(&error.text),
             }),
+            renewal: Commands::new(program.clone(), Subject::of(entry)).renew(),
         }
     }
 }
@@ -227,12 +241,7 @@ fn notes(row: &Row, now: Timestamp) -> impl Iterator<Item = String> {
     let name = &row.name;
     let reason = row.standing.required().map(|(reason, since)| {
         let since = since.map(|at| format!(", since {}", moment::relative(at, now))).unwrap_or_default();
-        let commands = Commands::new(Path::new("mcp-front"), name, &row.profile);
-        let command = match row.kind {
-            EntryKind::Oauth => commands.login(),
-            EntryKind::Token => commands.set_token(),
-        };
-        format!("{name}: {reason}{since}; run `{command}`\n")
+        format!("{name}: {reason}{since}; run {}\n", row.renewal)
     });
     let error = row.last_error.as_ref().map(|error| {
         format!("{name}: last error {}: {} ({})\n", moment::relative(error.at, now), error.text, error.code)

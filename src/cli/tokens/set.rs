@@ -9,6 +9,7 @@ use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::cli::login_flags::{check_secret, secret_of_stdin};
 use crate::cli::terminal::{Input, Question};
+use crate::cli::tokens::left_behind;
 use crate::config::service::Service;
 use crate::redact::{ExposeSecret, Secret};
 use crate::store::Store;
@@ -38,6 +39,9 @@ pub(super) struct Arguments {
     /// Allow plain http beyond this machine: the token travels unencrypted
     #[arg(long)]
     allow_http: bool,
+    /// With --store: move what is stored there
+    #[arg(long)]
+    force: bool,
 }
 
 /// Stores the token, and says whether it replaced something.
@@ -50,7 +54,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let index = Index::open(paths.clone());
     let mut service = Service::resolve(&arguments.target, arguments.allow_http, settings, &index)?;
     service.rename(arguments.name.as_deref(), &index)?;
-    let kind = service.store(settings)?;
+    let kind = service.store_or_move(settings, arguments.force)?;
     service.refuse_forgetful(kind)?;
     let mut stderr = io::stderr();
     if let Some(preset) = service.preset {
@@ -58,11 +62,16 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     let token = token(context).await?;
     let config = settings.store_config(kind, paths);
-    let place = Store::open(config.clone()).place();
+    let (place, commands) = (Store::open(config.clone()).place(), service.commands(settings));
+    let former = service.left_by(kind);
     let identity = Identity::new(&service.name, &service.profile, &service.server, kind);
-    let replaced = stored::set_token(config, &service.key, identity, token).await?;
-    let done = if replaced { "Updated" } else { "Added" };
+    let set = stored::set_token(config, &service.key, identity, token, former).await;
+    let set = set.map_err(|error| Failure::Set { error, commands: Box::new(commands.clone()) })?;
+    let done = if set.replaced { "Updated" } else { "Added" };
     let _ = writeln!(stderr, "{done} the token of {}, kept in {place}.", service.name);
+    if let Some(left) = set.left_behind {
+        let _ = write!(stderr, "{}", left_behind(left, &commands));
+    }
     Ok(())
 }
 

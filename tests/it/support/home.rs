@@ -118,6 +118,21 @@ impl Home {
         finish(self.command(arguments), input)
     }
 
+    /// Runs a command line as a person pastes it into another terminal: in a shell, in another
+    /// directory, with none of our variables but `MCP_FRONT_…` in `variables`, and `input` on stdin.
+    pub(crate) fn in_another_terminal(
+        &self,
+        line: &str,
+        variables: &[(&str, &str)],
+        input: &[u8],
+    ) -> Outcome {
+        let mut command = Command::new("/bin/sh");
+        let foreign = self.environment().into_iter().filter(|(name, _)| !name.starts_with("MCP_FRONT_"));
+        command.args(["-c", line]).env_clear().envs(foreign).current_dir("/");
+        command.envs(variables.iter().copied());
+        finish(command, input)
+    }
+
     /// Every file below the home with its content.
     pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut files = Vec::new();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use mcp_front::authorizer::{Authorization, Authorizer, Children, Config, LoginPolicy};
+use mcp_front::authorizer::{Authorization, Authorizer, Children, Config, LoginPolicy, Program};
 use mcp_front::credential::{
     AccessToken, Binding, Client, ClientAuthentication, Credential, Kind, OauthCredential, Registration,
 };
@@ -73,6 +73,7 @@ impl KeptLogin {
             server,
             profile: "default".to_owned(),
             name: Some("service".to_owned()),
+            program: Program::new(BINARY.as_ref(), [], false),
             store: StoreConfig { kind: self.kind, paths: self.paths.clone(), encryption_key: None },
             login: LoginPolicy::Never,
             children: Children::new(
