@@ -227,6 +227,9 @@ impl Keeper {
         memory.clear_trouble();
         memory.hold(generation.clone(), standing.as_ref());
         if let Some(standing) = &standing {
+            if let Some(remark) = &standing.remark {
+                tracing::warn!("{remark}");
+            }
             if !standing.saved {
                 tracing::error!(
                     "the login was refreshed and could not be saved yet; saving is tried again. Should it \

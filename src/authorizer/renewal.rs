@@ -69,7 +69,10 @@ pub(super) async fn renew(place: Place, refused: Refused, deliver: oneshot::Send
     };
     let mut turn = Turn::new(place, lock);
     let answer = match advance(&mut turn, refused).await {
-        Ok(Advance::Stands(record)) => Ok(record.as_ref().map(Standing::of)),
+        Ok(Advance::Stands(record)) => {
+            let remark = turn.remark.take();
+            Ok(record.as_ref().map(|record| Standing::of(record).remarking(remark)))
+        }
         Ok(Advance::Renewed { base, kind }) => return keep(turn, base, kind, deliver).await,
         Err(failure) => Err(failure),
     };
@@ -228,13 +231,14 @@ async fn keep(mut turn: Turn, base: Generation, kind: Kind, deliver: oneshot::Se
     if let Err(failure) = turn.write_journal(held).await {
         tracing::warn!(?failure, "cannot journal the refreshed login");
     }
+    let remark = turn.remark.take();
     match turn.save(kind.clone()).await {
         Ok(saved) => {
-            let _ = deliver.send(Ok(Some(Standing::of(&saved))));
+            let _ = deliver.send(Ok(Some(Standing::of(&saved).remarking(remark))));
         }
         Err(failure) => {
             tracing::error!(?failure, "the refreshed login is not saved; trying again");
-            let _ = deliver.send(Ok(Some(Standing::unsaved(&kind, base.clone()))));
+            let _ = deliver.send(Ok(Some(Standing::unsaved(&kind, base.clone()).remarking(remark))));
             if !save_late(&mut turn, &base, kind).await {
                 tracing::error!("the refreshed login could not be saved");
                 return;

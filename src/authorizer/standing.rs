@@ -24,6 +24,8 @@ pub(super) struct Standing {
     renewal: Renewal,
     /// Whether the store keeps it; `false` while a save is still being tried.
     pub(super) saved: bool,
+    /// What the renewal that led to it has to say, safe to print.
+    pub(super) remark: Option<String>,
 }
 
 impl Standing {
@@ -51,6 +53,7 @@ impl Standing {
                     (None, Some(_)) => Renewal::Refresh,
                 },
                 saved,
+                remark: None,
             },
             Kind::Token(token) => Self {
                 token: token.value.clone(),
@@ -60,8 +63,14 @@ impl Standing {
                 scopes: Vec::new(),
                 renewal: Renewal::Static,
                 saved,
+                remark: None,
             },
         }
+    }
+
+    /// The same, with what the renewal has to say.
+    pub(super) fn remarking(self, remark: Option<String>) -> Self {
+        Self { remark, ..self }
     }
 
     /// The scopes granted; empty where nobody named any.

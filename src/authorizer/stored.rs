@@ -67,7 +67,11 @@ pub async fn set_token(
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
     let store = Store::open(config);
     let token = StaticToken { value, set_at: Timestamp::now() };
-    let replaced = store.load(key, PATIENCE).await.is_ok_and(|record| record.is_some());
+    let replaced = match store.load(key, PATIENCE).await {
+        // What cannot be read is set aside.
+        Err(StoreError::Corrupt { .. }) => true,
+        loaded => loaded?.is_some(),
+    };
     // An answer that a refresh left behind must not come back over the token.
     let (lock, ()) = returned(store.clear_journal(lock, PATIENCE).await, PATIENCE)?;
     let (lock, credential) = returned(store.save(lock, Kind::Token(token), PATIENCE).await, PATIENCE)?;

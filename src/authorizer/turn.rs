@@ -23,11 +23,13 @@ pub(super) struct Turn {
     index: Index,
     /// `None` while a write that did not answer in time still has it.
     lock: Option<ServiceLock>,
+    /// What whoever asked should log: nobody sees this process's log.
+    pub(super) remark: Option<String>,
 }
 
 impl Turn {
     pub(super) fn new(place: Place, lock: ServiceLock) -> Self {
-        Self { index: Index::open(place.paths.clone()), place, lock: Some(lock) }
+        Self { index: Index::open(place.paths.clone()), place, lock: Some(lock), remark: None }
     }
 
     /// The service's index entry.
@@ -45,15 +47,19 @@ impl Turn {
         loaded.map_err(|error| self.failure(&error))
     }
 
-    /// What an earlier refresh of `record` left behind. A damaged journal held an answer, perhaps:
-    /// as with a lost one, the old token is tried; the next entry sets it aside.
-    pub(super) async fn journal(&self, record: &Option<Credential>) -> Result<Option<JournalEntry>, Failure> {
+    /// What an earlier refresh of `record` left behind. A journal that is damaged, or sealed with
+    /// another key than the record, held an answer, perhaps: as with a lost one, the old token is
+    /// tried; the next entry sets it aside.
+    pub(super) async fn journal(
+        &mut self,
+        record: &Option<Credential>,
+    ) -> Result<Option<JournalEntry>, Failure> {
         let Some(lock) = &self.lock else {
             return Err(self.failure(&stalled()));
         };
         match self.place.store.journal(lock, PATIENCE).await {
-            Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::warn!(%error, "going on without the journal");
+            Err(error) if error.is_unreadable_item() => {
+                self.remark = Some(format!("going on without the journal of a refresh: {error}"));
                 let succeeds = generation_of(record).cloned();
                 Ok(Some(JournalEntry::RequestSent { succeeds, at: Timestamp::now() }))
             }

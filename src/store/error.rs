@@ -112,4 +112,10 @@ impl StoreError {
     ) -> Self {
         Self::Platform { doing: doing.into(), source: Arc::from(source.into()) }
     }
+
+    /// Whether an item is there and can never be read with the key at hand: it is damaged, or was
+    /// sealed with another key.
+    pub fn is_unreadable_item(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Key(KeyError::Other { .. }))
+    }
 }

@@ -12,7 +12,7 @@ use crate::credential::{self, Credential, Generation, Kind};
 use crate::server_uri::ServiceKey;
 use crate::store::items::{Bytes, ItemName, Items};
 use crate::store::parts::{self, Found};
-use crate::store::{JournalEntry, StoreError};
+use crate::store::{JournalEntry, KeyError, StoreError};
 
 /// Longer values would be reallocated while they are written, and leave copies behind.
 const USUAL_BYTES: usize = 16 << 10;
@@ -47,7 +47,8 @@ pub(super) fn save(connect: Connect<'_>, key: &ServiceKey, kind: Kind) -> Result
         Generation::draw().map_err(|error| StoreError::platform("drawing a generation", error))?;
     let credential = Credential { schema: credential::SCHEMA, generation, kind };
     let value = encode(&credential)?;
-    replace(&*connect()?, &name, &value)?;
+    let items = connect()?;
+    replace(&*items, &name, readable(&*items, &name)?, &value)?;
     match parts::read(&*connect()?, &name) {
         Ok(found) if found.value() == Some(&**value) => Ok(credential),
         Ok(_) | Err(StoreError::Corrupt { .. }) => Err(StoreError::Untrusted { item: name.to_string() }),
@@ -90,19 +91,24 @@ pub(super) fn write_journal(
     entry: JournalEntry,
 ) -> Result<(), StoreError> {
     let value = encode(&Journal { schema: credential::SCHEMA, entry })?;
-    replace(&*connect()?, &ItemName::journal(key), &value)
+    let (items, name) = (connect()?, ItemName::journal(key));
+    replace(&*items, &name, readable_journal(&*items, &name)?, &value)
 }
 
 /// Erases the journal.
 pub(super) fn clear_journal(connect: Connect<'_>, key: &ServiceKey) -> Result<(), StoreError> {
-    let items = connect()?;
-    let name = ItemName::journal(key);
-    readable(&*items, &name)?;
-    parts::erase(&*items, &name).map(|_| ())
+    let (items, name) = (connect()?, ItemName::journal(key));
+    match readable(&*items, &name) {
+        // A wrong key destroys nothing.
+        Err(StoreError::Key(KeyError::Other { .. })) => items.set_aside(&name),
+        Err(error) => Err(error),
+        Ok(_) => parts::erase(&*items, &name).map(|_| ()),
+    }
 }
 
-fn replace(items: &dyn Items, name: &ItemName, value: &[u8]) -> Result<(), StoreError> {
-    let found = match readable(items, name)? {
+/// Replaces what was found; what was damaged is kept under another name.
+fn replace(items: &dyn Items, name: &ItemName, found: Option<Found>, value: &[u8]) -> Result<(), StoreError> {
+    let found = match found {
         Some(found) => found,
         None => {
             items.set_aside(name)?;
@@ -125,6 +131,15 @@ fn readable(items: &dyn Items, name: &ItemName) -> Result<Option<Found>, StoreEr
         }
         Some(Err(_)) => Ok(None),
         Some(Ok(_)) | None => Ok(Some(found)),
+    }
+}
+
+/// As [`readable`], for the journal: one that was sealed with another key counts as damaged. It is
+/// of no use to the record, and must not keep it from being refreshed.
+fn readable_journal(items: &dyn Items, name: &ItemName) -> Result<Option<Found>, StoreError> {
+    match readable(items, name) {
+        Err(StoreError::Key(KeyError::Other { .. })) => Ok(None),
+        read => read,
     }
 }
 

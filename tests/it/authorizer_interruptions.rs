@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use mcp_front::authorizer::{AuthorizerError, stored};
 use mcp_front::challenge::Challenge;
 use mcp_front::credential::Generation;
+use mcp_front::redact::SecretSlice;
 use mcp_front::store::StoreKind::{File, Memory};
-use mcp_front::store::{JournalEntry, StoreConfig};
+use mcp_front::store::{JournalEntry, KeySource, Patience, Store, StoreConfig};
 use rustix::process::{Pid, Signal, getsid, kill_process};
 use serde_json::json;
 
@@ -98,6 +99,30 @@ fn a_damaged_journal_is_set_aside() {
         assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), "canary-access-1");
         assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
         assert!(kept.journal().await.is_none());
+    });
+}
+
+/// Neither does one that was sealed with another key than the record: nobody can promote what is in
+/// it. It is kept aside as it is.
+#[test]
+fn a_journal_of_another_key_is_set_aside() {
+    run(async {
+        let kept = KeptLogin::new(File, -10).await;
+        let succeeds = Some(kept.record().await.unwrap().generation);
+        let held = JournalEntry::AnswerHeld { succeeds, at: Timestamp::now(), kind: kept.oauth(3000) };
+        let encryption_key = Some(KeySource::Inline(SecretSlice::from([b'k'; 32].to_vec())));
+        let config = StoreConfig { kind: File, paths: kept.paths.clone(), encryption_key };
+        Store::open(config).write_journal(kept.lock().await, held, Patience::Person).await.1.unwrap();
+        let journal = kept.paths.credentials().join(format!("{}.journal.sealed", kept.key));
+        let sealed = fs::read(&journal).unwrap();
+        for _ in 0..2 {
+            assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), "canary-access-1");
+        }
+        assert_eq!(kept.endpoint.requests(), 1);
+        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
+        assert!(kept.journal().await.is_none());
+        let aside = kept.paths.credentials().join(format!("{}.journal.damaged.sealed", kept.key));
+        assert_eq!(fs::read(aside).unwrap(), sealed);
     });
 }
 

@@ -2,6 +2,7 @@
 //! grant, and what the host is told.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -12,6 +13,7 @@ use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
 use crate::support::home::BINARY;
 use crate::support::http_server::{Reply, Request};
+use crate::support::kept_login::run;
 use crate::support::mcp_server::{McpServer, Setup};
 use crate::support::service::{NAME, Service};
 
@@ -254,6 +256,33 @@ fn a_killed_bridge_does_not_interrupt_its_refresh() {
     assert_eq!(next.echo(1, "kept"), "kept");
     assert_eq!(service.authorization.refreshes(), 1, "the killed bridge's refresh was saved");
     assert_eq!(service.authorization.living_grants(), 1);
+}
+
+/// A journal that was sealed with another key than the login can never be opened: that costs one
+/// line in the log, and neither the login nor a command.
+#[test]
+fn a_journal_of_another_key_blocks_nothing() {
+    let service = Service::with_expired_token();
+    run(service.leave_foreign_journal());
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "on"), "on");
+    service.authorization.refuse_issued_access_tokens();
+    assert_eq!(bridge.echo(2, "and on"), "and on");
+    assert_eq!((service.authorization.refreshes(), service.authorization.living_grants()), (2, 1));
+    bridge.close_stdin();
+    bridge.wait();
+    let said = bridge.process.stderr.text();
+    assert_eq!(said.matches("going on without the journal").count(), 1, "{said}");
+
+    run(service.leave_foreign_journal());
+    service.login(&["--force"]).expect(0);
+    run(service.leave_foreign_journal());
+    service.home.run_with_input(["tokens", "set", NAME], b"a-token").expect(0);
+    run(service.leave_foreign_journal());
+    service.home.run(["tokens", "delete", NAME, "--yes"]).expect(0);
+    let is_sealed = |path: &Path| path.extension().is_some_and(|end| end == "sealed");
+    assert!(!service.home.files().iter().any(|(path, _)| is_sealed(path)));
 }
 
 /// A wider scope that the server asks for is not fetched in a loop; the command is named.

@@ -125,7 +125,7 @@ impl Home {
         let kind = match self.store.journal(&lock, PATIENCE).await {
             Ok(Some(JournalEntry::AnswerHeld { succeeds: None, kind, .. })) => kind,
             Ok(_) => return Ok(None),
-            Err(error @ StoreError::Corrupt { .. }) => {
+            Err(error) if error.is_unreadable_item() => {
                 tracing::warn!(%error, "the journal will be replaced");
                 return Ok(None);
             }

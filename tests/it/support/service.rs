@@ -7,11 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use mcp_front::credential::Kind;
 use mcp_front::lock::{Purpose, ServiceLock};
 use mcp_front::paths::Paths;
+use mcp_front::redact::SecretSlice;
 use mcp_front::server_uri::{ServerUri, ServiceKey};
 use mcp_front::store::index::Index;
 use mcp_front::store::{JournalEntry, KeySource, Patience, Store, StoreConfig, StoreKind};
 use serde_json::Value;
 
+use super::DEADLINE;
 use super::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
 use super::bridge::Bridge;
 use super::browser::Browser;
@@ -102,6 +104,20 @@ impl Service {
         let lock = lock.expect("the lock comes back");
         index.remove(&lock).expect("no entry");
         let held = JournalEntry::AnswerHeld { succeeds: None, at: Timestamp::now(), kind: login.kind };
+        store.write_journal(lock, held, Patience::Person).await.1.expect("the store takes it");
+    }
+
+    /// Leaves a refresh's answer in the journal, sealed with another key than the login.
+    pub(crate) async fn leave_foreign_journal(&self) {
+        let (paths, store, key) = self.kept();
+        let login = store.load(&key, Patience::Person).await.expect("a store").expect("a login");
+        // A refresh that has answered may still be clearing up.
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        let lock = ServiceLock::acquire(&paths, &key, Purpose::Refresh, deadline).await.expect("the lock");
+        let encryption_key = Some(KeySource::Inline(SecretSlice::from([b'k'; 32].to_vec())));
+        let store = Store::open(StoreConfig { kind: StoreKind::File, paths, encryption_key });
+        let (succeeds, at) = (Some(login.generation), Timestamp::now());
+        let held = JournalEntry::AnswerHeld { succeeds, at, kind: login.kind };
         store.write_journal(lock, held, Patience::Person).await.1.expect("the store takes it");
     }
 
