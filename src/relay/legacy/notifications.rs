@@ -93,7 +93,8 @@ impl Inner {
         }
     }
 
-    /// Sends `notifications/initialized`, ahead of all that follows it, and starts to listen.
+    /// Sends `notifications/initialized`, ahead of all that follows it, and starts to listen: a server
+    /// that has nobody to ask yet loses what a call would have it ask.
     pub(in crate::relay) async fn send_initialized(self: Arc<Self>, message: Message) {
         let gate = Arc::clone(&self.legacy.gate).write_owned().await;
         self.legacy.handshake.record_initialized(message.clone());
@@ -101,7 +102,7 @@ impl Inner {
         if tokio::time::timeout(INITIALIZED_LIMIT, sending).await.is_err() {
             tracing::warn!("the server does not answer to notifications/initialized");
         }
-        drop(gate);
         self.start_listening();
+        drop(gate);
     }
 }
