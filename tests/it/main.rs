@@ -10,6 +10,7 @@ mod authorizer;
 mod authorizer_interruptions;
 mod batches;
 mod commands;
+mod conformance;
 mod demo;
 mod discovery;
 mod fidelity;

@@ -35,8 +35,15 @@ impl Node {
 
     fn run(&self, file: PathBuf) -> Command {
         let mut command = Command::new(&self.executable);
-        command.arg(file).env("MCP_FRONT_TEST_NODE_MODULES", &self.modules).stdin(Stdio::null());
+        command.arg(file).envs(self.environment()).stdin(Stdio::null());
         command
+    }
+
+    /// What the fixtures need to know, and where Node keeps what it has compiled: packages of a
+    /// megabyte start in half the time.
+    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
+        let compiled = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("node-compile-cache");
+        [("MCP_FRONT_TEST_NODE_MODULES", self.modules.clone()), ("NODE_COMPILE_CACHE", compiled)]
     }
 
     /// The folder of the node executable, for hosts that look for `node` in PATH.

@@ -1,0 +1,171 @@
+//! The public conformance suite, pinned in `tests/node`: its client scenarios, each with a server of
+//! its own, against the bridge behind a host of either era.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use url::Url;
+
+use crate::support::browser::{Browser, follow};
+use crate::support::fetch;
+use crate::support::home::{BINARY, Home, finish};
+use crate::support::node::Node;
+
+/// The suite's command line.
+const SUITE: &str = "@modelcontextprotocol/conformance/dist/index.js";
+
+/// The host's era: how it opens.
+#[derive(Clone, Copy, Debug)]
+enum Host {
+    /// With `initialize`.
+    Legacy,
+    /// With `server/discover`, falling back as 2026-07-28 specifies.
+    Modern,
+}
+
+/// What is known of a scenario. One that passes without being listed as such fails its test, so that
+/// the list is true.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Known {
+    Passes,
+    Fails,
+}
+
+/// One test a scenario and host: ``NAME "the/suite's name": with a legacy host, with a modern host``.
+macro_rules! scenarios {
+    ($revision:literal { $($test:ident $name:literal: $legacy:ident, $modern:ident;)* }) => {
+        use super::{Host, Known, check, check_list};
+
+        #[test]
+        fn the_list_is_whole() {
+            check_list($revision, &[$($name),*]);
+        }
+        mod legacy_host {
+            use super::*;
+            $(#[test] fn $test() { check($revision, $name, Host::Legacy, Known::$legacy); })*
+        }
+        mod modern_host {
+            use super::*;
+            $(#[test] fn $test() { check($revision, $name, Host::Modern, Known::$modern); })*
+        }
+    };
+}
+
+mod revision_2025_03_26 {
+    scenarios! { "2025-03-26" {
+        oauth_metadata_backcompat "auth/2025-03-26-oauth-metadata-backcompat": Passes, Passes;
+        oauth_endpoint_fallback "auth/2025-03-26-oauth-endpoint-fallback": Passes, Passes;
+    }}
+}
+
+mod revision_2025_11_25 {
+    scenarios! { "2025-11-25" {
+        initialize "initialize": Passes, Passes;
+        tools_call "tools_call": Passes, Passes;
+        elicitation_defaults "elicitation-sep1034-client-defaults": Passes, Passes;
+        sse_retry "sse-retry": Passes, Passes;
+        metadata_default "auth/metadata-default": Passes, Passes;
+        metadata_var1 "auth/metadata-var1": Passes, Passes;
+        metadata_var2 "auth/metadata-var2": Passes, Passes;
+        metadata_var3 "auth/metadata-var3": Passes, Passes;
+        basic_cimd "auth/basic-cimd": Passes, Passes;
+        scope_from_www_authenticate "auth/scope-from-www-authenticate": Passes, Passes;
+        scope_from_scopes_supported "auth/scope-from-scopes-supported": Passes, Passes;
+        scope_omitted_when_undefined "auth/scope-omitted-when-undefined": Passes, Passes;
+        scope_step_up "auth/scope-step-up": Passes, Passes;
+        scope_retry_limit "auth/scope-retry-limit": Passes, Passes;
+        token_endpoint_auth_basic "auth/token-endpoint-auth-basic": Passes, Passes;
+        token_endpoint_auth_post "auth/token-endpoint-auth-post": Passes, Passes;
+        token_endpoint_auth_none "auth/token-endpoint-auth-none": Passes, Passes;
+        pre_registration "auth/pre-registration": Passes, Passes;
+        json_schema_preservation "json-schema-2020-12-preservation": Passes, Passes;
+    }}
+}
+
+mod revision_2026_07_28 {
+    scenarios! { "2026-07-28" {
+        tools_call "tools_call": Fails, Fails;
+        request_metadata "request-metadata": Fails, Fails;
+        metadata_default "auth/metadata-default": Fails, Fails;
+        metadata_var1 "auth/metadata-var1": Fails, Fails;
+        metadata_var2 "auth/metadata-var2": Fails, Fails;
+        metadata_var3 "auth/metadata-var3": Fails, Fails;
+        basic_cimd "auth/basic-cimd": Fails, Fails;
+        scope_from_www_authenticate "auth/scope-from-www-authenticate": Fails, Fails;
+        scope_from_scopes_supported "auth/scope-from-scopes-supported": Fails, Fails;
+        scope_omitted_when_undefined "auth/scope-omitted-when-undefined": Fails, Fails;
+        scope_step_up "auth/scope-step-up": Fails, Fails;
+        scope_retry_limit "auth/scope-retry-limit": Fails, Fails;
+        token_endpoint_auth_basic "auth/token-endpoint-auth-basic": Fails, Fails;
+        token_endpoint_auth_post "auth/token-endpoint-auth-post": Fails, Fails;
+        token_endpoint_auth_none "auth/token-endpoint-auth-none": Fails, Fails;
+        pre_registration "auth/pre-registration": Fails, Fails;
+        resource_mismatch "auth/resource-mismatch": Passes, Passes;
+        offline_access_scope "auth/offline-access-scope": Fails, Fails;
+        offline_access_not_supported "auth/offline-access-not-supported": Fails, Fails;
+        authorization_server_migration "auth/authorization-server-migration": Fails, Fails;
+        iss_supported "auth/iss-supported": Fails, Fails;
+        iss_not_advertised "auth/iss-not-advertised": Fails, Fails;
+        iss_supported_missing "auth/iss-supported-missing": Passes, Passes;
+        iss_wrong_issuer "auth/iss-wrong-issuer": Passes, Passes;
+        iss_unexpected "auth/iss-unexpected": Passes, Passes;
+        iss_normalized "auth/iss-normalized": Passes, Passes;
+        metadata_issuer_mismatch "auth/metadata-issuer-mismatch": Passes, Passes;
+        client_request_state "sep-2322-client-request-state": Fails, Fails;
+        http_standard_headers "http-standard-headers": Fails, Fails;
+        http_custom_headers "http-custom-headers": Fails, Fails;
+        http_invalid_tool_headers "http-invalid-tool-headers": Fails, Fails;
+        json_schema_ref_no_deref "json-schema-ref-no-deref": Passes, Passes;
+        json_schema_preservation "json-schema-2020-12-preservation": Fails, Fails;
+    }}
+}
+
+/// The suite with `arguments`, in `home`.
+fn suite(node: &Node, home: &Home, arguments: &[&str]) -> Command {
+    let mut command = node.package(SUITE);
+    command.args(arguments).env_clear().envs(home.environment()).envs(node.environment());
+    command.current_dir(home.path());
+    command
+}
+
+/// Runs one scenario, and holds its outcome against what is known of it.
+fn check(revision: &str, scenario: &str, host: Host, known: Known) {
+    let Some(node) = Node::installed() else { return };
+    let browser = Browser::start(agree_or_cancel);
+    let home = Home::with_file_store().with("BROWSER", browser.executable());
+    let client = node.fixture("conformance-host.mjs");
+    let words = std::iter::once(client.get_program()).chain(client.get_args());
+    let client = words.map(|word| format!("'{}'", word.display())).collect::<Vec<_>>().join(" ");
+    let arguments = ["client", "--command", &client, "--scenario", scenario, "--spec-version", revision];
+    let mut command = suite(&node, &home, &arguments);
+    command.env("MCP_FRONT_TEST_BRIDGE", BINARY);
+    command.env("MCP_FRONT_TEST_HOST", format!("{host:?}").to_lowercase());
+    let outcome = finish(command, b"");
+    let found = if outcome.status.success() { Known::Passes } else { Known::Fails };
+    assert_eq!(found, known, "{scenario} of {revision} with a {host:?} host:\n{}", outcome.stderr);
+}
+
+/// Holds the scenarios above against those that the suite has for the revision: those that came with
+/// it or still hold.
+fn check_list(revision: &str, listed: &[&str]) {
+    let Some(node) = Node::installed() else { return };
+    let home = Home::bare();
+    let text =
+        finish(suite(&node, &home, &["list", "--client", "--spec-version", revision]), b"").expect(0).stdout;
+    let names = text.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split(' ').next());
+    assert_eq!(names.collect::<BTreeSet<_>>(), listed.iter().copied().collect());
+}
+
+/// A person who agrees; one who is shown that it came to nothing goes back and cancels, so that the
+/// login ends with its test.
+fn agree_or_cancel(authorization: &Url) {
+    let landed = follow(authorization).expect("the authorization URL leads to the callback");
+    if landed.status < 400 {
+        return;
+    }
+    let asked = |name| authorization.query_pairs().find(|(key, _)| key == name).expect("a parameter").1;
+    let issuer = authorization.origin().ascii_serialization();
+    let cancelled = [("error", "access_denied"), ("state", &asked("state")), ("iss", &issuer)];
+    let callback = Url::parse_with_params(&asked("redirect_uri"), cancelled).expect("a URL");
+    fetch::get(&callback).expect("the login listens");
+}
