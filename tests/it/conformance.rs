@@ -1,7 +1,9 @@
 //! The public conformance suite, pinned in `tests/node`: its client scenarios, each with a server of
-//! its own, against the bridge behind a host of either era.
+//! its own, against the bridge behind a host of either era; and its server scenarios, against a
+//! server behind the bridge.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::process::Command;
 
 use url::Url;
@@ -9,7 +11,7 @@ use url::Url;
 use crate::support::browser::{Browser, follow};
 use crate::support::fetch;
 use crate::support::home::{BINARY, Home, finish};
-use crate::support::node::Node;
+use crate::support::node::{Node, NodeServer};
 
 /// The suite's command line.
 const SUITE: &str = "@modelcontextprotocol/conformance/dist/index.js";
@@ -120,6 +122,40 @@ mod revision_2026_07_28 {
     }}
 }
 
+/// Against the same server without the bridge in between.
+#[test]
+fn no_server_scenario_is_worse_through_the_bridge() {
+    let Some(node) = Node::installed() else { return };
+    let home = Home::with_file_store();
+    let over_http = |stdio: &[&OsStr]| {
+        let mut command = node.fixture("streamable-http.mjs");
+        command.args(stdio).env_clear().envs(home.environment()).envs(node.environment());
+        NodeServer::start(command)
+    };
+    let direct = over_http(&words(&node.fixture("conformance-server.mjs")));
+    let bridged = over_http(&[BINARY.as_ref(), "bridge".as_ref(), direct.url.as_ref()]);
+    let (control, through) = std::thread::scope(|scope| {
+        let control = scope.spawn(|| server_scenarios(&node, &home, &direct.url));
+        (server_scenarios(&node, &home, &bridged.url), control.join().unwrap())
+    });
+    assert_eq!(through, control);
+}
+
+/// What each server scenario says of the server at `url`, one line a scenario; none fails.
+fn server_scenarios(node: &Node, home: &Home, url: &str) -> Vec<String> {
+    let arguments = ["server", "--url", url, "--suite", "all", "--spec-version", "2025-11-25"];
+    let said = finish(suite(node, home, &arguments), b"").expect(0).stdout;
+    let (_, summary) = said.split_once("=== SUMMARY ===").expect("a summary");
+    let lines: Vec<_> = summary.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect();
+    assert!(lines.len() > 30, "{summary}");
+    lines
+}
+
+/// The executable and its arguments.
+fn words(command: &Command) -> Vec<&OsStr> {
+    std::iter::once(command.get_program()).chain(command.get_args()).collect()
+}
+
 /// The suite with `arguments`, in `home`.
 fn suite(node: &Node, home: &Home, arguments: &[&str]) -> Command {
     let mut command = node.package(SUITE);
@@ -134,8 +170,8 @@ fn check(revision: &str, scenario: &str, host: Host, known: Known) {
     let browser = Browser::start(agree_or_cancel);
     let home = Home::with_file_store().with("BROWSER", browser.executable());
     let client = node.fixture("conformance-host.mjs");
-    let words = std::iter::once(client.get_program()).chain(client.get_args());
-    let client = words.map(|word| format!("'{}'", word.display())).collect::<Vec<_>>().join(" ");
+    let client =
+        words(&client).iter().map(|word| format!("'{}'", word.display())).collect::<Vec<_>>().join(" ");
     let arguments = ["client", "--command", &client, "--scenario", scenario, "--spec-version", revision];
     let mut command = suite(&node, &home, &arguments);
     command.env("MCP_FRONT_TEST_BRIDGE", BINARY);
