@@ -74,7 +74,7 @@ mod revision_2025_11_25 {
         scope_from_www_authenticate "auth/scope-from-www-authenticate": Passes, Passes;
         scope_from_scopes_supported "auth/scope-from-scopes-supported": Passes, Passes;
         scope_omitted_when_undefined "auth/scope-omitted-when-undefined": Passes, Passes;
-        scope_step_up "auth/scope-step-up": Passes, Passes;
+        scope_step_up "auth/scope-step-up": Passes, Fails;
         scope_retry_limit "auth/scope-retry-limit": Passes, Passes;
         token_endpoint_auth_basic "auth/token-endpoint-auth-basic": Passes, Passes;
         token_endpoint_auth_post "auth/token-endpoint-auth-post": Passes, Passes;
@@ -86,8 +86,8 @@ mod revision_2025_11_25 {
 
 mod revision_2026_07_28 {
     scenarios! { "2026-07-28" {
-        tools_call "tools_call": Fails, Fails;
-        request_metadata "request-metadata": Fails, Fails;
+        tools_call "tools_call": Fails, Passes;
+        request_metadata "request-metadata": Fails, Passes;
         metadata_default "auth/metadata-default": Fails, Fails;
         metadata_var1 "auth/metadata-var1": Fails, Fails;
         metadata_var2 "auth/metadata-var2": Fails, Fails;
@@ -97,7 +97,7 @@ mod revision_2026_07_28 {
         scope_from_scopes_supported "auth/scope-from-scopes-supported": Fails, Fails;
         scope_omitted_when_undefined "auth/scope-omitted-when-undefined": Fails, Fails;
         scope_step_up "auth/scope-step-up": Fails, Fails;
-        scope_retry_limit "auth/scope-retry-limit": Fails, Fails;
+        scope_retry_limit "auth/scope-retry-limit": Fails, Passes;
         token_endpoint_auth_basic "auth/token-endpoint-auth-basic": Fails, Fails;
         token_endpoint_auth_post "auth/token-endpoint-auth-post": Fails, Fails;
         token_endpoint_auth_none "auth/token-endpoint-auth-none": Fails, Fails;
@@ -113,12 +113,12 @@ mod revision_2026_07_28 {
         iss_unexpected "auth/iss-unexpected": Passes, Passes;
         iss_normalized "auth/iss-normalized": Passes, Passes;
         metadata_issuer_mismatch "auth/metadata-issuer-mismatch": Passes, Passes;
-        client_request_state "sep-2322-client-request-state": Fails, Fails;
-        http_standard_headers "http-standard-headers": Fails, Fails;
-        http_custom_headers "http-custom-headers": Fails, Fails;
-        http_invalid_tool_headers "http-invalid-tool-headers": Fails, Fails;
+        client_request_state "sep-2322-client-request-state": Fails, Passes;
+        http_standard_headers "http-standard-headers": Fails, Passes;
+        http_custom_headers "http-custom-headers": Fails, Passes;
+        http_invalid_tool_headers "http-invalid-tool-headers": Fails, Passes;
         json_schema_ref_no_deref "json-schema-ref-no-deref": Passes, Passes;
-        json_schema_preservation "json-schema-2020-12-preservation": Fails, Fails;
+        json_schema_preservation "json-schema-2020-12-preservation": Fails, Passes;
     }}
 }
 
