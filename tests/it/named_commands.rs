@@ -58,7 +58,7 @@ fn works(bridge: &mut Bridge) {
 #[test]
 fn a_login_that_is_missing_or_ended() {
     let service = service();
-    let mut bridge = Bridge::start(&service.home, &[&service.server.url()]);
+    let mut bridge = Bridge::start(&service.home, &[&service.server.url(), "--strict"]);
     let error = refusal(&mut bridge);
     service.home.in_another_terminal(command(&error), &[], b"").expect(0);
     works(&mut bridge);
@@ -79,7 +79,7 @@ fn a_token_that_is_refused() {
     let service = service();
     let url = service.server.url();
     service.home.run_with_input(["tokens", "set", &url], b"a-wrong-one").expect(0);
-    let mut bridge = Bridge::start(&service.home, &[&url]);
+    let mut bridge = Bridge::start(&service.home, &[&url, "--strict"]);
     let error = refusal(&mut bridge);
     assert!(command(&error).contains(" tokens set "), "{error}");
     let set = service.home.in_another_terminal(command(&error), &[], b"another").expect(0);
@@ -91,7 +91,7 @@ fn a_token_that_is_refused() {
 fn a_key_in_the_environment() {
     let key = ("MCP_FRONT_ENCRYPTION_KEY", ENCRYPTION_KEY);
     let service = guarded(Home::bare().with("MCP_FRONT_STORE", "file").with(key.0, key.1));
-    let mut bridge = Bridge::start(&service.home, &[&service.server.url()]);
+    let mut bridge = Bridge::start(&service.home, &[&service.server.url(), "--strict"]);
     let error = refusal(&mut bridge);
     assert!(error.to_string().contains("MCP_FRONT_ENCRYPTION_KEY=…"), "{error}");
     assert!(!error.to_string().contains(ENCRYPTION_KEY), "{error}");
@@ -109,7 +109,7 @@ fn a_record_that_cannot_be_read() {
             std::fs::write(path, "cut").expect("a writable file");
         }
     }
-    let mut bridge = service.bridge();
+    let mut bridge = service.strict_bridge();
     let error = refusal(&mut bridge);
     assert_eq!(error["code"], -32013, "{error}");
     service.home.in_another_terminal(command(&error), &[], b"").expect(0);
@@ -117,7 +117,7 @@ fn a_record_that_cannot_be_read() {
 
     std::fs::write(service.home.path().join("a key & a half"), ENCRYPTION_KEY.replace('1', "2"))
         .expect("a file");
-    let mut bridge = service.bridge();
+    let mut bridge = service.strict_bridge();
     let error = refusal(&mut bridge);
     let confirmed = format!("{} --yes", command(&error));
     service.home.in_another_terminal(&confirmed, &[], b"").expect(0);
@@ -137,7 +137,7 @@ fn a_keychain_that_is_gone() {
     session.stop_keyring();
 
     service.authorization.refuse_issued_access_tokens();
-    let mut late = service.bridge();
+    let mut late = service.strict_bridge();
     let error = refusal(&mut late);
     assert_eq!(error["data"]["reason"], "credential_store", "{error}");
     let failed = service.login(&[]).expect(5).stderr;

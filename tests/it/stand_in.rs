@@ -57,7 +57,8 @@ fn the_host_is_let_in_and_served_once_the_login_is_there() {
         assert_eq!(called["result"]["isError"], true, "{called}");
     }
     let refused = bridge.call(7, "resources/read", json!({"uri": "x:y"}));
-    assert_eq!(refused["error"]["data"]["command"], command, "{refused}");
+    let named = refused["error"]["data"]["command"].as_str();
+    assert!(named.is_some_and(|named| named.contains(&command)), "{refused}");
     assert_eq!(service.browser.tabs(), 0, "no tab is opened");
 
     service.login(&[]).expect(0);
