@@ -10,6 +10,7 @@ use crate::support::bridge::Bridge;
 use crate::support::home::Home;
 use crate::support::http_server::Reply;
 use crate::support::mcp_server::McpServer;
+use crate::support::modern_server;
 
 /// Values that a typed or careless forwarder would change, each sent as a tool's argument and
 /// returned as its result.
@@ -181,6 +182,20 @@ struct Wire {
 
 impl Wire {
     fn new() -> Self {
+        let mut wire = Self::silent();
+        wire.bridge.initialize();
+        wire
+    }
+
+    /// The same for a host and a server of 2026-07-28.
+    fn modern() -> Self {
+        let mut wire = Self::silent();
+        let first = modern_server::request("first", "resources/list", json!({}));
+        wire.exchange(&first, Framing::Json, r#"{"jsonrpc":"2.0","id":"first","result":{}}"#);
+        wire
+    }
+
+    fn silent() -> Self {
         let answers = Answers::default();
         let scripted = Arc::clone(&answers);
         let server = McpServer::scripted(move |request, responder| {
@@ -201,8 +216,7 @@ impl Wire {
             true
         });
         let home = Home::with_file_store();
-        let mut bridge = Bridge::start(&home, &[&server.url()]);
-        bridge.initialize();
+        let bridge = Bridge::start(&home, &[&server.url()]);
         Self { server, bridge, answers, used: 0, _home: home }
     }
 
@@ -246,11 +260,16 @@ fn frames_arrive_byte_for_byte_both_ways() {
         ));
     }
     assert!(frames.len() >= 70);
-    for framing in [Framing::Json, Framing::Events] {
-        let mut wire = Wire::new();
-        for (up, down) in &frames {
-            let body = if let Framing::Json = framing { down.clone() } else { event(down) };
-            assert_eq!(wire.exchange(up, framing, body), *down);
+    let envelope = format!(r#""_meta":{},"#, modern_server::envelope());
+    for (start, meta) in [(Wire::new as fn() -> Wire, String::new()), (Wire::modern, envelope)] {
+        for framing in [Framing::Json, Framing::Events] {
+            let mut wire = start();
+            for (up, down) in &frames {
+                let meta = if up.contains("_meta") { "" } else { &meta };
+                let up = up.replace(r#""name":"n","#, &format!(r#""name":"n",{meta}"#));
+                let body = if let Framing::Json = framing { down.clone() } else { event(down) };
+                assert_eq!(wire.exchange(&up, framing, body), *down);
+            }
         }
     }
 }
@@ -354,8 +373,10 @@ fn ambiguous_frames_of_the_host_are_refused_and_not_forwarded() {
 
 #[test]
 fn ambiguous_frames_of_the_server_become_an_error_for_the_request() {
-    for is_stream in [false, true] {
-        let mut wire = Wire::new();
+    for (is_stream, start) in
+        [(false, Wire::new as fn() -> Wire), (true, Wire::new), (false, Wire::modern), (true, Wire::modern)]
+    {
+        let mut wire = start();
         for (id, body) in [
             (1, r#"{"jsonrpc":"2.0","id":1,"id":2,"result":{}}"#),
             (2, r#"{"jsonrpc":"2.0","id":2,"result":{},"result":{"b":1}}"#),

@@ -14,6 +14,7 @@ pub(crate) mod http_server;
 pub(crate) mod kept_login;
 pub(crate) mod keychain;
 pub(crate) mod mcp_server;
+pub(crate) mod modern_server;
 pub(crate) mod node;
 pub(crate) mod open_session;
 pub(crate) mod process;

@@ -1,0 +1,224 @@
+//! Finding out which era the server speaks, in time, and remembering it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::bridge::Bridge;
+use crate::support::gate::Gate;
+use crate::support::home::Home;
+use crate::support::http_server::{Reply, Request, Responder};
+use crate::support::mcp_server::McpServer;
+use crate::support::modern_server::{error, modern, request};
+use crate::support::open_session::is;
+
+fn probe() -> String {
+    request("server-discover-probe-1", "server/discover", json!({}))
+}
+
+/// Sends the probe; returns the answer and how long it took.
+fn ask(bridge: &mut Bridge) -> (Value, Duration) {
+    let since = Instant::now();
+    bridge.send(probe());
+    let answer = bridge.message();
+    assert_eq!(answer["id"], "server-discover-probe-1");
+    (answer, since.elapsed())
+}
+
+/// The error that no host takes for a modern server's.
+fn is_fallback(answer: &Value) -> bool {
+    answer["error"] == json!({"code": -32601, "message": "Method not found"})
+}
+
+/// What the home remembers, once it holds `content`.
+fn remembered(home: &Home, content: &str) -> PathBuf {
+    let end = Instant::now() + crate::support::DEADLINE;
+    while Instant::now() < end {
+        let mut files = home.files().into_iter();
+        let found = files.find(|(path, bytes)| {
+            path.parent().is_some_and(|parent| parent.ends_with("eras"))
+                && String::from_utf8_lossy(bytes).contains(content)
+        });
+        if let Some((path, _)) = found {
+            return path;
+        }
+        std::thread::yield_now();
+    }
+    panic!(
+        "nothing remembered holds {content}: {:?}",
+        home.files().iter().map(|file| &file.0).collect::<Vec<_>>()
+    );
+}
+
+/// Whatever a legacy server says to a probe, the host hears that it is none, and goes on.
+#[test]
+fn a_server_of_the_era_before_sends_the_host_to_initialize() {
+    type Refusal = fn(&Request, &mut Responder);
+    let refusals: [(&str, Refusal, bool); 9] = [
+        ("400 without a word", |_, responder| responder.reply(&Reply::status(400)), true),
+        (
+            "400 with an error of its own",
+            |request, responder| {
+                responder.reply(&error(
+                    400,
+                    &request.json()["id"],
+                    -32000,
+                    "Bad Request: Server not initialized",
+                ));
+            },
+            true,
+        ),
+        ("404", |_, responder| responder.reply(&Reply::html(404, "not here")), true),
+        ("405", |_, responder| responder.reply(&Reply::status(405)), true),
+        (
+            "200 with -32601",
+            |request, responder| {
+                responder.reply(&error(200, &request.json()["id"], -32601, "No such method"));
+            },
+            true,
+        ),
+        (
+            "a result that is none",
+            |request, responder| {
+                let answer = json!({"jsonrpc": "2.0", "id": request.json()["id"], "result": {}});
+                responder.reply(&Reply::events(format!("data: {answer}\n\n")));
+            },
+            true,
+        ),
+        ("a captive portal", |_, responder| responder.reply(&Reply::html(200, "<html>")), true),
+        ("an outage", |_, responder| responder.reply(&Reply::html(503, "down")), false),
+        ("a reset", |_, responder| responder.reset(), false),
+    ];
+    for (what, refuse, is_told) in refusals {
+        let server = McpServer::scripted(move |request, responder| {
+            let is_probe = is("server/discover")(request);
+            if is_probe {
+                refuse(request, responder);
+            }
+            is_probe
+        });
+        let home = Home::with_file_store();
+        let mut bridge = Bridge::start(&home, &[&server.url()]);
+        let (answer, _) = ask(&mut bridge);
+        assert!(is_fallback(&answer), "{what}: {answer}");
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, what), what);
+        if is_told {
+            remembered(&home, r#""is":false"#);
+        } else {
+            assert!(!home.files().iter().any(|(path, _)| path.parent().unwrap().ends_with("eras")), "{what}");
+        }
+    }
+}
+
+/// Errors that only servers of 2026-07-28 have are the host's to read.
+#[test]
+fn a_modern_servers_answers_to_the_probe_are_handed_on_byte_for_byte() {
+    for (status, body) in [
+        (
+            200,
+            r#"{"jsonrpc":"2.0","id":"server-discover-probe-1","result":{"supportedVersions":[ "2026-07-28" ],"n":1e400}}"#,
+        ),
+        (
+            400,
+            r#"{"jsonrpc":"2.0","id":"server-discover-probe-1","error":{"code":-32022,"message":"","data":{"supported":["2027-01-01"]}}}"#,
+        ),
+        (400, r#"{"jsonrpc":"2.0","id":"server-discover-probe-1","error":{"code":-32021,"message":""}}"#),
+        (400, r#"{"jsonrpc":"2.0","id":"server-discover-probe-1","error":{"code":-32020,"message":""}}"#),
+    ] {
+        let server = McpServer::scripted(move |_, responder| {
+            responder.reply(&Reply::json(status, body));
+            true
+        });
+        let home = Home::with_file_store();
+        let mut bridge = Bridge::start(&home, &[&server.url()]);
+        bridge.send(probe());
+        assert_eq!(String::from_utf8(bridge.line()).unwrap(), body);
+        remembered(&home, r#""is":true"#);
+        let sent = &server.requests()[0];
+        assert_eq!(sent.header("MCP-Protocol-Version"), Some("2026-07-28"));
+        assert_eq!(sent.header("Mcp-Method"), Some("server/discover"));
+    }
+}
+
+/// Claude Code waits for about three seconds from its start on.
+#[test]
+fn a_probe_is_answered_in_time_by_servers_that_hang_are_dead_or_want_a_login() {
+    let (answers, arrived) = (Gate::default(), Gate::default());
+    let (late, seen) = (answers.clone(), arrived.clone());
+    arrived.open();
+    let slow = modern(move |request, _| {
+        if is("server/discover")(request) {
+            seen.pass();
+            late.pass();
+        }
+        false
+    });
+    let home = Home::with_file_store();
+    let mut bridge = Bridge::start(&home, &[&slow.url()]);
+    let (answer, took) = ask(&mut bridge);
+    assert!(is_fallback(&answer) && took < Duration::from_millis(2500), "{answer} after {took:?}");
+    // What it says at last counts for the next time.
+    arrived.wait_for_arrivals(1);
+    answers.open();
+    remembered(&home, r#""is":true"#);
+    drop(bridge);
+    let mut bridge = Bridge::start(&home, &[&slow.url()]);
+    assert_eq!(ask(&mut bridge).0["result"]["supportedVersions"], json!(["2026-07-28"]));
+
+    let dead = McpServer::open().url();
+    let home = Home::with_file_store();
+    let (answer, took) = ask(&mut Bridge::start(&home, &[&dead]));
+    assert!(is_fallback(&answer) && took < Duration::from_millis(2500), "{answer} after {took:?}");
+
+    let guarded = McpServer::scripted(|_, responder| {
+        responder.reply(&Reply::status(401).header("WWW-Authenticate", "Bearer"));
+        true
+    });
+    let (answer, took) = ask(&mut Bridge::start(&home, &[&guarded.url()]));
+    assert!(is_fallback(&answer) && took < Duration::from_secs(1), "{answer} after {took:?}");
+    assert!(!home.files().iter().any(|(path, _)| path.parent().unwrap().ends_with("eras")));
+}
+
+/// What is remembered saves the round trip, expires after a day, and gives way to what is seen.
+#[test]
+fn an_era_is_remembered_for_a_day() {
+    let upgraded = Arc::new(AtomicBool::new(false));
+    let is_modern = Arc::clone(&upgraded);
+    let modern = modern(move |request, responder| {
+        let is_legacy = !is_modern.load(Ordering::SeqCst);
+        if is_legacy {
+            responder.reply(&error(404, &request.json()["id"], -32601, "Method not found"));
+        }
+        is_legacy
+    });
+    let home = Home::with_file_store();
+    let ask = || {
+        let mut bridge = Bridge::start(&home, &[&modern.url()]);
+        let answer = ask(&mut bridge).0;
+        bridge.close_stdin();
+        bridge.wait();
+        answer
+    };
+    assert!(is_fallback(&ask()));
+    let file = remembered(&home, r#""is":false"#);
+    upgraded.store(true, Ordering::SeqCst);
+    assert!(is_fallback(&ask()));
+    assert_eq!(modern.requests().len(), 1, "the memory answers");
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    let seen: Value = serde_json::from_str(&text).unwrap();
+    let seen: jiff::Timestamp = seen["modern"]["seen"].as_str().unwrap().parse().unwrap();
+    let expired = seen - jiff::SignedDuration::from_hours(24);
+    std::fs::write(&file, text.replace(&seen.to_string(), &expired.to_string())).unwrap();
+    assert!(ask()["result"].is_object());
+    remembered(&home, r#""is":true"#);
+
+    // Contradicted: the server was rolled back.
+    upgraded.store(false, Ordering::SeqCst);
+    assert!(is_fallback(&ask()));
+    remembered(&home, r#""is":false"#);
+}
