@@ -2,7 +2,9 @@
 //!
 //! It runs in a process of its own and goes on to its deadline whoever stops waiting; the login
 //! lock makes it one over all processes. A failed one is not repeated for a while, and what a
-//! fresh login did not cure (a rejected token, missing scopes) is not tried twice.
+//! fresh login did not cure (a rejected token, missing scopes) is not tried twice. The one thing
+//! that makes even a new login worthless is a service that names another authorization server: that
+//! is looked into where nothing else can help, once in a while.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(22);
 const PAUSE: Duration = Duration::from_secs(600);
 /// The same after one that succeeded.
 const PAUSE_AFTER_SUCCESS: Duration = Duration::from_secs(60);
+/// How many causes are cured by a login each: a service may name scopes without end.
+const CURES: usize = 8;
 
 /// Why a login is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,9 @@ pub(super) enum Cause {
     Rejected,
     /// The service wants these scopes.
     StepUp(Vec<String>),
+    /// The service may have moved to another authorization server: the token is refused, and the
+    /// one that issued it gives no other. Where it has not, nothing opens.
+    Moved,
 }
 
 /// How a login ended: well, or for this reason.
@@ -45,6 +52,8 @@ struct History {
     latest: Option<Latest>,
     /// Causes that one login had to cure.
     spent: Vec<Cause>,
+    /// When it was last looked into whether the service has moved.
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -86,27 +95,13 @@ impl AutomaticLogin {
         cause: Cause,
         challenge: Option<&Challenge>,
     ) -> Result<watch::Receiver<Option<Ending>>, String> {
-        let is_required = matches!(cause, Cause::Required { .. });
         let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(latest) = &history.latest {
-            let pause = match &*latest.ending.borrow() {
-                None => return Ok(latest.ending.clone()),
-                Some(Err(reason)) if latest.started.elapsed() < PAUSE => {
-                    return Err(format!("; the last login in the browser failed: {reason}"));
-                }
-                Some(Err(_)) => Duration::ZERO,
-                Some(Ok(())) => PAUSE_AFTER_SUCCESS,
-            };
-            if is_required && latest.started.elapsed() < pause {
-                return Err("; a login was made a moment ago".to_owned());
-            }
+        if let Some(latest) = &history.latest
+            && latest.ending.borrow().is_none()
+        {
+            return Ok(latest.ending.clone());
         }
-        if !is_required {
-            if history.spent.contains(&cause) {
-                return Err("; a new login did not help".to_owned());
-            }
-            history.spent.push(cause.clone());
-        }
+        let cause = history.admit(cause)?;
         let mut config = adapted(config, cause);
         config.options.challenge = challenge.cloned();
         let (ended, ending) = watch::channel(None);
@@ -115,6 +110,39 @@ impl AutomaticLogin {
         });
         history.latest = Some(Latest { started: Instant::now(), ending: ending.clone() });
         Ok(ending)
+    }
+}
+
+impl History {
+    /// The cause that a login is started for now, or a clause that says why none is.
+    fn admit(&mut self, cause: Cause) -> Result<Cause, String> {
+        let is_within = |begun: Instant, pause| begun.elapsed() < pause;
+        let mut cause = cause;
+        if let Some(latest) = &self.latest {
+            match &*latest.ending.borrow() {
+                Some(Err(reason)) if is_within(latest.started, PAUSE) => {
+                    return Err(format!("; the last login in the browser failed: {reason}"));
+                }
+                Some(Ok(()))
+                    if matches!(cause, Cause::Required { .. })
+                        && is_within(latest.started, PAUSE_AFTER_SUCCESS) =>
+                {
+                    cause = Cause::Moved;
+                }
+                _ => {}
+            }
+        }
+        match cause {
+            Cause::Required { .. } => {}
+            Cause::Moved if self.looked.is_some_and(|looked| is_within(looked, PAUSE)) => {
+                return Err("; a login was made a moment ago".to_owned());
+            }
+            Cause::Moved => self.looked = Some(Instant::now()),
+            _ if self.spent.contains(&cause) => return Err("; a new login did not help".to_owned()),
+            _ if self.spent.len() >= CURES => return Err("; too many logins were made".to_owned()),
+            _ => self.spent.push(cause.clone()),
+        }
+        Ok(cause)
     }
 }
 
@@ -138,6 +166,10 @@ fn adapted(config: &login::Config, cause: Cause) -> login::Config {
         Cause::StepUp(scopes) => {
             config.options.force = true;
             config.options.scope = Scope::Exactly(scopes);
+        }
+        Cause::Moved => {
+            config.options.force = true;
+            config.options.only_if_moved = true;
         }
     }
     config

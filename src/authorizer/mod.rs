@@ -222,6 +222,8 @@ impl Authorizer {
             Problem::Person(Person::LogInFirst) => Cause::Required { anew: false },
             Problem::Person(Person::LogInAgain { anew, .. }) => Cause::Required { anew: *anew },
             Problem::Rejected => Cause::Rejected,
+            // It was a refusal that led here, so the service is there to be asked.
+            Problem::Other(AuthorizerError::Unavailable { .. }) if challenge.is_some() => Cause::Moved,
             Problem::Person(Person::SetToken) | Problem::Other(_) => return Err(self.error(problem)),
         };
         match self.automatic.log_in(config, cause, challenge, asked).await {

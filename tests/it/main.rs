@@ -20,6 +20,7 @@ mod keychain;
 mod leaving;
 mod login;
 mod login_again;
+mod migration;
 mod modern;
 mod named_commands;
 mod network;

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::answer::{self, Answered, sentence};
 use super::keep::Home;
-use super::known_client::KnownClient;
+use super::known_client::{KnownClient, is_bound_to};
 use super::probe::{self, Demand};
 use super::{Config, DEADLINE, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
 use crate::browser;
@@ -76,6 +76,9 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
     };
     journey.home.check_key().await?;
     match journey.find_server().await? {
+        Some(discovery) if config.options.only_if_moved && is_bound_to(stored.as_ref(), &discovery) => {
+            journey.take_over(false).await.map(Outcome::StillGood)
+        }
         Some(discovery) => journey.log_in(discovery, stored.as_ref(), deadline).await,
         None => Ok(Outcome::NotNeeded),
     }

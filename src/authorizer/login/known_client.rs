@@ -38,10 +38,8 @@ impl KnownClient {
             redirect_uri: None,
         };
         let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else { return Ok(named) };
-        let bound = &oauth.binding;
-        let is_same_server =
-            bound.issuer == discovery.issuer && bound.token_endpoint == discovery.token_endpoint;
-        let client = &oauth.client;
+        let (bound, client) = (&oauth.binding, &oauth.client);
+        let is_same_server = is_bound_to(stored, discovery);
         let is_its = |named: &PreRegistered| named.id == client.id || options.give_way;
         if !is_same_server && named.pre_registered.as_ref().is_some_and(is_its) {
             return Err(OauthError::ServerChanged {
@@ -68,6 +66,17 @@ impl KnownClient {
             },
             Registration::Dynamic => named,
         })
+    }
+}
+
+/// Whether a stored login is that of the authorization server that was discovered.
+pub(super) fn is_bound_to(stored: Option<&Credential>, discovery: &Discovery) -> bool {
+    match stored.map(|credential| &credential.kind) {
+        Some(Kind::Oauth(oauth)) => {
+            let bound = &oauth.binding;
+            bound.issuer == discovery.issuer && bound.token_endpoint == discovery.token_endpoint
+        }
+        Some(Kind::Token(_)) | None => false,
     }
 }
 

@@ -97,6 +97,8 @@ pub struct Options {
     /// rather than open a second browser; and where the authorization server changed, end before
     /// one.
     pub give_way: bool,
+    /// Log in only where the service names another authorization server than the stored login's.
+    pub only_if_moved: bool,
     /// What the service said when it refused a request of the host's; without it, the service is
     /// asked first.
     pub challenge: Option<Challenge>,
@@ -115,6 +117,7 @@ impl Default for Options {
             force: false,
             former: None,
             give_way: false,
+            only_if_moved: false,
             challenge: None,
         }
     }
@@ -199,7 +202,8 @@ pub enum Event {
 pub enum Outcome {
     /// The person logged in, and the login is stored.
     LoggedIn(Summary),
-    /// The stored login is still good.
+    /// The stored login is still good, or at least the right authorization server's where nothing
+    /// else was asked.
     StillGood(Summary),
     /// The stored login is still good by its times; the service could not be asked.
     Unchecked {

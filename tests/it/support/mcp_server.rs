@@ -38,6 +38,8 @@ struct State {
     origin: Mutex<String>,
     /// The issuer that the metadata names in place of the real one.
     issuer: Mutex<Option<String>>,
+    /// Who issues the tokens that it demands, once it has moved.
+    successor: Mutex<Option<AuthorizationServer>>,
     sessions: Mutex<Sessions>,
     requests: Mutex<Vec<Request>>,
     changed: Condvar,
@@ -72,6 +74,7 @@ impl McpServer {
             setup,
             origin: Mutex::default(),
             issuer: Mutex::default(),
+            successor: Mutex::default(),
             sessions: Mutex::default(),
             requests: Mutex::default(),
             changed: Condvar::new(),
@@ -135,6 +138,11 @@ impl McpServer {
         *self.state.issuer.lock().unwrap() = Some(issuer.to_owned());
     }
 
+    /// Demands the access tokens of another authorization server from now on, and names it.
+    pub(crate) fn move_to(&self, authorization: &AuthorizationServer) {
+        *self.state.successor.lock().unwrap() = Some(authorization.clone());
+    }
+
     /// How many sessions were opened so far, and how many are open.
     pub(crate) fn sessions(&self) -> (usize, usize) {
         let sessions = self.state.sessions.lock().unwrap();
@@ -158,10 +166,15 @@ fn answer(state: &State, request: &Request, responder: &mut Responder) {
 }
 
 impl State {
+    /// Who issues the tokens that it demands.
+    fn authorization(&self) -> Option<AuthorizationServer> {
+        self.successor.lock().unwrap().clone().or_else(|| self.setup.authorization.clone())
+    }
+
     /// Protected resource metadata (RFC 9728), at the path-specific place alone.
     fn metadata(&self, path: &str) -> Reply {
         let origin = self.origin.lock().unwrap().clone();
-        match &self.setup.authorization {
+        match self.authorization() {
             Some(authorization) if path == "/.well-known/oauth-protected-resource/mcp" => {
                 let resource = if self.setup.resource_is_origin { origin } else { format!("{origin}/mcp") };
                 let issuer = self.issuer.lock().unwrap().clone().unwrap_or_else(|| authorization.issuer());
@@ -176,7 +189,7 @@ impl State {
     }
 
     fn refusal(&self, request: &Request) -> Option<Reply> {
-        let authorization = self.setup.authorization.as_ref()?;
+        let authorization = self.authorization()?;
         let token = request.header("Authorization").and_then(|value| value.strip_prefix("Bearer "));
         if token.is_some_and(|token| authorization.accepts(token)) {
             return None;
