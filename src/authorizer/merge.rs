@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::credential::{AccessToken, Ended, OauthCredential};
-use crate::oauth::{GrantError, TokenResponse};
+use crate::oauth::{GrantError, TokenResponse, granted};
 use crate::redact::ExposeSecret;
 
 /// The login after a refresh. What the response omits stays (RFC 6749 §6): the refresh token, and
@@ -14,7 +14,7 @@ pub(super) fn merged(old: &OauthCredential, response: TokenResponse, now: Timest
     });
     let same_token_expiry = if is_rotated { None } else { old.refresh_token_expires_at };
     OauthCredential {
-        scopes: response.scopes.unwrap_or_else(|| old.scopes.clone()),
+        scopes: granted(response.scopes, &old.scopes, true),
         access_token: AccessToken {
             value: response.access_token,
             obtained_at: now,
@@ -138,6 +138,9 @@ mod tests {
         let narrowed = TokenResponse { scopes: Some(vec!["a".into()]), ..response(None) };
         assert_eq!(merged(&login(), narrowed, at(4000)).scopes, ["a"]);
         assert_eq!(merged(&login(), response(None), at(4000)).scopes, ["a", "b"]);
+        let narrowed = TokenResponse { scopes: Some(vec!["a".into()]), ..response(None) };
+        let offline = OauthCredential { scopes: vec!["a".into(), "offline_access".into()], ..login() };
+        assert_eq!(merged(&offline, narrowed, at(4000)).scopes, ["a", "offline_access"]);
     }
 
     /// G11, G12, H16: the end keeps everything and says what it may come from.

@@ -60,7 +60,7 @@ impl Pending {
             .add_scopes(scopes.iter().cloned().map(Scope::new))
             .add_extra_param("resource", &discovery.resource);
         // OpenID Connect Core §11: offline access is granted only where the person is asked.
-        if scopes.iter().any(|scope| scope == "offline_access") {
+        if scopes.iter().any(|scope| scope == super::scopes::OFFLINE_ACCESS) {
             request = request.add_extra_param("prompt", "consent");
         }
         let (authorization_url, state) = request.url();

@@ -22,6 +22,7 @@ pub use callback::{CallbackError, CallbackParameters};
 pub use discovery::{Discovery, Pinned, Source, discover};
 pub use grant::GrantError;
 pub use registration::{Applicant, PreRegistered, obtain_client};
+pub use scopes::granted;
 pub use token_response::TokenResponse;
 
 use crate::http::HttpError;

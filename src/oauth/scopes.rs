@@ -3,6 +3,21 @@
 //! Scopes are kept with the login and sent in the authorization URL: a server that names them
 //! without end must make neither unusable.
 
+/// The scope that asks for a refresh token (OpenID Connect Core §11).
+pub(super) const OFFLINE_ACCESS: &str = "offline_access";
+
+/// The scopes that a grant has, given those that were `known` before and what the server answered
+/// (RFC 6749 §5.1: nothing means no change). Servers leave `offline_access` out of what they name,
+/// and issue the refresh token that it stands for: it stays, so that the next login asks for it.
+pub fn granted(answered: Option<Vec<String>>, known: &[String], renews: bool) -> Vec<String> {
+    let is_offline = |scope: &String| scope == OFFLINE_ACCESS;
+    let mut scopes = answered.unwrap_or_else(|| known.to_vec());
+    if renews && known.iter().any(is_offline) && !scopes.iter().any(is_offline) {
+        scopes.push(OFFLINE_ACCESS.to_owned());
+    }
+    scopes
+}
+
 /// The most scopes that are taken from a server.
 const COUNT_LIMIT: usize = 256;
 /// The longest scope that is taken, in bytes.
@@ -28,6 +43,24 @@ pub(super) fn bounded<T: AsRef<str>>(scopes: impl IntoIterator<Item = T>) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn offline_access_stays_with_its_refresh_token() {
+        let list = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for (answered, known, renews, expected) in [
+            (None, "a offline_access", true, "a offline_access"),
+            (Some("a"), "a b offline_access", true, "a offline_access"),
+            (Some("a"), "a offline_access", false, "a"),
+            (Some("a offline_access"), "a", true, "a offline_access"),
+            (Some("a"), "a b", true, "a"),
+        ] {
+            assert_eq!(
+                granted(answered.map(list), &list(known), renews),
+                list(expected),
+                "{answered:?} {known}"
+            );
+        }
+    }
 
     #[test]
     fn scopes_are_bounded_in_number_and_length() {

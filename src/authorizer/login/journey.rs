@@ -17,7 +17,7 @@ use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredenti
 use crate::http::{self, AddressPolicy};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::oauth::{
-    Applicant, Discovery, OauthError, Pending, Source, TokenResponse, discover, grant, obtain_client,
+    Applicant, Discovery, OauthError, Pending, Source, TokenResponse, discover, grant, granted, obtain_client,
 };
 use crate::redact::printable;
 use crate::server_uri::ServiceKey;
@@ -291,7 +291,7 @@ impl<'a> Journey<'a> {
         let oauth = OauthCredential {
             binding,
             client,
-            scopes: scopes.unwrap_or(requested),
+            scopes: granted(scopes, &requested, refresh_token.is_some()),
             access_token: AccessToken { value: access_token, obtained_at: now, expires_at },
             refresh_token_obtained_at: refresh_token.is_some().then_some(now),
             refresh_token,
