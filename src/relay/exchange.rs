@@ -143,7 +143,9 @@ impl Inner {
                     authorization = renewed;
                 }
                 Reply::Forbidden(challenge) => {
-                    let renewed = within(by, authorizer.step_up(&authorization, &challenge)).await?;
+                    // A login whose token this request cannot carry any more is not its to start.
+                    let stepper = if stepped_up { authorizer.unattended() } else { authorizer.clone() };
+                    let renewed = within(by, stepper.step_up(&authorization, &challenge)).await?;
                     if std::mem::replace(&mut stepped_up, true) {
                         return Err(Failure::NoAnswer("the server asks for more scope than it grants"));
                     }

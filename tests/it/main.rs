@@ -34,6 +34,7 @@ mod secrets_said_aloud;
 mod session;
 mod session_faults;
 mod stand_in;
+mod step_up;
 mod store_file;
 mod store_keyring;
 mod storm;
