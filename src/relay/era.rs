@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
 use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
@@ -27,6 +28,7 @@ const YOUNG: Duration = Duration::from_secs(60 * 60);
 pub struct Eras {
     file: PathBuf,
     state: Mutex<State>,
+    writing: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +67,11 @@ impl Fact {
 impl Eras {
     /// What is known of the service with this key. Touches no file.
     pub fn new(paths: &Paths, key: &ServiceKey) -> Self {
-        Self { file: paths.eras().join(format!("{key}.json")), state: Mutex::default() }
+        Self {
+            file: paths.eras().join(format!("{key}.json")),
+            state: Mutex::default(),
+            writing: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -110,7 +116,16 @@ impl Eras {
                 tracing::debug!(%error, "what is known of the server's eras was not kept");
             }
         };
-        tokio::task::spawn_blocking(write);
+        let writing = tokio::task::spawn_blocking(write);
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = Some(writing);
+    }
+
+    /// Waits for what is still being written.
+    pub(super) async fn written(&self) {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writing) = writing {
+            let _lost = writing.await;
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod dispatch;
 mod era;
 mod exchange;
 mod failure;
+mod in_place;
 mod legacy;
 mod modern;
 mod pending;
@@ -179,7 +180,7 @@ impl Session {
             }
             inner.batches.wait().await;
         };
-        let leaving = async { tokio::join!(last_words, inner.end_session()) };
+        let leaving = async { tokio::join!(last_words, inner.end_session(), inner.eras.written()) };
         if tokio::time::timeout(LEAVE_LIMIT, leaving).await.is_err() {
             tracing::debug!("the session's end did not reach everybody in time");
         }

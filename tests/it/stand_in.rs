@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::authorization_server::Fault;
+use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::{Bridge, initialize_params};
 use crate::support::gate::Gate;
-use crate::support::home::BINARY;
+use crate::support::home::{BINARY, Home};
+use crate::support::http_server::{Reply, Request, Responder};
+use crate::support::mcp_server::{McpServer, Setup};
 use crate::support::service::Service;
 
 /// What the answer to a call says.
@@ -40,9 +42,10 @@ fn the_host_is_let_in_and_served_once_the_login_is_there() {
     }
     bridge.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     let command = format!("{BINARY} login {}", service.server.url());
+    let names_it = |text: &Value| text.as_str().is_some_and(|text| text.contains(&command));
     let listed = bridge.call(1, "tools/list", json!({}));
     let tool = &listed["result"]["tools"][0];
-    assert!(tool["description"].as_str().is_some_and(|text| text.contains(&command)), "{listed}");
+    assert!(names_it(&tool["description"]), "{listed}");
     for (id, method, list) in [
         (2, "prompts/list", "prompts"),
         (3, "resources/list", "resources"),
@@ -57,8 +60,7 @@ fn the_host_is_let_in_and_served_once_the_login_is_there() {
         assert_eq!(called["result"]["isError"], true, "{called}");
     }
     let refused = bridge.call(7, "resources/read", json!({"uri": "x:y"}));
-    let named = refused["error"]["data"]["command"].as_str();
-    assert!(named.is_some_and(|named| named.contains(&command)), "{refused}");
+    assert!(names_it(&refused["error"]["data"]["command"]), "{refused}");
     assert_eq!(service.browser.tabs(), 0, "no tab is opened");
 
     service.login(&[]).expect(0);
@@ -121,4 +123,91 @@ fn a_strict_bridge_refuses_the_host() {
     service.login(&[]).expect(0);
     assert!(bridge.initialize()["result"].is_object());
     assert_eq!(bridge.echo(1, "served"), "served");
+}
+
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// A server of 2026-07-28.
+fn modern(request: &Request, responder: &mut Responder) -> bool {
+    let message = request.json();
+    let result = match message["method"].as_str().unwrap_or_default() {
+        "server/discover" => json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}),
+        "tools/list" => json!({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}),
+        "tools/call" => {
+            json!({"content": [{"type": "text", "text": message["params"]["arguments"]["text"]}]})
+        }
+        "subscriptions/listen" => {
+            responder.start_events();
+            let acknowledged =
+                json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged"});
+            responder.chunk(format!("data: {acknowledged}\n\n"));
+            responder.wait_for_close();
+            return true;
+        }
+        _ => {
+            responder.reply(&Reply::status(400));
+            return true;
+        }
+    };
+    let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
+    responder.reply(&Reply::json(200, answer.to_string()));
+    true
+}
+
+fn modern_params(mut params: Value) -> Value {
+    params["_meta"] = json!({VERSION: "2026-07-28"});
+    params
+}
+
+/// A host of 2026-07-28 is let in where the server is remembered to speak that revision.
+#[test]
+fn a_host_of_the_new_era_is_let_in_where_the_server_is_remembered() {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::start(Setup {
+        authorization: Some(authorization.clone()),
+        script: Some(Box::new(modern)),
+        ..Setup::default()
+    });
+    let service = Service::of(authorization, server, Home::with_file_store());
+    let url = service.server.url();
+    let discover = |bridge: &mut Bridge| bridge.call(0, "server/discover", modern_params(json!({})));
+
+    let mut unknown = Bridge::start(&service.home, &[&url]);
+    assert_eq!(discover(&mut unknown)["error"]["code"], -32601, "nobody knows what the server speaks");
+
+    service.login(&[]).expect(0);
+    let mut first = Bridge::start(&service.home, &[&url]);
+    assert_eq!(discover(&mut first)["result"]["capabilities"], json!({"tools": {}}));
+    first.close_stdin();
+    first.wait();
+    service.home.run(["tokens", "delete", "service", "--yes"]).expect(0);
+
+    let mut bridge = Bridge::start(&service.home, &[&url]);
+    let discovered = discover(&mut bridge);
+    assert_eq!(discovered["result"]["supportedVersions"], json!(["2026-07-28"]), "{discovered}");
+    assert_eq!(discovered["result"]["capabilities"]["tools"]["listChanged"], true, "{discovered}");
+    let listed = bridge.call(1, "tools/list", modern_params(json!({})));
+    assert_eq!(listed["result"]["resultType"], "complete", "{listed}");
+    let tool = listed["result"]["tools"][0]["name"].as_str().unwrap().to_owned();
+    let call = |name: &str| modern_params(json!({"name": name, "arguments": {"text": "served"}}));
+    assert!(said(&bridge.call(2, "tools/call", call(&tool))).contains("login"), "{tool}");
+    let filter = json!({"notifications": {"toolsListChanged": true}});
+    bridge.send(
+        json!({"jsonrpc": "2.0", "id": "listen", "method": "subscriptions/listen", "params": modern_params(filter)})
+            .to_string(),
+    );
+    let acknowledged = bridge.message();
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    assert_eq!(acknowledged["params"]["notifications"], json!({"toolsListChanged": true}));
+    assert_eq!(acknowledged["params"]["_meta"][SUBSCRIPTION], "listen");
+
+    service.login(&[]).expect(0);
+    let changed = bridge.message();
+    assert_eq!(changed["method"], "notifications/tools/list_changed");
+    assert_eq!(changed["params"]["_meta"][SUBSCRIPTION], "listen");
+    let listed = bridge.call(3, "tools/list", modern_params(json!({})));
+    assert_eq!(listed["result"]["tools"][0]["name"], "echo");
+    assert_eq!(said(&bridge.call(4, "tools/call", call("echo"))), "served");
+    assert!(said(&bridge.call(5, "tools/call", call(&tool))).contains("List the tools again"));
 }

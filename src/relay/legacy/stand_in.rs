@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::authorizer::AuthorizerError;
-use crate::jsonrpc::{Head, Message, result_response};
+use crate::jsonrpc::{Head, Message};
 use crate::relay::exchange::Attendance;
+use crate::relay::in_place;
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
 
@@ -30,17 +31,8 @@ const GOOD_NEWS_LIMIT: Duration = Duration::from_secs(25);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How seldom it is looked for where a look asks the keychain or the network.
 const PAUSE_MOST: Duration = Duration::from_secs(5);
-/// The one tool.
-const TOOL: &str = "mcp_front_login";
 /// The revisions in which the host can be answered; the last where it asks for another.
 const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
-/// What the host is told when the server speaks for itself.
-const CHANGES: [&str; 3] = [
-    "notifications/tools/list_changed",
-    "notifications/prompts/list_changed",
-    "notifications/resources/list_changed",
-];
-
 /// Whether the host is answered in the server's place, and why.
 #[derive(Default)]
 pub(in crate::relay) struct StandIn {
@@ -100,12 +92,8 @@ impl Inner {
         self.spawn_until_closing(Arc::clone(self).look_for_login(turn));
         let result = json!({
             "protocolVersion": revision,
-            "capabilities": {
-                "tools": {"listChanged": true},
-                "prompts": {"listChanged": true},
-                "resources": {"listChanged": true},
-            },
-            "serverInfo": {"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")},
+            "capabilities": in_place::capabilities(),
+            "serverInfo": in_place::server_info(),
             "instructions": help,
         });
         self.reply(request, &result).await;
@@ -126,16 +114,15 @@ impl Inner {
         let cause = stand_in.cause.borrow().clone();
         match cause {
             Some(failure) => {
-                match in_place(method, &self.help(&failure)) {
+                match in_place::result(method, &self.help(&failure)) {
                     Some(result) => self.reply(request, &result).await,
                     None => self.refuse(request, &failure).await,
                 }
                 true
             }
             // A host that has not listed anew.
-            None if is_call && parameters.name.as_deref() == Some(TOOL) => {
-                let word = "The login is there. List the tools again: they are the server's own now.";
-                self.reply(request, &called(word, false)).await;
+            None if is_call && parameters.name.as_deref() == Some(in_place::TOOL) => {
+                self.reply(request, &in_place::relieved()).await;
                 true
             }
             None => false,
@@ -185,58 +172,10 @@ impl Inner {
     async fn relieve(&self) {
         self.legacy.stand_in.cause.send_replace(None);
         tracing::info!("the login is there: the server speaks for itself");
-        for method in CHANGES {
+        for (_, method) in in_place::CHANGES {
             self.emit(json!({"jsonrpc": "2.0", "method": method}).to_string().into()).await;
         }
     }
-
-    async fn reply(&self, request: &Ticket, result: &Value) {
-        if let Some(settled) = self.pending.settle(request) {
-            self.emit(result_response(request.id(), result)).await;
-            drop(settled);
-        }
-    }
-
-    async fn refuse(&self, request: &Ticket, failure: &Failure) {
-        if let Some(settled) = self.pending.settle(request) {
-            self.answer_failure(settled, request.id(), failure).await;
-        }
-    }
-
-    fn help(&self, failure: &Failure) -> String {
-        format!("{} cannot be used yet: {}", self.service, failure.message())
-    }
-}
-
-/// The result of a request that can be answered without the server; `None` for any other.
-fn in_place(method: &str, help: &str) -> Option<Value> {
-    Some(match method {
-        "ping" | "logging/setLevel" => json!({}),
-        "tools/list" => json!({"tools": [tool(help)]}),
-        "tools/call" => called(help, true),
-        "prompts/list" => json!({"prompts": []}),
-        "resources/list" => json!({"resources": []}),
-        "resources/templates/list" => json!({"resourceTemplates": []}),
-        _ => return None,
-    })
-}
-
-fn tool(help: &str) -> Value {
-    let description = format!(
-        "{help}. Tell the person so; nothing has to be restarted afterwards. Call this tool to see \
-         whether it has been done: the server's own tools then take this one's place."
-    );
-    json!({
-        "name": TOOL,
-        "title": "Log in",
-        "description": description,
-        "inputSchema": {"type": "object", "properties": {}},
-        "annotations": {"readOnlyHint": true},
-    })
-}
-
-fn called(text: &str, is_error: bool) -> Value {
-    json!({"content": [{"type": "text", "text": text}], "isError": is_error})
 }
 
 /// The revision to answer `initialize` in: the host's own, where it is known.

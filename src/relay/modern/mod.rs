@@ -9,13 +9,16 @@ mod calls;
 mod headers;
 mod probe;
 mod replies;
+mod stand_in;
 mod subscription;
 mod tools;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::exchange::{Outgoing, Within};
+use super::in_place;
 use super::pending::Ticket;
 use super::{Failure, Inner};
 use crate::jsonrpc::{Head, Message};
@@ -35,6 +38,8 @@ pub(super) struct Modern {
     /// The version that the host's last request of this era named; `None` where its last word was of
     /// the era before.
     host: Mutex<Option<Arc<str>>>,
+    /// Whether the host was let in before there was a login.
+    stands_in: AtomicBool,
 }
 
 impl Modern {
@@ -76,7 +81,17 @@ impl Inner {
         request: &Ticket,
     ) -> Result<(), Failure> {
         let asked = self.modern.tools.ask();
-        let mut replies = self.ask(message, request).await?;
+        let mut replies = match self.ask(message, request).await {
+            Err(failure @ Failure::Authorizer(_)) if self.modern.stands_in.load(Ordering::Relaxed) => {
+                self.stand_in_modern(message, request, &failure).await;
+                return Ok(());
+            }
+            Ok(_) if self.is_late(message) => {
+                self.reply(request, &in_place::relieved()).await;
+                return Ok(());
+            }
+            replies => replies?,
+        };
         let lists_tools = message.head().method() == Some("tools/list");
         while let Some(reply) = replies.next().await? {
             match reply.head() {

@@ -29,6 +29,8 @@ enum Verdict {
     Legacy,
     /// It said nothing of the kind.
     Unknown,
+    /// It could not be asked without a login.
+    Unasked(Failure),
 }
 
 impl Inner {
@@ -45,6 +47,9 @@ impl Inner {
         let (inner, message, ticket) = (Arc::clone(self), message.clone(), request.clone());
         let mut asking = Box::pin(async move { inner.discover(&message, &ticket).await });
         match tokio::time::timeout(LIMIT, &mut asking).await {
+            Ok(Verdict::Unasked(failure)) if !self.strict && self.eras.modern() == Some(true) => {
+                self.let_in_modern(request, &failure).await;
+            }
             Ok(verdict) => match self.judge(verdict) {
                 Some(answer) => self.answer_with(answer, request).await,
                 None => self.refuse_probe(request).await,
@@ -78,7 +83,7 @@ impl Inner {
                 self.eras.learn_modern(false);
                 None
             }
-            Verdict::Unknown => None,
+            Verdict::Unknown | Verdict::Unasked(_) => None,
         }
     }
 
@@ -92,6 +97,7 @@ impl Inner {
         };
         match self.send(outgoing).await {
             Ok(answer) => verdict(answer, request).await,
+            Err(failure @ Failure::Authorizer(_)) => Verdict::Unasked(failure),
             Err(failure) => {
                 tracing::debug!(%failure, "the server's era was not found out");
                 Verdict::Unknown

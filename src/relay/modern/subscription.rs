@@ -3,9 +3,11 @@
 //! keeps nothing of a stream that broke, and the host does not see that it did.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Replies, headers};
+use crate::authorizer::AuthorizerError;
 use crate::jsonrpc::{Head, Id, Message};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
@@ -17,6 +19,9 @@ use crate::upstream::streamable_http::{Answer, Reply};
 const PAUSE: Duration = Duration::from_millis(500);
 /// A stream that stood for this long was a good one, even if nothing came.
 const STOOD: Duration = Duration::from_secs(10);
+
+/// How often a login is looked for: a look costs a `stat`.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How a stream ended.
 enum End {
@@ -35,7 +40,7 @@ impl Inner {
     ) -> Result<(), Failure> {
         let headers = headers::routing(message.head(), None);
         let mut reconnects = Reconnects::new(PAUSE);
-        let mut has_stood = false;
+        let (mut has_stood, mut owes_changes) = (false, false);
         loop {
             // A person who is asked to log in has asked for something.
             let outgoing = Outgoing {
@@ -48,6 +53,9 @@ impl Inner {
                     let stream = Reply::Events(stream.ended_by(suspended()));
                     let replies = Replies::of(stream, request.id())?;
                     let again = std::mem::replace(&mut has_stood, true);
+                    if std::mem::take(&mut owes_changes) {
+                        self.tell_changes(message).await;
+                    }
                     match self.follow_subscription(replies, request, again).await {
                         End::Over => return Ok(()),
                         End::Broke { was_good: true } => reconnects.stood(),
@@ -58,7 +66,15 @@ impl Inner {
                 Ok(Answer { reply: Reply::Rejected(rejection), .. }) if has_stood && rejection.may_pass() => {
                     rejection.retry_after
                 }
+                Err(Failure::Authorizer(error)) if has_stood && owes_changes => {
+                    matches!(error, AuthorizerError::LoginRequired { .. }).then_some(LOOK)
+                }
                 Err(Failure::Http(_) | Failure::Authorizer(_)) if has_stood => None,
+                Err(Failure::Authorizer(_)) if self.modern.stands_in.load(Ordering::Relaxed) => {
+                    self.acknowledge(message).await;
+                    (has_stood, owes_changes) = (true, true);
+                    None
+                }
                 answer => {
                     let mut replies = Replies::of(answer?.reply, request.id())?;
                     while let Some(reply) = replies.next().await? {
