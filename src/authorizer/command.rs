@@ -61,7 +61,7 @@ impl Program {
     fn line(&self, words: &str, needs_key: bool) -> CommandLine {
         let assignments: String =
             self.variables.iter().map(|(name, value)| assignment(name, value)).collect();
-        let text = format!("{assignments}{} {words}", quoted(&self.name));
+        let text = format!("{assignments}{} {words}", quoted(&self.name)).into();
         CommandLine { text, needs_key: needs_key && self.has_inline_key }
     }
 }
@@ -69,7 +69,7 @@ impl Program {
 /// A command that a person can paste. It shows itself with what it needs besides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine {
-    text: String,
+    text: Box<str>,
     needs_key: bool,
 }
 

@@ -1,6 +1,7 @@
 //! One stdio host: stdin and stdout around a relay session, until EOF or a signal.
 
 mod farewell;
+mod threshold;
 
 use std::io;
 use std::time::Duration;
@@ -9,9 +10,11 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::jsonrpc::{ErrorResponse, Id, code};
-use crate::relay::{Config, Leave, Session};
+use crate::relay::{Config, Leave};
 use crate::stdio::{LineError, Reader, Writer};
 use farewell::Farewell;
+use threshold::Threshold;
+pub use threshold::Unknown;
 
 /// How many messages may wait for a host that reads slowly, before the server has to wait.
 const OUTBOX: usize = 16;
@@ -42,17 +45,21 @@ enum End {
     Broken(io::Error),
 }
 
-/// Bridges stdin and stdout to the endpoint until the host closes stdin, dies, or signals.
+/// Bridges stdin and stdout to the endpoint until the host closes stdin, dies, or signals. Where it
+/// was not `found`, each request asks `find` for it.
 ///
 /// # Errors
 /// [`BridgeError`]; a host that has gone is none.
-pub async fn run(config: Config) -> Result<(), BridgeError> {
+pub async fn run(
+    found: Result<Config, Unknown>,
+    find: impl FnMut() -> Result<Config, Unknown>,
+) -> Result<(), BridgeError> {
     let mut farewell = Farewell::new().map_err(BridgeError::Signals)?;
     let (outbox, queue) = mpsc::channel(OUTBOX);
     let mut writer = tokio::spawn(Writer::stdout(queue).run());
-    let session = Session::new(config, outbox.clone());
+    let mut threshold = Threshold::new(found, find, outbox.clone());
     let end = tokio::select! {
-        end = pump(&session, &outbox, farewell.stdin_closed()) => end,
+        end = pump(&mut threshold, &outbox, farewell.stdin_closed()) => end,
         cause = farewell.said() => {
             tracing::debug!(cause, "leaving");
             End::Signal
@@ -65,13 +72,13 @@ pub async fn run(config: Config) -> Result<(), BridgeError> {
     let mut last_words = HURRIED_LAST_WORDS;
     if matches!(end, End::Eof) {
         tokio::select! {
-            () = session.close(Leave::Peaceful) => last_words = LAST_WORDS,
-            _ = farewell.said() => session.close(Leave::Hurried).await,
+            () = threshold.close(Leave::Peaceful) => last_words = LAST_WORDS,
+            _ = farewell.said() => threshold.close(Leave::Hurried).await,
         }
     } else {
-        session.close(Leave::Hurried).await;
+        threshold.close(Leave::Hurried).await;
     }
-    drop((session, outbox));
+    drop((threshold, outbox));
     if !writer.is_finished() {
         tokio::select! {
             _ = tokio::time::timeout(last_words, writer) => {}
@@ -86,23 +93,30 @@ pub async fn run(config: Config) -> Result<(), BridgeError> {
 
 /// Feeds the session from stdin. Where the session takes nothing because the host does not read,
 /// the end of stdin is noticed all the same.
-async fn pump(session: &Session, outbox: &mpsc::Sender<Bytes>, closed: impl Future<Output = ()>) -> End {
+async fn pump<F: FnMut() -> Result<Config, Unknown>>(
+    threshold: &mut Threshold<F>,
+    outbox: &mpsc::Sender<Bytes>,
+    closed: impl Future<Output = ()>,
+) -> End {
     let overdue = async {
         closed.await;
         tokio::time::sleep(REST_LIMIT).await;
     };
     tokio::select! {
-        end = feed(session, outbox) => end,
+        end = feed(threshold, outbox) => end,
         () = overdue => End::HostGone,
     }
 }
 
-async fn feed(session: &Session, outbox: &mpsc::Sender<Bytes>) -> End {
+async fn feed<F: FnMut() -> Result<Config, Unknown>>(
+    threshold: &mut Threshold<F>,
+    outbox: &mpsc::Sender<Bytes>,
+) -> End {
     let mut reader = Reader::stdin();
     loop {
         let error = match reader.next().await {
             Ok(Some(line)) => {
-                session.accept(line).await;
+                threshold.accept(line).await;
                 continue;
             }
             Ok(None) => return End::Eof,

@@ -12,11 +12,12 @@ use super::failure::Failure;
 use super::login_flags::LoginFlags;
 use super::network_flags::NetworkFlags;
 use crate::authorizer::{self, Authorizer, LoginPolicy};
-use crate::bridge;
+use crate::bridge::{self, Unknown};
 use crate::config::headers::Headers;
 use crate::config::service::Service;
 use crate::config::{ConfigError, Environment};
 use crate::http;
+use crate::redact::with_causes;
 use crate::relay::{self, Eras};
 use crate::server_uri::ServiceKey;
 use crate::store::index::Index;
@@ -64,9 +65,9 @@ pub(super) struct Arguments {
 ///
 /// # Errors
 /// A [`Failure`] before the first message where the arguments make no sense or stdin or signals
-/// are broken. What goes wrong later is told to the host.
+/// are broken. What goes wrong later is told to the host, and so is a name that means nothing: what
+/// is stored may change at any time, and hosts show nothing of a server that ends at its start.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
-    let settings = &context.settings;
     let flags = &arguments.flags;
     if let Some(flag) = flags.given().filter(|_| !arguments.login) {
         return Err(ConfigError::Unusable(format!("{flag} is of no use without --login")).into());
@@ -77,6 +78,18 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
         return Err(ConfigError::Unusable(problem.to_owned()).into());
     }
     let headers = headers(&arguments, &context.environment)?;
+    let find = || find(&arguments, &headers, context);
+    let found = match find() {
+        Ok(config) => Ok(config),
+        Err(failure) => Err(unknown(&failure).ok_or(failure)?),
+    };
+    let again = || find().map_err(|failure| unknown(&failure).unwrap_or_else(|| unusable(&failure)));
+    Ok(bridge::run(found, again).await?)
+}
+
+/// Finds the service that is meant, and all that its session needs.
+fn find(arguments: &Arguments, headers: &HeaderMap, context: &Context) -> Result<relay::Config, Failure> {
+    let (settings, flags) = (&context.settings, &arguments.flags);
     let paths = settings.paths()?;
     let index = Index::open(paths.clone());
     let mut service = Service::resolve(&arguments.target, flags.allow_http, settings, &index)?;
@@ -99,10 +112,36 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
         children: super::children(context)?,
         http: client.clone(),
     });
-    let shown = service.server.to_string();
-    let upstream = StreamableHttp::new(client, service.server, headers);
-    let strict = arguments.strict;
-    Ok(bridge::run(relay::Config { upstream, authorizer, service: shown, strict, eras }).await?)
+    Ok(relay::Config {
+        service: service.server.to_string(),
+        upstream: StreamableHttp::new(client, service.server, headers.clone()),
+        authorizer,
+        strict: arguments.strict,
+        eras,
+    })
+}
+
+/// What the host is told of a failure that passes when what is stored changes; `None` for any
+/// other.
+fn unknown(failure: &Failure) -> Option<Unknown> {
+    let Failure::Config(error) = failure else { return None };
+    let (reason, command) = match error {
+        ConfigError::UnknownService { list, .. } => ("unknown_service", Some(list.clone())),
+        ConfigError::StorePinned { mover, .. } => ("store_pinned", mover.clone()),
+        ConfigError::Index(_) => ("index", None),
+        _ => return None,
+    };
+    Some(Unknown { reason, message: told(failure), command })
+}
+
+/// What the host is told of a failure that came between two requests.
+fn unusable(failure: &Failure) -> Unknown {
+    Unknown { reason: "configuration", message: told(failure), command: None }
+}
+
+fn told(failure: &Failure) -> String {
+    let hint = failure.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
+    format!("mcp-front: {}{hint}", with_causes(failure))
 }
 
 fn headers(arguments: &Arguments, environment: &Environment) -> Result<HeaderMap, ConfigError> {

@@ -127,6 +127,11 @@ impl Failure {
         text
     }
 
+    /// What a person can do about it, as a clause.
+    pub(super) fn hint(&self) -> Option<String> {
+        self.verdict().hint
+    }
+
     fn verdict(&self) -> Verdict {
         match self {
             Self::Config(error) => config(error),
@@ -173,12 +178,13 @@ impl Verdict {
 
 fn config(error: &ConfigError) -> Verdict {
     match error {
-        ConfigError::UnknownService { near, .. } if !near.is_empty() => {
-            Verdict::of(USAGE, format!("did you mean {}?", listed(near)))
+        ConfigError::UnknownService { near, list, .. } if !near.is_empty() => {
+            Verdict::of(USAGE, format!("did you mean {}? {list} shows the names", listed(near)))
         }
-        ConfigError::UnknownService { list, .. } => {
-            Verdict::of(USAGE, format!("{list} shows the names; a new service is named by its URL"))
-        }
+        ConfigError::UnknownService { login, list, .. } => Verdict::of(
+            USAGE,
+            format!("{login} logs in to a new one, its address in place of URL; {list} shows the names"),
+        ),
         ConfigError::StorePinned { pinned, mover, .. } => {
             let mover = mover.as_ref().map(|command| format!("; {command} moves it")).unwrap_or_default();
             Verdict::of(USAGE, format!("use --store {pinned}{mover}"))

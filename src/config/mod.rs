@@ -157,6 +157,8 @@ pub enum ConfigError {
         profile: String,
         /// Known names that look like it.
         near: Vec<String>,
+        /// What logs in to a service that shall have the name.
+        login: CommandLine,
         /// What lists the names.
         list: CommandLine,
     },

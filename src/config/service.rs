@@ -228,6 +228,7 @@ fn unknown(target: &str, settings: &Settings, index: &Index) -> Result<ConfigErr
         name: printable(target),
         profile: settings.profile.clone(),
         near: nearest(target, known),
+        login: settings.program.login_as(target, &settings.profile),
         list: settings.program.list(),
     })
 }

@@ -131,7 +131,12 @@ fn mistakes_are_named_with_what_to_do_and_their_exit_code() {
     let home = Home::with_file_store().with("BROKEN", "a\nb");
     home.run_with_input(["tokens", "set", ENDPOINT, "--name", "example"], b"value").expect(0);
     for (arguments, error, hint) in [
-        (&["bridge", "exampel"] as &[&str], "no service is named `exampel`", "did you mean `example`?"),
+        (
+            &["tokens", "set", "exampel"] as &[&str],
+            "no service is named `exampel`",
+            "did you mean `example`?",
+        ),
+        (&["login", "other"], "no service is named `other`", "login URL --name other"),
         (&["bridge", "https://x.test/", "--client-id", "x"], "--client-id is of no use without --login", ""),
         (&["bridge", "https://x.test/", "--login", "--no-browser"], "needs a browser", ""),
         (&["bridge", "http://x.test/"], "plain http", "--allow-http"),
@@ -140,7 +145,7 @@ fn mistakes_are_named_with_what_to_do_and_their_exit_code() {
         (&["bridge", "https://x.test/", "--header", "Authorization: x"], "authorization", ""),
         (&["bridge", "https://x.test/", "--header-file", "missing"], "cannot read missing", ""),
         (
-            &["bridge", "example", "--store", "keyring"],
+            &["tokens", "set", "example", "--store", "keyring"],
             "in the store `file`, but --store says `keyring`",
             "--store file",
         ),

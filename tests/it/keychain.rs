@@ -267,8 +267,11 @@ fn the_store_is_pinned_at_login() {
     let Some(session) = Session::unlocked() else { return };
     let service = service_in(&session);
     service.login(&[]).expect(0);
-    let outcome = service.home.run(["bridge", NAME, "--store", "file"]).expect(2);
+    let outcome = service.login(&["--store", "file"]).expect(2);
     assert!(outcome.stderr.contains("keyring") && outcome.stderr.contains("file"), "{}", outcome.stderr);
+    let mut bridge = Bridge::start(&service.home, &[NAME, "--store", "file"]);
+    let error = refusal(&mut bridge);
+    assert_eq!(error["data"]["reason"], "store_pinned", "{error}");
 }
 
 fn contains(content: &[u8], part: &[u8]) -> bool {

@@ -41,3 +41,4 @@ mod storm;
 mod subscriptions;
 mod support;
 mod tidy;
+mod unknown_service;

@@ -178,7 +178,9 @@ fn delete_a_token(words: &[&str]) {
     let set = ["tokens", "set", &server.url(), "--name", "example"];
     home.run_with_input(set, CLIENT_SECRET.as_bytes()).expect(0);
     home.run(&words[1..]).expect(0);
-    home.run(["bridge", "example"]).expect(2);
+    let mut bridge = Bridge::start(&home, &["example"]);
+    let answer = bridge.call(0, "initialize", serde_json::json!({}));
+    assert_eq!(answer["error"]["data"]["reason"], "unknown_service", "{answer}");
 }
 
 fn run_the_demo(words: &[&str]) {
