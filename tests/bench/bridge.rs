@@ -1,0 +1,157 @@
+//! What the bridge costs, beside the same calls made directly: `cargo bench`, or `cargo bench -- 3`
+//! for three times as many rounds.
+//!
+//! Every figure comes from rounds in which the direct way and the bridge take turns, each first in
+//! every other round, so that a machine which gets slower or faster meanwhile does so for both. What
+//! counts is the median of the rounds' differences and ratios; in brackets, the middle half of them.
+//! Nothing is asserted: times belong to a machine.
+//!
+//! The server is scripted, on loopback, and like the direct host does next to nothing: beside a real
+//! server, the bridge's share of the work is smaller. The figures:
+//!
+//! - `initialize`: from the bridge's start to its answer; directly, from connecting
+//! - `initialize, stored token`: the same with a credential to find, decrypt and send
+//! - `call`: one `tools/call` after the other
+//! - `throughput`: calls a second with 64 in flight (directly: on 64 connections)
+//! - `5 MB echo`: one call that carries five million bytes there and back
+//! - `memory`: the bridge's proportional set size (Linux) after `initialize`, and after 1,000 calls
+
+// A step that fails ends the run; stdout is where the figures go.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+#[allow(dead_code, unused_imports, reason = "the tests use the rest of it")]
+#[path = "../it/support/mod.rs"]
+mod support;
+
+mod figures;
+mod ways;
+
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use figures::{Pair, alternate, report_rates, report_tail, report_times};
+use support::home::Home;
+use support::http_server::{Reply, Request, Responder, Server};
+use support::mcp_server::result;
+use ways::{Bridged, Direct, call};
+
+const IN_FLIGHT: usize = 64;
+const LARGE: usize = 5_000_000;
+
+fn main() {
+    let times = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1);
+    let server = Server::start(serve);
+    let url = format!("{}/mcp", server.origin());
+    let home = Home::with_file_store();
+    report_times("initialize", &starts(&home, &url, 20 * times));
+    let guarded = Home::with_file_store();
+    guarded.run_with_input(["tokens", "set", &url, "--name", "bench"], b"a-token\n").expect(0);
+    report_times("initialize, stored token", &starts(&guarded, &url, 20 * times));
+    let called = calls(&home, &url, 40 * times);
+    report_times("call", &called);
+    report_tail(&called);
+    report_rates("throughput, 64 in flight", &throughput(&home, &url, 10 * times));
+    report_times("5 MB echo", &large(&home, &url, 10 * times));
+    memory(&home, &url);
+}
+
+/// The server: answers what it is asked, and has no stream of its own.
+fn serve(request: &Request, responder: &mut Responder) {
+    if request.method != "POST" {
+        return responder.reply(&Reply::status(405));
+    }
+    let message = request.json();
+    let reply = match message.get("id") {
+        None => Reply::status(202),
+        Some(id) => {
+            let answer = json!({"jsonrpc": "2.0", "id": id, "result": result(&message)});
+            Reply::json(200, answer.to_string())
+        }
+    };
+    responder.reply(&reply);
+}
+
+/// How long `step` takes.
+fn time(step: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    step();
+    start.elapsed()
+}
+
+fn starts(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
+    let mut ended = Vec::new();
+    alternate(
+        rounds,
+        || vec![time(|| drop(Direct::connect(url)))],
+        || vec![time(|| ended.push(Bridged::start(home, url)))],
+    )
+}
+
+fn calls(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
+    let (mut direct, mut bridged) = (Direct::connect(url), Bridged::start(home, url));
+    alternate(
+        rounds,
+        || (0..50).map(|id| time(|| _ = direct.exchange(&call(id, "hello")))).collect(),
+        || (0..50).map(|id| time(|| _ = bridged.exchange(&call(id, "hello")))).collect(),
+    )
+}
+
+fn large(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
+    let (mut direct, mut bridged) = (Direct::connect(url), Bridged::start(home, url));
+    let frame = call(1, &"x".repeat(LARGE));
+    alternate(
+        rounds,
+        || vec![time(|| assert!(direct.exchange(&frame).len() > LARGE))],
+        || vec![time(|| assert!(bridged.exchange(&frame).len() > LARGE))],
+    )
+}
+
+/// Calls a second.
+fn throughput(home: &Home, url: &str, rounds: usize) -> Vec<Pair<f64>> {
+    const EACH: usize = 40;
+    let frames: Vec<_> = (0..IN_FLIGHT * EACH).map(|id| call(id, "hello")).collect();
+    let mut connections: Vec<_> = (0..IN_FLIGHT).map(|_| Direct::connect(url)).collect();
+    let mut bridged = Bridged::start(home, url);
+    let rate = |took: Duration| frames.len() as f64 / took.as_secs_f64();
+    alternate(
+        rounds,
+        || {
+            let ready = Barrier::new(IN_FLIGHT + 1);
+            let start = std::thread::scope(|scope| {
+                for (connection, frames) in connections.iter_mut().zip(frames.chunks(EACH)) {
+                    let ready = &ready;
+                    scope.spawn(move || {
+                        ready.wait();
+                        frames.iter().for_each(|frame| _ = connection.exchange(frame));
+                    });
+                }
+                ready.wait();
+                Instant::now()
+            });
+            rate(start.elapsed())
+        },
+        || {
+            let start = Instant::now();
+            frames[..IN_FLIGHT].iter().for_each(|frame| bridged.send(frame));
+            for next in IN_FLIGHT..IN_FLIGHT + frames.len() {
+                bridged.receive();
+                frames.get(next).into_iter().for_each(|frame| bridged.send(frame));
+            }
+            rate(start.elapsed())
+        },
+    )
+}
+
+fn memory(home: &Home, url: &str) {
+    let mut bridged = Bridged::start(home, url);
+    let before = bridged.proportional_set_size();
+    (0..1000).for_each(|id| _ = bridged.exchange(&call(id, "hello")));
+    match before.zip(bridged.proportional_set_size()) {
+        Some((before, after)) => {
+            println!("memory: {before} KiB after initialize, {after} KiB after 1,000 calls");
+        }
+        None => println!("memory: not measured on this platform"),
+    }
+}
