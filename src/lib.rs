@@ -11,9 +11,9 @@
 //! | 6 | [`cli`], [`config`] | what the user typed and sees; settings resolved once into the rooms' own `Config` (`cli` may import `config`) |
 //! | 5 | [`bridge`] | one stdio host: stdin and stdout around a relay session, until EOF or signal |
 //! | 5 | [`demo`] | a loopback MCP endpoint with its own authorization server |
-//! | 4 | [`relay`] | one host session on one service: pending requests, retries, session replay |
+//! | 4 | [`relay`] | one host session on one service: pending requests, retries, session replay, the eras of both sides and what is translated between them |
 //! | 3 | [`authorizer`] | keeps a service's login: hands out what a request must carry, refreshes, logs in |
-//! | 3 | [`upstream`] | one message out, replies back over Streamable HTTP |
+//! | 3 | [`upstream`] | one message out, replies back: Streamable HTTP, and the HTTP+SSE transport before it |
 //! | 2 | [`oauth`] | OAuth 2.1 as MCP profiles it: discovery, registration, authorization, grants; it asks and never stores |
 //! | 2 | [`store`] | credential stores behind one trait, the journal and the index |
 //! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`], [`signals`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock; where things live; opening an address; requests to end (`lock` may import `paths`) |
@@ -45,6 +45,13 @@
 //! [`upstream`] (headers, POST) → [`upstream::streamable_http::Reply`] → the session settles the
 //! pending id → bounded channel → [`stdio::Writer`], sole owner of stdout.
 //!
+//! Two eras of MCP are live: a session that begins with `initialize` (2025-11-25 and earlier), and
+//! requests that say for themselves what they need (2026-07-28). The host's era is seen from its
+//! frames, the server's from its answers to them, which are remembered for a day. Where both are of
+//! one era, frames pass through; where they differ, the relay translates: it changes the members that
+//! must change, at their byte offsets, and none else. A host that comes before there is a login is
+//! answered in the server's place, until the server can speak for itself.
+//!
 //! # A token's journey
 //!
 //! [`authorizer::Authorizer::authorize`] → in memory, fresh, and the index's generation unchanged:
@@ -55,14 +62,15 @@
 //!
 //! # Invariants
 //!
-//! 1. The bytes of a frame are never rewritten, but for raw newlines between tokens.
+//! 1. The bytes of a frame are never rewritten, but for raw newlines between tokens, and for the members
+//!    that the other side's revision has otherwise.
 //! 2. Every request that the host has not cancelled gets exactly one response: the server's, or
 //!    ours with its own id and id type. Nothing is dropped silently.
 //! 3. stdout carries messages and nothing else; all talk is on stderr.
 //! 4. Everything is bounded: channels, lines, events, bodies, timeouts, retries. A slow reader slows
 //!    the server.
 //! 5. Retrying lives in the relay. A request that the server may have executed is never sent again.
-//! 6. A cancellation reaches the server.
+//! 6. A cancellation reaches the server, in its own dialect.
 //! 7. At EOF what is pending has two seconds to finish, the session ends, exit 0. No orphans, except
 //!    a refresh that is not saved yet and a login with its browser open, each with a deadline.
 //! 8. A credential is written by whoever holds the service's lock, and by nobody else: the lock is
