@@ -6,7 +6,7 @@
 //! that makes even a new login worthless is a service that names another authorization server: that
 //! is looked into where nothing else can help, once in a while.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -52,6 +52,8 @@ struct History {
     latest: Option<Latest>,
     /// Causes that one login had to cure.
     spent: Vec<Cause>,
+    /// What the service said to a request that nobody waited for.
+    challenge: Option<Challenge>,
     /// When it was last looked into whether the service has moved.
     looked: Option<Instant>,
 }
@@ -63,6 +65,18 @@ struct Latest {
 }
 
 impl AutomaticLogin {
+    /// Keeps a challenge for the login that a later request makes necessary: it may name scopes
+    /// that the service names nowhere else.
+    pub(super) fn remember(&self, challenge: Option<&Challenge>) {
+        if let Some(challenge) = challenge {
+            self.history().challenge = Some(challenge.clone());
+        }
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Starts a login or joins the one that is open, and waits a while for its end, on behalf of a
     /// request that came at `asked`. `challenge` is what the service said when it refused the
     /// request that makes it necessary. The error is a clause to append to the reason of the error
@@ -95,7 +109,7 @@ impl AutomaticLogin {
         cause: Cause,
         challenge: Option<&Challenge>,
     ) -> Result<watch::Receiver<Option<Ending>>, String> {
-        let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = self.history();
         if let Some(latest) = &history.latest
             && latest.ending.borrow().is_none()
         {
@@ -103,7 +117,7 @@ impl AutomaticLogin {
         }
         let cause = history.admit(cause)?;
         let mut config = adapted(config, cause);
-        config.options.challenge = challenge.cloned();
+        config.options.challenge = challenge.cloned().or_else(|| history.challenge.take());
         let (ended, ending) = watch::channel(None);
         tokio::spawn(async move {
             ended.send_replace(Some(run(&config).await));

@@ -216,6 +216,7 @@ impl Authorizer {
             refusal::note(&self.keeper, token, text).await;
         }
         let Some(config) = self.login_allowed() else {
+            self.automatic.remember(challenge);
             return Err(self.error(problem));
         };
         let cause = match &problem {

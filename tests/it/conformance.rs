@@ -74,7 +74,7 @@ mod revision_2025_11_25 {
         scope_from_www_authenticate "auth/scope-from-www-authenticate": Passes, Passes;
         scope_from_scopes_supported "auth/scope-from-scopes-supported": Passes, Passes;
         scope_omitted_when_undefined "auth/scope-omitted-when-undefined": Passes, Passes;
-        scope_step_up "auth/scope-step-up": Passes, Fails;
+        scope_step_up "auth/scope-step-up": Passes, Passes;
         scope_retry_limit "auth/scope-retry-limit": Passes, Passes;
         token_endpoint_auth_basic "auth/token-endpoint-auth-basic": Passes, Passes;
         token_endpoint_auth_post "auth/token-endpoint-auth-post": Passes, Passes;
