@@ -82,7 +82,9 @@ impl Failure {
             StoreError::Untrusted { .. } => Remedy::AnotherStore,
             StoreError::Corrupt { .. } => Remedy::Replace,
             StoreError::NewerSchema { .. } => Remedy::Update,
-            StoreError::Key(KeyError::Unreadable { .. } | KeyError::Malformed { .. }) => Remedy::MendKey,
+            StoreError::Key(
+                KeyError::Unreadable { .. } | KeyError::Malformed { .. } | KeyError::Empty { .. },
+            ) => Remedy::MendKey,
             StoreError::Key(KeyError::Missing { .. } | KeyError::Other { .. }) => Remedy::RightKey,
             StoreError::Platform { .. } => Remedy::Mend,
         };

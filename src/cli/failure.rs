@@ -285,6 +285,9 @@ fn store(error: &StoreError, commands: &Commands) -> Verdict {
                 commands.program().list()
             ),
             StoreError::Key(KeyError::Malformed { .. }) => "`openssl rand -base64 32` makes a key".to_owned(),
+            StoreError::Key(KeyError::Empty { .. }) => {
+                "give it a key, or do not set it; `openssl rand -base64 32` makes a key".to_owned()
+            }
             StoreError::Key(KeyError::Unreadable { .. }) => {
                 "make it readable for you; MCP_FRONT_ENCRYPTION_KEY_FILE names another file".to_owned()
             }

@@ -1,7 +1,8 @@
 //! The process's environment, read once.
 //!
 //! This is the one place that asks for environment variables, arguments and the program's own
-//! path. What is empty counts as not set. The snapshot may hold secrets and so has no `Debug`.
+//! path. What is empty counts as not set, but for a key. The snapshot may hold secrets and so has no
+//! `Debug`.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -42,6 +43,11 @@ impl Environment {
     /// The value of `name`, unless it is missing or empty.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether `name` is set to nothing, where that is a slip and no wish for the default.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        self.variables.get(OsStr::new(name)).is_some_and(|value| value.is_empty())
     }
 
     /// Every variable, for a helper process to choose from.

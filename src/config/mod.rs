@@ -24,6 +24,9 @@ use crate::store::{KeySource, StoreConfig, StoreKind};
 pub use environment::Environment;
 pub use network::Network;
 
+const KEY_FILE: &str = "MCP_FRONT_ENCRYPTION_KEY_FILE";
+const KEY: &str = "MCP_FRONT_ENCRYPTION_KEY";
+
 /// The flags that every command takes, as they were typed.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
@@ -327,19 +330,22 @@ fn program(
     };
     let home = home.map(|path| ("MCP_FRONT_HOME", path));
     let (key_file, is_inline) = match key {
-        Some(KeySource::File(path)) => (Some(("MCP_FRONT_ENCRYPTION_KEY_FILE", path.as_path())), false),
+        Some(KeySource::File(path)) => (Some((KEY_FILE, path.as_path())), false),
         Some(KeySource::Inline(_)) => (None, true),
-        None => (None, false),
+        Some(KeySource::Empty { .. }) | None => (None, false),
     };
     let places = home.into_iter().chain(key_file).chain(network.places()).map(absolute);
     Program::new(environment.program(), places.chain(network.permission()), is_inline)
 }
 
 fn encryption_key(environment: &Environment) -> Option<KeySource> {
-    if let Some(path) = environment.get("MCP_FRONT_ENCRYPTION_KEY_FILE") {
+    if let Some(variable) = [KEY_FILE, KEY].into_iter().find(|name| environment.is_empty(name)) {
+        return Some(KeySource::Empty { variable });
+    }
+    if let Some(path) = environment.get(KEY_FILE) {
         return Some(KeySource::File(PathBuf::from(path)));
     }
-    let key = environment.get("MCP_FRONT_ENCRYPTION_KEY");
+    let key = environment.get(KEY);
     key.map(|key| KeySource::Inline(SecretSlice::from(key.as_encoded_bytes().to_vec())))
 }
 

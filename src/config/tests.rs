@@ -65,6 +65,14 @@ fn the_key_file_wins_over_the_key() {
     assert!(matches!(key(&[("MCP_FRONT_ENCRYPTION_KEY", "k")]), Some(KeySource::Inline(_))));
     let both = [("MCP_FRONT_ENCRYPTION_KEY", "k"), ("MCP_FRONT_ENCRYPTION_KEY_FILE", "/k")];
     assert!(matches!(key(&both), Some(KeySource::File(path)) if path == std::path::Path::new("/k")));
+    for (name, value) in [("MCP_FRONT_ENCRYPTION_KEY", "/k"), ("MCP_FRONT_ENCRYPTION_KEY_FILE", "k")] {
+        let empty = ["MCP_FRONT_ENCRYPTION_KEY", "MCP_FRONT_ENCRYPTION_KEY_FILE"];
+        let empty = empty.into_iter().find(|other| *other != name).unwrap();
+        for variables in [&[(empty, "")][..], &[(empty, ""), (name, value)]] {
+            let found = key(variables);
+            assert!(matches!(found, Some(KeySource::Empty { variable }) if variable == empty), "{empty}");
+        }
+    }
 }
 
 #[test]

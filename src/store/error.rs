@@ -75,6 +75,13 @@ pub enum KeyError {
         /// The variable or file, by name.
         place: String,
     },
+    /// A variable that names or holds the key is set, and empty: a slip that must not lead to another
+    /// key.
+    #[error("{variable} is set, and empty")]
+    Empty {
+        /// The variable's name.
+        variable: &'static str,
+    },
     /// There are encrypted files, and no key. None is generated: it could not open them.
     #[error("the encryption key {needed} is missing from {place}: {needed_by} was encrypted with it")]
     Missing {

@@ -78,6 +78,7 @@ impl EncryptionKey {
                     |source| KeyError::Unreadable { path: path.clone(), source: Arc::new(source) };
                 Self::parse(&read_given(path).map_err(unreadable)?)
             }
+            KeySource::Empty { variable } => return Err(KeyError::Empty { variable }),
         };
         parsed.ok_or_else(|| KeyError::Malformed { place: source.place() })
     }
@@ -151,6 +152,7 @@ impl KeySource {
         match self {
             Self::File(path) => format!("{} (MCP_FRONT_ENCRYPTION_KEY_FILE)", path.display()),
             Self::Inline(_) => "MCP_FRONT_ENCRYPTION_KEY".to_owned(),
+            Self::Empty { variable } => (*variable).to_owned(),
         }
     }
 }

@@ -62,6 +62,11 @@ pub enum KeySource {
     File(PathBuf),
     /// The value itself, any bytes (`MCP_FRONT_ENCRYPTION_KEY`).
     Inline(SecretSlice<u8>),
+    /// Nowhere: the variable that should tell is set, and empty. No other key is taken instead.
+    Empty {
+        /// The variable's name.
+        variable: &'static str,
+    },
 }
 
 /// What a [`Store`] is opened with.
