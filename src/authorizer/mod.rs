@@ -259,7 +259,8 @@ impl Authorizer {
             Problem::Rejected => AuthorizerError::Rejected {
                 reason: format!(
                     "the authorization server issued a fresh access token, and the service refused that one \
-                     too: is it meant for another audience or resource, or lacks the account rights?{note}"
+                     too: it may be meant for another audience or resource, or the account may lack \
+                     rights{note}"
                 ),
                 command: commands.login_anew(),
             },

@@ -92,6 +92,24 @@ pub(super) async fn clear(store: &Store, lock: ServiceLock) -> Option<StoreKind>
     Some(store.kind())
 }
 
+/// Whether there is anything to forget of a service.
+///
+/// # Errors
+/// [`ChangeError::Store`].
+///
+/// # Cancel safety
+/// It only reads.
+pub async fn is_known(config: StoreConfig, key: &ServiceKey) -> Result<bool, ChangeError> {
+    // A damaged entry is something.
+    if !matches!(Index::open(config.paths.clone()).get(key), Ok(None)) {
+        return Ok(true);
+    }
+    match Store::open(config).holds(key, PATIENCE).await {
+        Err(StoreError::Absent { .. }) => Ok(false),
+        found => Ok(found?),
+    }
+}
+
 /// Forgets a service: journal, record and index entry. Says whether there was anything.
 ///
 /// # Errors

@@ -167,6 +167,15 @@ impl Store {
         self.attempts.read(patience, move |connect| record::load(connect, &key)).await
     }
 
+    /// Whether there is a record or a journal of the service, readable or not. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn holds(&self, key: &ServiceKey, patience: Patience) -> Result<bool, StoreError> {
+        let key = key.clone();
+        self.attempts.read(patience, move |connect| record::is_there(connect, &key)).await
+    }
+
     /// Finds out whether the store has the key that a new record needs, so that nobody logs in for
     /// nothing. Nothing is written, and no key is made. Cancel-safe.
     ///

@@ -40,6 +40,22 @@ pub(super) fn load(connect: Connect<'_>, key: &ServiceKey) -> Result<Option<Cred
     found.value().map(|value| decode(&name, value)).transpose()
 }
 
+/// Whether there is a record or a journal, readable or not.
+pub(super) fn is_there(connect: Connect<'_>, key: &ServiceKey) -> Result<bool, StoreError> {
+    let items = connect()?;
+    for name in [ItemName::record(key), ItemName::journal(key)] {
+        match items.get(&name) {
+            Ok(None) => {}
+            Ok(Some(_))
+            | Err(StoreError::Corrupt { .. } | StoreError::Key(_) | StoreError::NewerSchema { .. }) => {
+                return Ok(true);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
 /// Writes the record under a new generation, reads it back, compares and returns it.
 pub(super) fn save(connect: Connect<'_>, key: &ServiceKey, kind: Kind) -> Result<Credential, StoreError> {
     let name = ItemName::record(key);

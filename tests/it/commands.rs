@@ -108,6 +108,28 @@ fn profiles_keep_the_same_service_apart() {
     assert_eq!(listed(&home)[0]["profile"], "service-user");
 }
 
+/// There is nothing to confirm where nothing is stored.
+#[test]
+fn deleting_nothing_says_so_without_asking() {
+    let home = Home::with_file_store();
+    for (target, name) in [("front", "front"), (ENDPOINT, "example"), ("elsewhere", "elsewhere")] {
+        for arguments in [&["tokens", "delete", target][..], &["tokens", "delete", target, "--yes"]] {
+            let said = home.run(arguments).expect(0).stderr;
+            assert!(said.starts_with("Nothing ") && said.contains(name), "{said}");
+        }
+    }
+    let keyless = Home::bare().with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+    let said = keyless.run(["tokens", "delete", ENDPOINT]).expect(0).stderr;
+    assert!(said.contains("Nothing is stored for example"), "{said}");
+    // A record that the index does not know of is something.
+    home.run_with_input(["tokens", "set", ENDPOINT], b"value").expect(0);
+    std::fs::remove_dir_all(home.path().join("state/services")).unwrap();
+    let asked = home.run(["tokens", "delete", ENDPOINT]).expect(2);
+    assert!(asked.stderr.contains("a confirmation is needed"), "{}", asked.stderr);
+    let deleted = home.run(["tokens", "delete", ENDPOINT, "--yes"]).expect(0);
+    assert!(deleted.stderr.contains("Deleted what was stored for example"), "{}", deleted.stderr);
+}
+
 #[test]
 fn tokens_that_no_header_can_carry_are_refused_without_being_shown() {
     let home = Home::with_file_store();

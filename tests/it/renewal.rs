@@ -68,7 +68,9 @@ fn a_fresh_token_that_is_refused_is_not_tried_for_ever() {
     let mut bridge = service.bridge();
     bridge.initialize();
     service.authorization.revoke_access_for_ever();
-    assert_eq!(refused(&mut bridge, 1)["data"]["reason"], "token_rejected");
+    let error = refused(&mut bridge, 1);
+    assert_eq!(error["data"]["reason"], "token_rejected");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("rights. Should the")), "{error}");
     assert!(service.authorization.refreshes() <= 2);
     let row = service.row();
     assert_eq!(

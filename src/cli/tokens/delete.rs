@@ -56,6 +56,10 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         }
         service => service?,
     };
+    if !is_known(arguments, &service, context).await? {
+        let _ = writeln!(io::stderr(), "Nothing is stored for {}.", service.name);
+        return Ok(());
+    }
     if !arguments.yes && !confirmed(&service, context).await? {
         let _ = writeln!(io::stderr(), "Nothing was deleted.");
         return Ok(());
@@ -63,6 +67,27 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let outcome = erase(arguments, &service, context).await?;
     let _ = writeln!(io::stderr(), "{outcome} {}.", service.name);
     Ok(())
+}
+
+/// Whether there is anything to delete, or to find out by trying.
+async fn is_known(arguments: &Arguments, service: &Service, context: &Context) -> Result<bool, Failure> {
+    if service.entry.is_some() {
+        return Ok(true);
+    }
+    let settings = &context.settings;
+    let paths = settings.paths()?;
+    for kind in stores(service, settings, &Index::open(paths.clone()))? {
+        match stored::is_known(settings.store_config(kind, paths.clone()), &service.key).await {
+            Ok(false) => {}
+            Ok(true) => return Ok(true),
+            Err(_) if arguments.force => return Ok(true),
+            Err(error) => {
+                let commands = Box::new(service.commands(settings));
+                return Err(Failure::Delete { error, commands });
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Erases what is stored, and says what that came to.
