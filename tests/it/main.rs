@@ -22,6 +22,7 @@ mod login;
 mod login_again;
 mod migration;
 mod modern;
+mod modern_peers;
 mod named_commands;
 mod network;
 mod peers;

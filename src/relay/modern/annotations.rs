@@ -148,9 +148,8 @@ impl Walk<'_> {
         if !header.bytes().all(is_token) {
             return Err("x-mcp-header is no part of a header's name");
         }
-        match kind.and_then(parts::text).as_deref() {
-            Some("string" | "integer" | "boolean") => {}
-            _ => return Err("x-mcp-header stands on another type than string, integer and boolean"),
+        if !kind.is_some_and(is_primitive) {
+            return Err("x-mcp-header stands on another type than string, integer and boolean");
         }
         if self.found.iter().any(|found| found.header.eq_ignore_ascii_case(&header)) {
             return Err("two of its x-mcp-header are the same");
@@ -161,6 +160,19 @@ impl Walk<'_> {
         self.found.push(Annotation { header, path: self.path.clone() });
         Ok(())
     }
+}
+
+/// Whether a schema's `type` is one that a header can carry, or several such. Null may be among
+/// them: it stands for no value (servers write optional parameters so), and has no header.
+fn is_primitive(kind: &RawValue) -> bool {
+    let names_one =
+        |kind: &RawValue| matches!(parts::text(kind).as_deref(), Some("string" | "integer" | "boolean"));
+    let (mut has_primitive, mut has_other) = (names_one(kind), false);
+    parts::each_element(kind, |kind| match names_one(kind) {
+        true => has_primitive = true,
+        false => has_other |= parts::text(kind).as_deref() != Some("null"),
+    });
+    has_primitive && !has_other
 }
 
 /// A character of a field name (RFC 9110 §5.6.2).
@@ -195,6 +207,7 @@ mod tests {
                 r#"{"properties":{"a":{"type":"object","properties":{"properties":{"type":"integer","x-mcp-header":"N"}}}}}"#,
                 vec![("N", "a.properties")],
             ),
+            (r#"{"properties":{"a":{"type":["integer","null"],"x-mcp-header":"R"}}}"#, vec![("R", "a")]),
             // A parameter of that name, and values that are no schemas.
             (r#"{"properties":{"x-mcp-header":{"type":"number"}}}"#, vec![]),
             (
@@ -234,7 +247,9 @@ mod tests {
             parameter(r#"{"type":"object","x-mcp-header":"R"}"#),
             parameter(r#"{"type":"array","items":{"type":"string"},"x-mcp-header":"R"}"#),
             parameter(r#"{"type":"null","x-mcp-header":"R"}"#),
-            parameter(r#"{"type":["string","null"],"x-mcp-header":"R"}"#),
+            parameter(r#"{"type":["string","number"],"x-mcp-header":"R"}"#),
+            parameter(r#"{"type":["null"],"x-mcp-header":"R"}"#),
+            parameter(r#"{"type":[],"x-mcp-header":"R"}"#),
             parameter(r#"{"enum":["a"],"x-mcp-header":"R"}"#),
             parameter(r##"{"$ref":"#/$defs/a","x-mcp-header":"R"}"##),
             parameter(r#"{"type":"array","items":{"type":"string","x-mcp-header":"R"}}"#),
