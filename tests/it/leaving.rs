@@ -18,6 +18,9 @@ use crate::support::mcp_server::McpServer;
 use crate::support::open_session::{OpenSession, is, is_post_of};
 use crate::support::process::{Captured, Process};
 
+/// Claude Code kills a server 500 ms after SIGINT; by then the server must have been told.
+const FAREWELL_LIMIT: Duration = Duration::from_millis(400);
+
 /// What is pending at EOF has two seconds to finish, and gets its answer.
 #[test]
 fn what_is_pending_at_eof_is_answered_before_the_end() {
@@ -72,7 +75,7 @@ fn signals_end_the_session_in_time() {
             session.bridge.signal(signal);
         }
         server.wait_for("DELETE", |request| request.method == "DELETE");
-        assert!(start.elapsed() < Duration::from_millis(400), "DELETE came after {:?}", start.elapsed());
+        assert!(start.elapsed() < FAREWELL_LIMIT, "DELETE came after {:?}", start.elapsed());
         let (status, rest) = session.bridge.wait();
         assert!(rest.is_empty());
         assert_ne!(status.code(), Some(101), "{status}");
@@ -124,6 +127,8 @@ fn the_death_of_the_host_ends_the_bridge() {
 #[test]
 fn a_host_that_reads_slowly_slows_the_server() {
     const EVENTS: usize = 4096;
+    /// A write that takes this long is taken for one that is held up.
+    const STUCK: Duration = Duration::from_secs(1);
     let (sent, stuck) = mpsc::channel();
     let server = McpServer::scripted(move |request, responder| {
         let is_call = is_post_of(request, "tools/call");
@@ -132,7 +137,7 @@ fn a_host_that_reads_slowly_slows_the_server() {
             let event = format!(
                 "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"data\":\"{text}\"}}}}\n\n"
             );
-            responder.give_up_writing_after(Duration::from_secs(1));
+            responder.give_up_writing_after(STUCK);
             responder.start_events();
             let written = (0..EVENTS).take_while(|_| responder.chunk(&event)).count();
             let _ = sent.send(written);

@@ -4,7 +4,6 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use mcp_front::credential::{Kind, StaticToken};
@@ -14,6 +13,7 @@ use mcp_front::redact::Secret;
 use mcp_front::server_uri::{ServerUri, ServiceKey};
 use mcp_front::store::{Patience, Store, StoreConfig, StoreKind};
 
+use crate::support::DEADLINE;
 use crate::support::authorization_server::AuthorizationServer;
 use crate::support::home::{Home, finish, write_private};
 use crate::support::mcp_server::McpServer;
@@ -35,7 +35,7 @@ impl Stage {
     }
 
     async fn lock(&self) -> ServiceLock {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+        let deadline = tokio::time::Instant::now() + DEADLINE;
         ServiceLock::acquire(&self.paths, &key(), Purpose::Refresh, deadline).await.unwrap()
     }
 }

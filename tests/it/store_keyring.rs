@@ -25,6 +25,8 @@ const CANARY: &str = "keychain-canary";
 
 /// A bridge answers within five seconds, so its store must have answered before.
 const IN_TIME: Duration = Duration::from_millis(4_500);
+/// A person who is asked to unlock takes longer than this.
+const LONGER_THAN_A_BRIDGE_WAITS: Duration = Duration::from_secs(6);
 
 /// Runs `case` in an environment of nothing but `variables` and the case's own.
 fn run(case: &str, variables: Vec<(String, String)>) {
@@ -113,7 +115,7 @@ impl Stage {
             "waits-for-a-person" => {
                 let key = key();
                 let wait = self.store.load(&key, Patience::Person);
-                let waited = tokio::time::timeout(Duration::from_secs(6), wait).await;
+                let waited = tokio::time::timeout(LONGER_THAN_A_BRIDGE_WAITS, wait).await;
                 assert!(waited.is_err(), "{waited:?}");
             }
             other => panic!("no case {other}"),

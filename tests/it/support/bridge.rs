@@ -13,6 +13,10 @@ use super::DEADLINE;
 use super::home::Home;
 use super::process::Process;
 
+/// How long a bridge may take to say that there is no login it could use, whatever the keychain and
+/// the network do: a person waits, and hosts give up on a server that does not start.
+pub(crate) const REFUSAL_LIMIT: Duration = Duration::from_secs(5);
+
 /// A running `mcp-front bridge` (or anything that speaks MCP on stdio).
 pub(crate) struct Bridge {
     pub(crate) process: Process,
@@ -87,6 +91,16 @@ impl Bridge {
     pub(crate) fn call(&mut self, id: i64, method: &str, params: Value) -> Value {
         self.send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string());
         self.response(&json!(id))
+    }
+
+    /// The error of a request that must be refused, and within `limit`.
+    #[track_caller]
+    pub(crate) fn refused_within(&mut self, limit: Duration, method: &str, params: Value) -> Value {
+        let start = Instant::now();
+        let answer = self.call(0, method, params);
+        assert!(start.elapsed() < limit, "the answer came after {:?}: {answer}", start.elapsed());
+        assert!(answer["error"]["message"].is_string(), "no error: {answer}");
+        answer["error"].clone()
     }
 
     /// The response to `id`; other messages stay to be read.

@@ -2,7 +2,6 @@
 //! write it, and authorizers of this process keep it, with the real binary as their helper.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use mcp_front::authorizer::{Authorization, Authorizer, Children, Config, LoginPolicy, Program};
@@ -19,6 +18,7 @@ use mcp_front::store::{JournalEntry, Patience, Store, StoreConfig, StoreKind};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::DEADLINE;
 use super::home::BINARY;
 use super::token_endpoint::TokenEndpoint;
 
@@ -157,7 +157,7 @@ impl KeptLogin {
 
     /// The service's lock, as soon as nobody else has it.
     pub(crate) async fn lock(&self) -> ServiceLock {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + DEADLINE;
         ServiceLock::acquire(&self.paths, &self.key, Purpose::Refresh, deadline).await.expect("the lock")
     }
 
