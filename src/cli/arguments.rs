@@ -23,8 +23,9 @@ Environment:
   MCP_FRONT_HOME                             keep everything below this directory
   MCP_FRONT_ENCRYPTION_KEY_FILE              the encrypted file store's key, in a file
   MCP_FRONT_ENCRYPTION_KEY                   the same key itself: 32 bytes, raw or base64
-  MCP_FRONT_CA_FILE, MCP_FRONT_CLIENT_CERT,  as --ca-file, --client-cert and --client-key of login
-    MCP_FRONT_CLIENT_KEY                     and bridge; the flag wins
+  MCP_FRONT_CA_FILE, MCP_FRONT_CLIENT_CERT,  as --ca-file, --client-cert, --client-key and (set to 1)
+    MCP_FRONT_CLIENT_KEY,                    --allow-private-network of login and bridge; the flag
+    MCP_FRONT_ALLOW_PRIVATE_NETWORK          wins
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY,        proxies, also in lower case; loopback needs none
     NO_PROXY
   MCP_FRONT_LOG                              log filter, for instance mcp_front=debug
