@@ -43,7 +43,7 @@ fn a_good_login_takes_another_name() {
     let mut bridge = Bridge::start(&service.home, &["two"]);
     bridge.initialize();
     assert_eq!(bridge.echo(1, "renamed"), "renamed");
-    service.home.run(["bridge", NAME]).expect(2);
+    service.home.run(["tokens", "set", NAME]).expect(2);
 }
 
 /// What the person did in the browser is not lost where the login was killed before its record.
@@ -164,7 +164,7 @@ fn a_lost_index_entry_is_repaired_from_the_record() {
         let service = Service::logged_in();
         let before = service.row();
         damage(&service);
-        assert_ne!(service.home.run(["bridge", NAME]).code(), 0, "nothing leads to it");
+        assert_ne!(service.home.run(["tokens", "set", NAME]).code(), 0, "nothing leads to it");
         assert!(service.login(&[]).expect(0).stderr.contains("Already logged in to"));
         assert_eq!(service.row(), before);
         let mut bridge = service.bridge();
