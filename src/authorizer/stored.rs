@@ -4,6 +4,7 @@
 //! store, then the index; a deletion marks the index first, so that running bridges notice before
 //! the record goes, and a repeated one finishes what was interrupted.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -45,6 +46,8 @@ pub struct Set {
     /// The store that still holds something of before, where the token moved and that store could
     /// not be cleared.
     pub left_behind: Option<StoreKind>,
+    /// The key file that was generated for it, where one was.
+    pub generated_key: Option<PathBuf>,
 }
 
 /// Stores a static token in place of whatever was stored; in `former`, too, where it moves from
@@ -80,7 +83,8 @@ pub async fn set_token(
         Some(former) => clear(former, lock).await,
         None => None,
     };
-    Ok(Set { replaced: replaced || former.is_some(), left_behind })
+    let generated_key = store.generated_key().map(Path::to_owned);
+    Ok(Set { replaced: replaced || former.is_some(), left_behind, generated_key })
 }
 
 /// Erases what a store holds of a service that is kept elsewhere by now, without asking anybody;

@@ -7,6 +7,7 @@ mod arguments;
 mod bridge;
 mod demo;
 mod failure;
+mod keeping;
 mod logging;
 mod login;
 mod login_child;

@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use aes_gcm::aead::{Aead, Nonce, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
@@ -35,11 +36,15 @@ pub(super) struct FileItems {
     paths: Paths,
     source: Option<KeySource>,
     key: OnceCell<EncryptionKey>,
+    generated: GeneratedKey,
 }
 
+/// Where a key was generated, once one was; shared by all that one store does.
+pub(super) type GeneratedKey = Arc<OnceLock<PathBuf>>;
+
 impl FileItems {
-    pub(super) fn of(paths: &Paths, source: Option<&KeySource>) -> Self {
-        Self { paths: paths.clone(), source: source.cloned(), key: OnceCell::new() }
+    pub(super) fn of(paths: &Paths, source: Option<&KeySource>, generated: GeneratedKey) -> Self {
+        Self { paths: paths.clone(), source: source.cloned(), key: OnceCell::new(), generated }
     }
 
     fn path(&self, name: &ItemName) -> PathBuf {
@@ -75,7 +80,10 @@ impl FileItems {
         if let Some(key) = self.known_key()? {
             return Ok(key);
         }
-        let key = EncryptionKey::generate(&self.paths, || self.refuse_if_any())?;
+        let (key, made_here) = EncryptionKey::generate(&self.paths, || self.refuse_if_any())?;
+        if made_here {
+            self.generated.get_or_init(|| self.paths.key_file());
+        }
         Ok(self.key.get_or_init(|| key))
     }
 

@@ -94,18 +94,18 @@ impl EncryptionKey {
         Self::parse(&bytes).map(Some).ok_or_else(malformed)
     }
 
-    /// Generates the key file, unless another process just did, and reads it back. `allowed` is
-    /// asked under the lock, before anything is written.
+    /// Generates the key file, unless another process just did, and reads it back; tells whether it
+    /// was made here. `allowed` is asked under the lock, before anything is written.
     pub(super) fn generate(
         paths: &Paths,
         allowed: impl FnOnce() -> Result<(), StoreError>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(Self, bool), StoreError> {
         let path = paths.key_file();
         let failed = |error| StoreError::platform(format!("generating {}", path.display()), error);
         let _lock = NamedLock::acquire(paths, Shared::KeyFile, LOCK_LIMIT)
             .map_err(|error| StoreError::platform("waiting for the key file's lock", error))?;
         if let Some(key) = Self::generated(&path)? {
-            return Ok(key);
+            return Ok((key, false));
         }
         allowed()?;
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
@@ -113,13 +113,10 @@ impl EncryptionKey {
         let mut text = Zeroizing::new(ALPHABETS[0].encode(*bytes));
         text.push('\n');
         paths::write_new_private(&path, text.as_bytes()).map_err(failed)?;
-        tracing::warn!(
-            path = %path.display(),
-            "generated an encryption key beside the credential files: it protects copies of them that \
-             were made without it, not against programs that run as you"
-        );
-        let read = Self::generated(&path)?.filter(|read| *read.bytes == *bytes);
-        read.ok_or_else(|| KeyError::Malformed { place: path.display().to_string() }.into())
+        match Self::generated(&path)?.filter(|read| *read.bytes == *bytes) {
+            Some(key) => Ok((key, true)),
+            None => Err(KeyError::Malformed { place: path.display().to_string() }.into()),
+        }
     }
 
     fn parse(given: &[u8]) -> Option<Self> {

@@ -6,7 +6,7 @@
 //! into the writing thread and comes back with the outcome.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ mod record;
 pub(crate) mod samples;
 
 use attempt::Attempts;
-use file::FileItems;
+use file::{FileItems, GeneratedKey};
 use items::Items;
 use keychain::KeychainItems;
 use memory::MemoryItems;
@@ -131,6 +131,7 @@ pub struct Store {
     kind: StoreKind,
     place: Arc<str>,
     attempts: Attempts,
+    generated: GeneratedKey,
 }
 
 impl Store {
@@ -138,14 +139,19 @@ impl Store {
     pub fn open(config: StoreConfig) -> Self {
         let kind = config.kind;
         let place = place(&config).into();
+        let generated = GeneratedKey::default();
+        let noted = Arc::clone(&generated);
         let connector = move |patience: Patience| -> Result<Box<dyn Items>, StoreError> {
             Ok(match kind {
                 StoreKind::Keyring => Box::new(KeychainItems::connect(patience.may_prompt())?),
-                StoreKind::File => Box::new(FileItems::of(&config.paths, config.encryption_key.as_ref())),
+                StoreKind::File => {
+                    let key = config.encryption_key.as_ref();
+                    Box::new(FileItems::of(&config.paths, key, Arc::clone(&noted)))
+                }
                 StoreKind::Memory => Box::new(MemoryItems::of(config.paths.state())),
             })
         };
-        Self { kind, place, attempts: Attempts::new(connector) }
+        Self { kind, place, attempts: Attempts::new(connector), generated }
     }
 
     /// Which kind it is.
@@ -156,6 +162,12 @@ impl Store {
     /// Where the secrets lie, for people: `the keychain (Secret Service)`, or a directory.
     pub fn place(&self) -> String {
         self.place.to_string()
+    }
+
+    /// The key file that was generated for what was written here, where one was: a person should
+    /// know of it, for it lies beside what it protects.
+    pub fn generated_key(&self) -> Option<&Path> {
+        self.generated.get().map(PathBuf::as_path)
     }
 
     /// Reads the service's record; `None` where there is none. Cancel-safe.

@@ -38,7 +38,12 @@ impl Place {
 fn store(
     connector: impl Fn(Patience) -> Result<Box<dyn Items>, StoreError> + Send + Sync + 'static,
 ) -> Store {
-    Store { kind: StoreKind::Memory, place: "a test".into(), attempts: Attempts::new(connector) }
+    Store {
+        kind: StoreKind::Memory,
+        place: "a test".into(),
+        attempts: Attempts::new(connector),
+        generated: GeneratedKey::default(),
+    }
 }
 
 /// Memory items with a fault.

@@ -117,6 +117,30 @@ fn files_are_private_whatever_the_mask() {
     }
 }
 
+/// Whoever stores a secret reads once what the key beside it protects against, as talk and no log.
+#[test]
+fn a_generated_key_is_told_once_to_the_person() {
+    let home = || Home::bare().with("MCP_FRONT_STORE", "file");
+    let sentence = "and not\nagainst programs that run as you";
+    let authorization = AuthorizationServer::start();
+    let service = Service::of(authorization.clone(), McpServer::guarded_by(&authorization), home());
+    for (flags, told) in [(&[][..], true), (&["--force"], false)] {
+        let said = service.login(flags).expect(0).stderr;
+        assert_eq!(said.contains(sentence) && said.contains("encryption.key"), told, "{said}");
+        assert!(!said.contains("WARN"), "{said}");
+    }
+
+    let home = home();
+    for (value, told) in [(b"one", true), (b"two", false)] {
+        let said = home.run_with_input(["tokens", "set", "https://a.example/"], value).expect(0).stderr;
+        assert_eq!(said.contains(sentence), told, "{said}");
+        assert!(!said.contains("WARN"), "{said}");
+    }
+    let given = Home::with_file_store();
+    let said = given.run_with_input(["tokens", "set", "https://a.example/"], b"one").expect(0).stderr;
+    assert!(!said.contains(sentence), "{said}");
+}
+
 /// A key that could not keep the login is told before anything is asked of the service or the
 /// person; the error names where the key is looked for, and the hint what to do.
 #[test]

@@ -5,12 +5,13 @@
 //! browser could be opened for ends at once: nobody would ever see its address.
 
 use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use super::{Config, EVENTS, Event, Interaction, Options, login};
+use super::{Config, EVENTS, Event, Interaction, Options, Outcome, Summary, login};
 use crate::authorizer::Children;
 use crate::authorizer::process::{ask, become_independent, read_request, write_answer};
 use crate::http;
@@ -44,10 +45,11 @@ struct Request {
     options: Options,
 }
 
-/// What the child answers: nothing where all went well, else the reason.
-#[derive(Serialize, Deserialize)]
+/// What the child answers: why it failed, where it did, and what a person should know.
+#[derive(Default, Serialize, Deserialize)]
 struct Reply {
     failure: Option<String>,
+    generated_key: Option<PathBuf>,
 }
 
 /// What `mcp-front login-child` takes from its environment; the rest comes on its stdin.
@@ -76,6 +78,9 @@ pub async fn start_child(config: &Config) -> Result<(), ChildError> {
     let request = Request { identity: config.identity(), options };
     let command = Command::from(config.children.login_command(SUBCOMMAND));
     let reply: Reply = ask(command, &request).await?;
+    if let Some(path) = &reply.generated_key {
+        tracing::warn!(path = %path.display(), "generated an encryption key beside the files that it opens");
+    }
     match reply.failure {
         None => Ok(()),
         Some(reason) => Err(ChildError::Login { reason }),
@@ -93,8 +98,12 @@ pub async fn start_child(config: &Config) -> Result<(), ChildError> {
 pub async fn run_login_child(child: LoginChild) -> Result<(), ChildError> {
     become_independent()?;
     let request: Request = read_request()?;
-    let failure = log_in(&child.config(request)?).await.err();
-    Ok(write_answer(&Reply { failure })?)
+    let reply = match log_in(&child.config(request)?).await {
+        Ok(Outcome::LoggedIn(Summary { generated_key, .. })) => Reply { failure: None, generated_key },
+        Ok(_) => Reply::default(),
+        Err(reason) => Reply { failure: Some(reason), generated_key: None },
+    };
+    Ok(write_answer(&reply)?)
 }
 
 impl LoginChild {
@@ -118,7 +127,7 @@ impl LoginChild {
 }
 
 /// Logs in, as long as the person can see it.
-async fn log_in(config: &Config) -> Result<(), String> {
+async fn log_in(config: &Config) -> Result<Outcome, String> {
     if !config.options.browser {
         return Err("a login by itself needs a browser".to_owned());
     }
@@ -128,7 +137,7 @@ async fn log_in(config: &Config) -> Result<(), String> {
     tokio::pin!(login);
     loop {
         tokio::select! {
-            outcome = &mut login => return outcome.map(drop).map_err(|error| with_causes(&error)),
+            outcome = &mut login => return outcome.map_err(|error| with_causes(&error)),
             Some(event) = happening.recv() => match event {
                 Event::Authorize { browser: Some(Err(error)), .. } => return Err(error.to_string()),
                 Event::Authorize { listening: false, .. } => {

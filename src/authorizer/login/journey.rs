@@ -1,5 +1,6 @@
 //! The steps of a login, in order.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -302,7 +303,8 @@ impl<'a> Journey<'a> {
         self.tell(Event::Saving { place: self.home.store.place() }).await;
         let summary = self.oauth_summary(&oauth);
         let left_behind = self.home.keep(oauth).await?;
-        Ok(Summary { left_behind, ..summary })
+        let generated_key = self.home.store.generated_key().map(Path::to_owned);
+        Ok(Summary { left_behind, generated_key, ..summary })
     }
 
     fn page(&self, outcome: &Result<Summary, LoginError>) -> Page {
@@ -323,6 +325,7 @@ impl<'a> Journey<'a> {
             refresh_expires_at: oauth.refresh_token_expires_at,
             place: self.home.store.place(),
             left_behind: None,
+            generated_key: None,
         }
     }
 
@@ -339,6 +342,7 @@ impl<'a> Journey<'a> {
                 refresh_expires_at: None,
                 place: self.home.store.place(),
                 left_behind: None,
+                generated_key: None,
             },
         }
     }

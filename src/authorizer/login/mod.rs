@@ -14,6 +14,7 @@ mod known_client;
 mod probe;
 mod proof;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -238,6 +239,8 @@ pub struct Summary {
     /// The store that still holds the login of before, where it moved and that store could not be
     /// cleared.
     pub left_behind: Option<StoreKind>,
+    /// The key file that was generated for it, where one was.
+    pub generated_key: Option<PathBuf>,
 }
 
 /// Why a login did not come about. What was stored before is as it was.

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::authorizer::login::{Outcome, Summary};
 use crate::authorizer::{Commands, Subject, quoted};
 use crate::cli::failure::Failure;
-use crate::cli::tokens::left_behind;
+use crate::cli::keeping;
 use crate::cli::{Context, executable, moment};
 use crate::config::service::Service;
 use crate::redact::printable;
@@ -59,8 +59,11 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
         kind: EntryKind::Oauth,
     };
     let commands = Commands::new(context.settings.program.clone(), subject);
+    if let Some(path) = summary.and_then(|summary| summary.generated_key.as_deref()) {
+        text += &keeping::generated_key(path);
+    }
     if let Some(left) = summary.and_then(|summary| summary.left_behind) {
-        text += &left_behind(left, &commands);
+        text += &keeping::left_behind(left, &commands);
     }
     text += &HostEntry { name, executable: &executable()?, commands: &commands, context }.text();
     // Talk: a closed stderr changes nothing about the login.

@@ -10,8 +10,6 @@ pub(super) use list::Standing;
 
 use super::Context;
 use super::failure::Failure;
-use crate::authorizer::Commands;
-use crate::store::StoreKind;
 
 /// List, set and delete what is stored
 #[derive(Debug, Args)]
@@ -25,15 +23,6 @@ enum Command {
     List(list::Arguments),
     Set(set::Arguments),
     Delete(delete::Arguments),
-}
-
-/// What to know where what was stored moved, and `store` still holds something of before.
-pub(super) fn left_behind(store: StoreKind, commands: &Commands) -> String {
-    let command = commands.delete_from(store);
-    format!(
-        "The store `{store}` could not be reached: what it holds of before stays there.\n\
-         {command} removes it once it can.\n"
-    )
 }
 
 /// Runs one of the subcommands.

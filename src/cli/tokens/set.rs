@@ -5,11 +5,10 @@ use std::io::{self, Write};
 use clap::Args;
 
 use crate::authorizer::stored;
-use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::cli::login_flags::{check_secret, secret_of_stdin};
 use crate::cli::terminal::{Input, Question};
-use crate::cli::tokens::left_behind;
+use crate::cli::{Context, keeping};
 use crate::config::service::Service;
 use crate::redact::{ExposeSecret, Secret};
 use crate::store::Store;
@@ -69,8 +68,11 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let set = set.map_err(|error| Failure::Set { error, commands: Box::new(commands.clone()) })?;
     let done = if set.replaced { "Updated" } else { "Added" };
     let _ = writeln!(stderr, "{done} the token of {}, kept in {place}.", service.name);
+    if let Some(path) = &set.generated_key {
+        let _ = write!(stderr, "{}", keeping::generated_key(path));
+    }
     if let Some(left) = set.left_behind {
-        let _ = write!(stderr, "{}", left_behind(left, &commands));
+        let _ = write!(stderr, "{}", keeping::left_behind(left, &commands));
     }
     Ok(())
 }

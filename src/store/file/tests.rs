@@ -22,15 +22,15 @@ fn place() -> Place {
 
 impl Place {
     fn items(&self) -> FileItems {
-        FileItems::of(&self.paths, None)
+        FileItems::of(&self.paths, None, GeneratedKey::default())
     }
 
     fn with(&self, key: &[u8]) -> FileItems {
-        FileItems::of(&self.paths, Some(&inline(key)))
+        FileItems::of(&self.paths, Some(&inline(key)), GeneratedKey::default())
     }
 
     fn with_file(&self, path: &Path) -> FileItems {
-        FileItems::of(&self.paths, Some(&KeySource::File(path.to_owned())))
+        FileItems::of(&self.paths, Some(&KeySource::File(path.to_owned())), GeneratedKey::default())
     }
 }
 

@@ -1,0 +1,26 @@
+//! What a person should know about where a secret is kept, beyond the place.
+
+use std::path::Path;
+
+use crate::authorizer::Commands;
+use crate::redact::printable;
+use crate::store::StoreKind;
+
+/// What to know where what was stored moved, and `store` still holds something of before.
+pub(super) fn left_behind(store: StoreKind, commands: &Commands) -> String {
+    let command = commands.delete_from(store);
+    format!(
+        "The store `{store}` could not be reached: what it holds of before stays there.\n\
+         {command} removes it once it can.\n"
+    )
+}
+
+/// What to know where the encrypted files' key was made just now, at `path`.
+pub(super) fn generated_key(path: &Path) -> String {
+    format!(
+        "The files' key was made beside them: {}\n\
+         It protects copies that are made without it (a backup, a synced folder), and not\n\
+         against programs that run as you. MCP_FRONT_ENCRYPTION_KEY_FILE can name another.\n",
+        printable(&path.display().to_string())
+    )
+}
