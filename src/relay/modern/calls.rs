@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::value::RawValue;
 
-use super::{Replies, headers};
+use super::{Replies, headers, tools};
 use crate::jsonrpc::{Head, Message, code, parts};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
@@ -60,11 +60,9 @@ impl Inner {
 
     /// Asks for the tools again, for the sake of `call`; of many that want it at once, one does.
     async fn refresh_tools(&self, call: &Message) {
-        let learned = self.modern.tools.lists_learned();
-        let _one_at_a_time = self.modern.refreshing.lock().await;
-        if self.modern.tools.lists_learned() != learned {
-            return;
-        }
+        let Ok(_refreshing) = self.modern.refreshing.try_lock() else {
+            return drop(self.modern.refreshing.lock().await);
+        };
         match tokio::time::timeout(REFRESH_LIMIT, self.list_tools(call)).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => tracing::debug!(%failure, "the tools were not asked for again"),
@@ -95,7 +93,8 @@ impl Inner {
                     },
                 }
             };
-            cursor = self.modern.tools.learn(page.into_bytes(), asked).next;
+            let page = self.modern.tools.learn(page.into_bytes(), asked);
+            cursor = tools::next_cursor(&page).map(str::to_owned);
             if cursor.is_none() {
                 return Ok(());
             }

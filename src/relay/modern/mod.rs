@@ -96,8 +96,8 @@ impl Inner {
         while let Some(reply) = replies.next().await? {
             match reply.head() {
                 Head::Response { successful: true, .. } if lists_tools => {
-                    let page = self.modern.tools.learn(reply.into_bytes(), asked);
-                    self.answer_with(page.frame, request).await;
+                    let list = self.modern.tools.learn(reply.into_bytes(), asked);
+                    self.answer_with(list, request).await;
                 }
                 _ => self.hand_on(reply, request).await,
             }

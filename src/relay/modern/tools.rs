@@ -27,21 +27,11 @@ struct Known {
     changes: u64,
     /// The changes that the last whole list knew of.
     listed: u64,
-    /// How many whole lists were learned.
-    learned: u64,
 }
 
 /// The state of the list when a request for it went out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked(u64);
-
-/// What an answer to `tools/list` held.
-pub(super) struct Page {
-    /// The answer without the tools that are refused.
-    pub(super) frame: Bytes,
-    /// `nextCursor`, as it was written.
-    pub(super) next: Option<String>,
-}
 
 impl Tools {
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -64,37 +54,37 @@ impl Tools {
         known.listed != known.changes && !known.annotated.is_empty()
     }
 
-    /// How many whole lists were learned so far.
-    pub(super) fn lists_learned(&self) -> u64 {
-        self.known().learned
-    }
-
     /// To be asked when a request for the list goes out, for [`learn`](Self::learn).
     pub(super) fn ask(&self) -> Asked {
         Asked(self.known().changes)
     }
 
-    /// Learns from the answer to `tools/list`. A page adds to what the pages before it said.
-    pub(super) fn learn(&self, frame: Bytes, asked: Asked) -> Page {
+    /// Learns from the answer to `tools/list`, and gives it without the tools that are refused. A
+    /// page adds to what the pages before it said.
+    pub(super) fn learn(&self, frame: Bytes, asked: Asked) -> Bytes {
         let mut known = self.known();
-        let mentioned = annotations::may_mention(&frame);
-        let Some(result) = result(&frame) else { return Page { frame, next: None } };
-        let next = parts::member(result, "nextCursor").filter(|cursor| cursor.get() != "null");
-        let next = next.map(|cursor| cursor.get().to_owned());
+        // Most lists hold nothing to learn, and are not read.
+        if known.annotated.is_empty() && !annotations::may_mention(&frame) {
+            return frame;
+        }
+        let Some(result) = result(&frame) else { return frame };
         let mut cuts = Vec::new();
-        if mentioned || !known.annotated.is_empty() {
-            parts::each_member(result, |name, tools| {
-                if name == b"tools" {
-                    known.read(&frame, tools, &mut cuts);
-                }
-            });
-        }
-        if next.is_none() {
+        parts::each_member(result, |name, tools| {
+            if name == b"tools" {
+                known.read(&frame, tools, &mut cuts);
+            }
+        });
+        if next_cursor(&frame).is_none() {
             known.listed = known.listed.max(asked.0);
-            known.learned += 1;
         }
-        Page { frame: without(frame, &cuts), next }
+        without(frame, &cuts)
     }
+}
+
+/// What asks for the next page behind the one in this frame, as it was written.
+pub(super) fn next_cursor(frame: &Bytes) -> Option<&str> {
+    let cursor = parts::member(result(frame)?, "nextCursor")?.get();
+    (cursor != "null").then_some(cursor)
 }
 
 impl Known {
@@ -190,7 +180,7 @@ mod tests {
         format!(r#"{{"id":1.0, "result" : {{"tools":{tools}{rest}}}, "jsonrpc":"2.0","x":1,"x":2}}"#).into()
     }
 
-    fn learn(tools: &Tools, frame: Bytes) -> Page {
+    fn learn(tools: &Tools, frame: Bytes) -> Bytes {
         tools.learn(frame, tools.ask())
     }
 
@@ -210,14 +200,13 @@ mod tests {
         ] {
             for rest in ["", r#" , "nextCursor":"\u0041"  "#, r#","tools":[]"#] {
                 let page = learn(&Tools::default(), answer(&given, rest));
-                assert_eq!(page.frame, answer(&left, rest));
-                let next = rest.contains("next").then(|| r#""\u0041""#.to_owned());
-                assert_eq!(page.next, next);
+                assert_eq!(page, answer(&left, rest));
+                assert_eq!(next_cursor(&page), rest.contains("next").then_some(r#""\u0041""#));
             }
         }
         let doubled = format!(r#","tools":[{BAD},{GOOD}]"#);
         let page = learn(&Tools::default(), answer(&format!("[{BAD}]"), &doubled));
-        assert_eq!(page.frame, answer("[]", &format!(r#","tools":[{GOOD}]"#)));
+        assert_eq!(page, answer("[]", &format!(r#","tools":[{GOOD}]"#)));
     }
 
     #[test]
@@ -228,7 +217,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"result":{"tools":null,"nextCursor":null,"x":"x-mcp-header"}}"#,
         ] {
             let page = learn(&Tools::default(), Bytes::from_static(frame.as_bytes()));
-            assert_eq!((&page.frame[..], page.next), (frame.as_bytes(), None));
+            assert_eq!((&page[..], next_cursor(&page)), (frame.as_bytes(), None));
         }
     }
 
