@@ -15,7 +15,7 @@ use crate::support::gate::Gate;
 use crate::support::home::{BINARY, Home};
 use crate::support::http_server::Reply;
 use crate::support::mcp_server::McpServer;
-use crate::support::open_session::{OpenSession, is, is_post_of};
+use crate::support::open_session::{OpenSession, is};
 use crate::support::process::{Captured, Process};
 
 /// Claude Code kills a server 500 ms after SIGINT; by then the server must have been told.
@@ -26,13 +26,9 @@ const FAREWELL_LIMIT: Duration = Duration::from_millis(400);
 fn what_is_pending_at_eof_is_answered_before_the_end() {
     let arrived = Gate::default();
     let gate = arrived.clone();
-    let server = McpServer::scripted(move |request, responder| {
-        let is_call = is_post_of(request, "tools/call");
-        if is_call {
-            gate.pass();
-            responder.reply(&Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{"late":true}}"#));
-        }
-        is_call
+    let server = McpServer::on_calls(move |_, responder| {
+        gate.pass();
+        responder.reply(&Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{"late":true}}"#));
     });
     let mut session = OpenSession::on(&server);
     session.bridge.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow"}}"#);
@@ -47,12 +43,8 @@ fn what_is_pending_at_eof_is_answered_before_the_end() {
 
 #[test]
 fn what_never_finishes_at_eof_is_answered_with_an_error() {
-    let server = McpServer::scripted(|request, responder| {
-        let is_call = is_post_of(request, "tools/call");
-        if is_call {
-            responder.wait_for_close();
-        }
-        is_call
+    let server = McpServer::on_calls(|_, responder| {
+        responder.wait_for_close();
     });
     let mut session = OpenSession::on(&server);
     session.bridge.send(r#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"never"}}"#);
@@ -130,19 +122,15 @@ fn a_host_that_reads_slowly_slows_the_server() {
     /// A write that takes this long is taken for one that is held up.
     const STUCK: Duration = Duration::from_secs(1);
     let (sent, stuck) = mpsc::channel();
-    let server = McpServer::scripted(move |request, responder| {
-        let is_call = is_post_of(request, "tools/call");
-        if is_call {
-            let text = "x".repeat(64 * 1024);
-            let event = format!(
-                "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"data\":\"{text}\"}}}}\n\n"
-            );
-            responder.give_up_writing_after(STUCK);
-            responder.start_events();
-            let written = (0..EVENTS).take_while(|_| responder.chunk(&event)).count();
-            let _ = sent.send(written);
-        }
-        is_call
+    let server = McpServer::on_calls(move |_, responder| {
+        let text = "x".repeat(64 * 1024);
+        let event = format!(
+            "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"data\":\"{text}\"}}}}\n\n"
+        );
+        responder.give_up_writing_after(STUCK);
+        responder.start_events();
+        let written = (0..EVENTS).take_while(|_| responder.chunk(&event)).count();
+        let _ = sent.send(written);
     });
     let home = Home::with_file_store();
     let mut command = home.command(["bridge", &server.url()]);

@@ -177,36 +177,35 @@ fn ctrl_c_closes_the_listener_and_exits_130() {
     assert!(authorization.token_requests().is_empty());
 }
 
+/// A login where there is no browser, and the address that it prints.
+fn printed_login(service: &Service) -> (Terminal, Url) {
+    let url = service.server.url();
+    let terminal = Terminal::start(&service.home, &["login", &url, "--name", NAME, "--no-browser"]);
+    let opened = terminal.printed_url(&format!("{}/authorize?", service.authorization.issuer()));
+    (terminal, opened)
+}
+
 /// A10: no browser here: the URL is printed, the person goes there on another machine and pastes
 /// back where the browser ended; the code is not echoed.
 #[test]
 fn without_a_browser_the_redirect_url_is_pasted() {
-    let authorization = AuthorizationServer::start();
-    let server = McpServer::guarded_by(&authorization);
-    let home = Home::with_file_store();
-    let url = server.url();
-    let mut terminal = Terminal::start(&home, &["login", &url, "--name", NAME, "--no-browser"]);
-    let address = format!("{}/authorize?", authorization.issuer());
-    let opened = terminal.printed_url(&address);
+    let service = Service::new();
+    let (mut terminal, opened) = printed_login(&service);
     let redirect = redirect_of(&opened);
     terminal.type_in("http://127.0.0.1/callback?code=wrong&state=wrong\r");
     terminal.type_in(&format!("  {redirect} \r"));
     assert!(terminal.wait().success(), "{}", terminal.text());
     let code = parameter(&redirect, "code").expect("a code");
     assert!(!terminal.text().contains(&code), "the code is echoed:\n{}", terminal.text());
-    assert_eq!(authorization.token_requests().len(), 1, "the wrong one was not exchanged");
+    assert_eq!(service.authorization.token_requests().len(), 1, "the wrong one was not exchanged");
 }
 
 /// A24, A20: the URL can be opened in a private window: the callback wins over pasting.
 #[test]
 fn without_a_browser_the_callback_works_too() {
-    let authorization = AuthorizationServer::start();
-    let server = McpServer::guarded_by(&authorization);
-    let home = Home::with_file_store();
-    let url = server.url();
-    let mut terminal = Terminal::start(&home, &["login", &url, "--name", NAME, "--no-browser"]);
-    let address = format!("{}/authorize?", authorization.issuer());
-    follow(&terminal.printed_url(&address)).expect("the callback answers");
+    let service = Service::new();
+    let (mut terminal, opened) = printed_login(&service);
+    follow(&opened).expect("the callback answers");
     assert!(terminal.wait().success(), "{}", terminal.text());
 }
 

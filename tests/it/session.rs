@@ -102,12 +102,8 @@ fn a_400_that_says_the_session_is_unknown_counts_as_lost() {
 
 #[test]
 fn a_session_that_stays_lost_is_an_error_and_no_loop() {
-    let server = McpServer::scripted(|request, responder| {
-        let refuse = is_post_of(request, "tools/call");
-        if refuse {
-            responder.reply(&Reply::status(404));
-        }
-        refuse
+    let server = McpServer::on_calls(|_, responder| {
+        responder.reply(&Reply::status(404));
     });
     let mut session = OpenSession::on(&server);
     let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
@@ -218,20 +214,16 @@ fn a_cut_stream_is_resumed_behind_its_last_event() {
 #[test]
 fn a_cut_answer_without_events_is_an_error_at_once_and_never_a_second_request() {
     for cut in 0..4 {
-        let server = McpServer::scripted(move |request, responder| {
-            let is_call = is_post_of(request, "tools/call");
-            if is_call {
-                match cut {
-                    0 => responder.reset(),
-                    1 => _ = responder.start_events(),
-                    2 => {
-                        responder.start_events();
-                        responder.chunk("data: {\"jsonrpc\":\"2.0\",\"id\":1,");
-                    }
-                    _ => _ = responder.raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"json"),
-                }
+        let server = McpServer::on_calls(move |_, responder| match cut {
+            0 => responder.reset(),
+            1 => _ = responder.start_events(),
+            2 => {
+                responder.start_events();
+                responder.chunk("data: {\"jsonrpc\":\"2.0\",\"id\":1,");
             }
-            is_call
+            _ => _ = responder.raw(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"json",
+            ),
         });
         let mut session = OpenSession::on(&server);
         let answer = session.bridge.call(1, "tools/call", json!({"name": "send"}));
@@ -249,12 +241,8 @@ fn a_cut_answer_without_events_is_an_error_at_once_and_never_a_second_request() 
 fn an_http_error_with_a_json_rpc_body_hands_the_body_on() {
     let body = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"bad","data":{"n":1.0}}}"#;
     for status in [400, 403, 409, 422, 500, 503] {
-        let server = McpServer::scripted(move |request, responder| {
-            let is_call = is_post_of(request, "tools/call");
-            if is_call {
-                responder.reply(&Reply::json(status, body));
-            }
-            is_call
+        let server = McpServer::on_calls(move |_, responder| {
+            responder.reply(&Reply::json(status, body));
         });
         let mut session = OpenSession::on(&server);
         session.bridge.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#);
@@ -264,13 +252,8 @@ fn an_http_error_with_a_json_rpc_body_hands_the_body_on() {
 
 #[test]
 fn an_http_error_without_one_becomes_an_error_of_ours_with_the_requests_own_id() {
-    let server = McpServer::scripted(|request, responder| {
-        let is_call = is_post_of(request, "tools/call");
-        if is_call {
-            responder
-                .reply(&Reply::html(503, "<html>down for maintenance</html>").header("Retry-After", "7"));
-        }
-        is_call
+    let server = McpServer::on_calls(|_, responder| {
+        responder.reply(&Reply::html(503, "<html>down for maintenance</html>").header("Retry-After", "7"));
     });
     let mut session = OpenSession::on(&server);
     for id in [json!("seven"), json!(7), json!(7.5)] {
@@ -285,15 +268,11 @@ fn an_http_error_without_one_becomes_an_error_of_ours_with_the_requests_own_id()
 fn a_cancellation_reaches_the_server_and_the_request_gets_no_answer() {
     let held = Gate::default();
     let gate = held.clone();
-    let server = McpServer::scripted(move |request, responder| {
-        let is_call = is_post_of(request, "tools/call");
-        if is_call {
-            responder.start_events();
-            gate.pass();
-            responder.chunk("data: {\"jsonrpc\":\"2.0\",\"id\":\"c\",\"result\":{}}\n\n");
-            responder.end();
-        }
-        is_call
+    let server = McpServer::on_calls(move |_, responder| {
+        responder.start_events();
+        gate.pass();
+        responder.chunk("data: {\"jsonrpc\":\"2.0\",\"id\":\"c\",\"result\":{}}\n\n");
+        responder.end();
     });
     let mut session = OpenSession::on(&server);
     session.bridge.send(r#"{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"slow"}}"#);

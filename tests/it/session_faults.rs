@@ -10,18 +10,7 @@ use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::mcp_server::McpServer;
-
-/// A bridge on `server`, initialised; the home goes with it.
-fn session_on(server: &McpServer) -> (Bridge, Home) {
-    let home = Home::with_file_store();
-    let mut bridge = Bridge::start(&home, &[&server.url()]);
-    bridge.initialize();
-    (bridge, home)
-}
-
-fn posts(request: &Request, method: &str) -> bool {
-    request.method == "POST" && request.json()["method"] == method
-}
+use crate::support::open_session::{OpenSession, is_post_of};
 
 fn call(id: Value) -> String {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "echo", "arguments": {}}})
@@ -30,7 +19,7 @@ fn call(id: Value) -> String {
 
 /// Counts the calls that reached the server.
 fn calls(server: &McpServer) -> usize {
-    server.requests().iter().filter(|request| posts(request, "tools/call")).count()
+    server.requests().iter().filter(|request| is_post_of(request, "tools/call")).count()
 }
 
 /// I06: a deploy that rolls over lets one `initialize` fail; the session is not dead for that.
@@ -39,32 +28,32 @@ fn a_renewal_that_fails_is_tried_again_by_the_next_request() {
     let failing = Arc::new(AtomicBool::new(false));
     let fail = Arc::clone(&failing);
     let server = McpServer::scripted(move |request, responder| {
-        let refuse = posts(request, "initialize") && fail.load(Ordering::SeqCst);
+        let refuse = is_post_of(request, "initialize") && fail.load(Ordering::SeqCst);
         if refuse {
             responder.reply(&Reply::html(503, "rolling over"));
         }
         refuse
     });
-    let (mut bridge, _home) = session_on(&server);
+    let mut session = OpenSession::on(&server);
     server.forget_sessions();
     failing.store(true, Ordering::SeqCst);
-    let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+    let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
     assert_eq!(answer["error"]["data"]["reason"], "session_lost", "{answer}");
     assert_eq!(answer["error"]["data"]["mayHaveExecuted"], false, "{answer}");
     failing.store(false, Ordering::SeqCst);
-    assert_eq!(bridge.echo(2, "alive"), "alive");
+    assert_eq!(session.bridge.echo(2, "alive"), "alive");
 }
 
 #[test]
 fn requests_wait_for_a_renewal_under_way() {
     let server = McpServer::open();
-    let (mut bridge, _home) = session_on(&server);
+    let mut session = OpenSession::on(&server);
     server.forget_sessions();
     for id in 1..=8 {
-        bridge.send(call(json!(id)));
+        session.bridge.send(call(json!(id)));
     }
     for id in 1..=8 {
-        let answer = bridge.response(&json!(id));
+        let answer = session.bridge.response(&json!(id));
         assert!(answer["result"].is_object(), "{answer}");
     }
     assert_eq!(server.sessions().0, 2);
@@ -75,66 +64,45 @@ fn requests_wait_for_a_renewal_under_way() {
 fn a_plain_text_400_about_the_session_id_counts_as_lost() {
     let refused = AtomicUsize::new(0);
     let server = McpServer::scripted(move |request, responder| {
-        let first = posts(request, "tools/call") && refused.fetch_add(1, Ordering::SeqCst) == 0;
+        let first = is_post_of(request, "tools/call") && refused.fetch_add(1, Ordering::SeqCst) == 0;
         if first {
             let text = "Bad Request: No valid session ID provided";
             responder.reply(&Reply::status(400).body("text/plain", text));
         }
         first
     });
-    let (mut bridge, _home) = session_on(&server);
-    assert_eq!(bridge.echo(1, "again"), "again");
+    let mut session = OpenSession::on(&server);
+    assert_eq!(session.bridge.echo(1, "again"), "again");
 }
 
-/// Where a new session does not help, the server's own word is the answer.
+/// The server's own word is the answer: where a new session does not help, and where a tool speaks of
+/// sessions of its own, for which the call is not sent again.
 #[test]
-fn a_404_that_stays_is_handed_on() {
-    let server = McpServer::scripted(|request, responder| {
-        let is_call = posts(request, "tools/call");
-        if is_call {
-            let body = json!({"jsonrpc": "2.0", "id": request.json()["id"],
-                "error": {"code": -32001, "message": "No such tool here"}});
-            responder.reply(&Reply::json(404, body.to_string()));
-        }
-        is_call
-    });
-    let (mut bridge, _home) = session_on(&server);
-    let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
-    assert_eq!(answer["error"]["message"], "No such tool here");
-    assert_eq!((calls(&server), server.sessions().0), (2, 2));
-}
-
-/// What a tool says of sessions of its own is its answer, and the call is not sent again.
-#[test]
-fn a_400_about_another_session_is_handed_on() {
-    let server = McpServer::scripted(|request, responder| {
-        let is_call = posts(request, "tools/call");
-        if is_call {
-            let body = json!({"jsonrpc": "2.0", "id": request.json()["id"],
-                "error": {"code": -32602, "message": "The browser session is closed"}});
-            responder.reply(&Reply::json(400, body.to_string()));
-        }
-        is_call
-    });
-    let (mut bridge, _home) = session_on(&server);
-    let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
-    assert_eq!(answer["error"]["message"], "The browser session is closed");
-    assert_eq!((calls(&server), server.sessions().0), (1, 1));
+fn a_refusal_that_no_new_session_cures_is_handed_on() {
+    for (status, code, message, sent) in
+        [(404, -32001, "No such tool here", 2), (400, -32602, "The browser session is closed", 1)]
+    {
+        let server = McpServer::on_calls(move |request, responder| {
+            let error = json!({"code": code, "message": message});
+            let body = json!({"jsonrpc": "2.0", "id": request.json()["id"], "error": error});
+            responder.reply(&Reply::json(status, body.to_string()));
+        });
+        let mut session = OpenSession::on(&server);
+        let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
+        assert_eq!(answer["error"]["message"], message);
+        assert_eq!((calls(&server), server.sessions().0), (sent, sent), "{status}");
+    }
 }
 
 /// A gateway that gives up says nothing about whether the tool ran.
 #[test]
 fn only_a_client_error_says_that_nothing_was_executed() {
     for (status, may_have_executed) in [(504, true), (500, true), (409, true), (429, false), (422, false)] {
-        let server = McpServer::scripted(move |request, responder| {
-            let is_call = posts(request, "tools/call");
-            if is_call {
-                responder.reply(&Reply::html(status, "no"));
-            }
-            is_call
+        let server = McpServer::on_calls(move |_, responder| {
+            responder.reply(&Reply::html(status, "no"));
         });
-        let (mut bridge, _home) = session_on(&server);
-        let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+        let mut session = OpenSession::on(&server);
+        let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
         assert_eq!(answer["error"]["data"]["mayHaveExecuted"], may_have_executed, "{status}: {answer}");
     }
 }
@@ -153,14 +121,14 @@ fn an_unreadable_answer_on_a_resumable_stream_is_an_error_at_once() {
         body.extend_from_slice(answer);
         body.extend_from_slice(b"\n\n");
         let server = McpServer::scripted(move |request, responder| {
-            let ours = posts(request, "tools/call") || request.header("Last-Event-ID").is_some();
+            let ours = is_post_of(request, "tools/call") || request.header("Last-Event-ID").is_some();
             if ours {
                 responder.reply(&Reply::events(body.clone()));
             }
             ours
         });
-        let (mut bridge, _home) = session_on(&server);
-        let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+        let mut session = OpenSession::on(&server);
+        let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
         assert_eq!(answer["error"]["code"], -32603, "{answer}");
         assert_eq!(calls(&server), 1);
     }
@@ -170,41 +138,44 @@ fn an_unreadable_answer_on_a_resumable_stream_is_an_error_at_once() {
 #[test]
 fn a_stream_of_a_lost_session_is_not_resumed_in_the_new_one() {
     let server = McpServer::scripted(|request, responder| {
-        let first = posts(request, "tools/call") && request.json()["id"] == 1;
+        let first = is_post_of(request, "tools/call") && request.json()["id"] == 1;
         if first {
             responder.reply(&Reply::events("id: 7\nretry: 1000\ndata:\n\n"));
         }
         first
     });
-    let (mut bridge, _home) = session_on(&server);
-    bridge.send(call(json!(1)));
-    server.wait_for("the call", |request| posts(request, "tools/call"));
+    let mut session = OpenSession::on(&server);
+    session.bridge.send(call(json!(1)));
+    server.wait_for("the call", |request| is_post_of(request, "tools/call"));
     server.forget_sessions();
-    bridge.send(call(json!(2)));
-    assert!(bridge.response(&json!(2))["result"].is_object());
-    assert_eq!(bridge.response(&json!(1))["error"]["data"]["reason"], "connection_lost");
+    session.bridge.send(call(json!(2)));
+    assert!(session.bridge.response(&json!(2))["result"].is_object());
+    assert_eq!(session.bridge.response(&json!(1))["error"]["data"]["reason"], "connection_lost");
+}
+
+/// Answers call 1 with a question alone.
+fn ask_at_the_first_call(request: &Request, responder: &mut Responder) -> bool {
+    let asks = is_post_of(request, "tools/call") && request.json()["id"] == 1;
+    if asks {
+        let question = json!({"jsonrpc": "2.0", "id": 0, "method": "elicitation/create", "params": {}});
+        responder.reply(&Reply::events(format!("data: {question}\n\n")));
+    }
+    asks
 }
 
 /// The host's answer to a question of the lost session would answer another question in the new.
 #[test]
 fn an_answer_does_not_reach_a_session_that_did_not_ask() {
-    let server = McpServer::scripted(|request, responder| {
-        let asks = posts(request, "tools/call") && request.json()["id"] == 1;
-        if asks {
-            let question = json!({"jsonrpc": "2.0", "id": 0, "method": "elicitation/create", "params": {}});
-            responder.reply(&Reply::events(format!("data: {question}\n\n")));
-        }
-        asks
-    });
-    let (mut bridge, _home) = session_on(&server);
-    bridge.send(call(json!(1)));
-    let question = bridge.message();
+    let server = McpServer::scripted(ask_at_the_first_call);
+    let mut session = OpenSession::on(&server);
+    session.bridge.send(call(json!(1)));
+    let question = session.bridge.message();
     assert_eq!(question["method"], "elicitation/create");
-    assert!(bridge.response(&json!(1))["error"].is_object());
+    assert!(session.bridge.response(&json!(1))["error"].is_object());
     server.forget_sessions();
-    assert_eq!(bridge.echo(2, "renewed"), "renewed");
-    bridge.send(json!({"jsonrpc": "2.0", "id": 0, "result": {"action": "accept"}}).to_string());
-    assert_eq!(bridge.echo(3, "after the answer"), "after the answer");
+    assert_eq!(session.bridge.echo(2, "renewed"), "renewed");
+    session.bridge.send(json!({"jsonrpc": "2.0", "id": 0, "result": {"action": "accept"}}).to_string());
+    assert_eq!(session.bridge.echo(3, "after the answer"), "after the answer");
     let is_answer = |body: &Vec<u8>| String::from_utf8_lossy(body).contains("accept");
     assert!(!server.posted().iter().any(is_answer));
 }
@@ -215,29 +186,24 @@ fn an_answer_that_waited_for_a_renewal_does_not_reach_the_new_session() {
     let (gate, starts) = (Gate::default(), AtomicUsize::new(0));
     let renewal = gate.clone();
     let server = McpServer::scripted(move |request, responder| {
-        if posts(request, "initialize") && starts.fetch_add(1, Ordering::SeqCst) == 1 {
+        if is_post_of(request, "initialize") && starts.fetch_add(1, Ordering::SeqCst) == 1 {
             renewal.pass();
         }
-        let asks = posts(request, "tools/call") && request.json()["id"] == 1;
-        if asks {
-            let question = json!({"jsonrpc": "2.0", "id": 0, "method": "elicitation/create", "params": {}});
-            responder.reply(&Reply::events(format!("data: {question}\n\n")));
-        }
-        asks
+        ask_at_the_first_call(request, responder)
     });
-    let (mut bridge, _home) = session_on(&server);
-    bridge.send(call(json!(1)));
-    assert_eq!(bridge.message()["method"], "elicitation/create");
+    let mut session = OpenSession::on(&server);
+    session.bridge.send(call(json!(1)));
+    assert_eq!(session.bridge.message()["method"], "elicitation/create");
     server.forget_sessions();
-    bridge.send(call(json!(2)));
+    session.bridge.send(call(json!(2)));
     gate.wait_for_arrivals(1);
-    bridge.send(json!({"jsonrpc": "2.0", "id": 0, "result": {"action": "accept"}}).to_string());
+    session.bridge.send(json!({"jsonrpc": "2.0", "id": 0, "result": {"action": "accept"}}).to_string());
     // What is refused at once shows that the answer before it has been taken.
-    bridge.send("[]");
-    bridge.response(&Value::Null);
+    session.bridge.send("[]");
+    session.bridge.response(&Value::Null);
     gate.open();
-    assert!(bridge.response(&json!(2))["result"].is_object());
-    assert_eq!(bridge.echo(3, "after the answer"), "after the answer");
+    assert!(session.bridge.response(&json!(2))["result"].is_object());
+    assert_eq!(session.bridge.echo(3, "after the answer"), "after the answer");
     let is_answer = |body: &Vec<u8>| String::from_utf8_lossy(body).contains("accept");
     assert!(!server.posted().iter().any(is_answer));
 }
@@ -249,7 +215,7 @@ fn an_id_that_is_used_again_is_another_request() {
     let (first, second) = (again.clone(), answer.clone());
     let count = AtomicUsize::new(0);
     let server = McpServer::scripted(move |request, responder| {
-        let reused = posts(request, "tools/call") && request.json()["id"] == 1;
+        let reused = is_post_of(request, "tools/call") && request.json()["id"] == 1;
         if reused && count.fetch_add(1, Ordering::SeqCst) == 0 {
             let response = json!({"jsonrpc": "2.0", "id": 1, "result": {"turn": 1}});
             responder.start_events();
@@ -263,14 +229,14 @@ fn an_id_that_is_used_again_is_another_request() {
         }
         reused
     });
-    let (mut bridge, _home) = session_on(&server);
-    bridge.send(call(json!(1)));
-    assert_eq!(bridge.response(&json!(1))["result"]["turn"], 1);
-    bridge.send(call(json!(1)));
+    let mut session = OpenSession::on(&server);
+    session.bridge.send(call(json!(1)));
+    assert_eq!(session.bridge.response(&json!(1))["result"]["turn"], 1);
+    session.bridge.send(call(json!(1)));
     answer.wait_for_arrivals(1);
-    assert_eq!(bridge.echo(2, "meanwhile"), "meanwhile");
+    assert_eq!(session.bridge.echo(2, "meanwhile"), "meanwhile");
     answer.open();
-    let turn = bridge.response(&json!(1));
+    let turn = session.bridge.response(&json!(1));
     assert_eq!(turn["result"]["turn"], 2, "{turn}");
 }
 
@@ -278,9 +244,9 @@ fn an_id_that_is_used_again_is_another_request() {
 #[test]
 fn an_ambiguous_answer_of_the_hosts_is_refused_under_no_id() {
     let server = McpServer::open();
-    let (mut bridge, _home) = session_on(&server);
-    bridge.send(r#"{"jsonrpc":"2.0","id":7,"result":{},"result":{}}"#);
-    let refusal = bridge.message();
+    let mut session = OpenSession::on(&server);
+    session.bridge.send(r#"{"jsonrpc":"2.0","id":7,"result":{},"result":{}}"#);
+    let refusal = session.bridge.message();
     assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&Value::Null, &json!(-32600)));
 }
 
@@ -288,7 +254,7 @@ fn an_ambiguous_answer_of_the_hosts_is_refused_under_no_id() {
 #[test]
 fn a_second_initialize_takes_the_place_of_one_that_hangs() {
     let server = McpServer::scripted(|request, responder: &mut Responder| {
-        let hangs = posts(request, "initialize") && request.json()["id"] == "hangs";
+        let hangs = is_post_of(request, "initialize") && request.json()["id"] == "hangs";
         if hangs {
             responder.wait_for_close();
         }
@@ -299,7 +265,7 @@ fn a_second_initialize_takes_the_place_of_one_that_hangs() {
     let params = crate::support::bridge::initialize_params();
     bridge
         .send(json!({"jsonrpc": "2.0", "id": "hangs", "method": "initialize", "params": params}).to_string());
-    server.wait_for("initialize", |request| posts(request, "initialize"));
+    server.wait_for("initialize", |request| is_post_of(request, "initialize"));
     bridge.initialize();
     assert_eq!(bridge.echo(1, "anew"), "anew");
 }
@@ -307,19 +273,15 @@ fn a_second_initialize_takes_the_place_of_one_that_hangs() {
 /// More than the outbox holds: every one is answered at the end.
 #[test]
 fn everything_pending_is_answered_at_the_end() {
-    let server = McpServer::scripted(|request, responder| {
-        let hangs = posts(request, "tools/call");
-        if hangs {
-            responder.wait_for_close();
-        }
-        hangs
+    let server = McpServer::on_calls(|_, responder| {
+        responder.wait_for_close();
     });
-    let (mut bridge, _home) = session_on(&server);
+    let mut session = OpenSession::on(&server);
     for id in 1..=40 {
-        bridge.send(call(json!(id)));
+        session.bridge.send(call(json!(id)));
     }
-    bridge.close_stdin();
-    let (status, lines) = bridge.wait();
+    session.bridge.close_stdin();
+    let (status, lines) = session.bridge.wait();
     assert!(status.success(), "{status}");
     let ids = |line: &Vec<u8>| serde_json::from_slice::<Value>(line).unwrap()["id"].as_i64();
     let mut answered: Vec<_> = lines.iter().filter_map(ids).collect();
@@ -329,16 +291,12 @@ fn everything_pending_is_answered_at_the_end() {
 
 #[test]
 fn a_refusal_whose_body_never_comes_is_a_refusal() {
-    let server = McpServer::scripted(|request, responder| {
-        let is_call = posts(request, "tools/call");
-        if is_call {
-            responder.raw(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 1000\r\n\r\nabc");
-            responder.wait_for_close();
-        }
-        is_call
+    let server = McpServer::on_calls(|_, responder| {
+        responder.raw(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 1000\r\n\r\nabc");
+        responder.wait_for_close();
     });
-    let (mut bridge, _home) = session_on(&server);
-    let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+    let mut session = OpenSession::on(&server);
+    let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
     assert_eq!(answer["error"]["data"]["httpStatus"], 500, "{answer}");
 }
 
@@ -352,10 +310,10 @@ fn a_redirect_within_the_origin_is_followed_by_every_method() {
         }
         detour
     });
-    let (mut bridge, _home) = session_on(&server);
-    assert_eq!(bridge.echo(1, "there"), "there");
-    bridge.close_stdin();
-    assert!(bridge.wait().0.success());
+    let mut session = OpenSession::on(&server);
+    assert_eq!(session.bridge.echo(1, "there"), "there");
+    session.bridge.close_stdin();
+    assert!(session.bridge.wait().0.success());
     assert_eq!(server.sessions(), (1, 0));
     assert_eq!(server.requests().iter().filter(|request| request.path() == "/mcp").count(), 1);
 }
@@ -364,14 +322,14 @@ fn a_redirect_within_the_origin_is_followed_by_every_method() {
 #[test]
 fn a_request_does_not_overtake_the_notification_before_it() {
     let server = McpServer::open();
-    let (mut bridge, _home) = session_on(&server);
+    let mut session = OpenSession::on(&server);
     for id in 1..=20 {
         let notification = json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"});
-        bridge.send(notification.to_string());
-        bridge.send(call(json!(id)));
+        session.bridge.send(notification.to_string());
+        session.bridge.send(call(json!(id)));
     }
     for id in 1..=20 {
-        assert!(bridge.response(&json!(id))["result"].is_object());
+        assert!(session.bridge.response(&json!(id))["result"].is_object());
     }
     let mut changes = 0;
     for message in server.posted().iter().filter_map(|body| serde_json::from_slice::<Value>(body).ok()) {

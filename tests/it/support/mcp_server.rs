@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::DEADLINE;
 use super::authorization_server::AuthorizationServer;
 use super::http_server::{Reply, Request, Responder, Server};
+use super::open_session::is_post_of;
 
 /// Answers a request, or returns false to leave it to the default.
 type Script = Box<dyn Fn(&Request, &mut Responder) -> bool + Send + Sync>;
@@ -67,6 +68,17 @@ impl McpServer {
         script: impl Fn(&Request, &mut Responder) -> bool + Send + Sync + 'static,
     ) -> Self {
         Self::start(Setup { script: Some(Box::new(script)), ..Setup::default() })
+    }
+
+    /// Open to everybody, with `answer` for every `tools/call`.
+    pub(crate) fn on_calls(answer: impl Fn(&Request, &mut Responder) + Send + Sync + 'static) -> Self {
+        Self::scripted(move |request, responder| {
+            let is_call = is_post_of(request, "tools/call");
+            if is_call {
+                answer(request, responder);
+            }
+            is_call
+        })
     }
 
     pub(crate) fn start(setup: Setup) -> Self {
