@@ -20,3 +20,7 @@ pub const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The newest revision that opens with `initialize`.
 pub const LATEST_WITH_INITIALIZE: &str = "2025-11-25";
+/// The revisions that open with `initialize`, oldest first.
+pub const WITH_INITIALIZE: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LATEST_WITH_INITIALIZE];
+/// The revision that says of itself with every request what `initialize` said once.
+pub const WITHOUT_INITIALIZE: &str = "2026-07-28";

@@ -13,7 +13,8 @@ use std::ops::Range;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::head::Decoded;
+use super::head::{Decoded, decode_string};
+use super::parts;
 
 /// A member that is to be read or changed stands there twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +80,13 @@ pub fn each_member<'a>(object: &'a str, mut visit: impl FnMut(&'a str, &'a str))
         let name = before.strip_suffix(':').unwrap_or(before).trim_ascii_end();
         visit(name, &object[part.value]);
     });
+}
+
+/// An empty object.
+impl Default for Edit<'_> {
+    fn default() -> Self {
+        Self { object: "{}", changes: Vec::new() }
+    }
 }
 
 impl<'a> Edit<'a> {
@@ -158,9 +166,72 @@ impl<'a> Edit<'a> {
     }
 }
 
+/// An array with each element as `change` wants it; `None` leaves one as it is. Borrowed where all
+/// stay, and where `array` is none.
+pub fn map_elements<'a>(array: &'a str, mut change: impl FnMut(&'a str) -> Option<String>) -> Cow<'a, str> {
+    let Ok(raw) = serde_json::from_str::<&RawValue>(array) else { return Cow::Borrowed(array) };
+    let mut splices = Splices::of(array);
+    parts::each_element(raw, |element| {
+        if let Some(changed) = change(element.get()) {
+            splices.replace(range_in(array, element.get()), &changed);
+        }
+    });
+    splices.finish()
+}
+
+/// An object with the value of each member as `change` wants it; `None` leaves one as it is.
+/// Borrowed where all stay, and where `object` is none.
+pub fn map_values<'a>(object: &'a str, mut change: impl FnMut(&'a str) -> Option<String>) -> Cow<'a, str> {
+    let mut splices = Splices::of(object);
+    scan(object, |part| {
+        if let Some(changed) = change(&object[part.value.clone()]) {
+            splices.replace(part.value, &changed);
+        }
+    });
+    splices.finish()
+}
+
+/// A text with parts of it replaced, from its start to its end.
+struct Splices<'a> {
+    text: &'a str,
+    spliced: String,
+    copied: usize,
+}
+
+impl<'a> Splices<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, spliced: String::new(), copied: 0 }
+    }
+
+    fn replace(&mut self, range: Range<usize>, with: &str) {
+        self.spliced.push_str(&self.text[self.copied..range.start]);
+        self.spliced.push_str(with);
+        self.copied = range.end;
+    }
+
+    fn finish(mut self) -> Cow<'a, str> {
+        if self.copied == 0 {
+            return Cow::Borrowed(self.text);
+        }
+        self.spliced.push_str(&self.text[self.copied..]);
+        Cow::Owned(self.spliced)
+    }
+}
+
+/// Where `part`, which is a part of `whole`, stands in it.
+fn range_in(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
+}
+
 /// A text as a JSON string.
 pub fn written(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// The bytes that a JSON string's text stands for; `None` where it is no string.
+pub fn decoded(text: &str) -> Option<Vec<u8>> {
+    decode_string(text)
 }
 
 /// Hands each member of an object to `visit`; nothing where `object` is none.
@@ -181,9 +252,7 @@ fn scan(object: &str, visit: impl FnMut(Part<'_>)) {
             let mut start = 1;
             while let Some(Decoded(name)) = map.next_key()? {
                 let value = map.next_value::<&'de RawValue>()?.get();
-                // The value is a part of the object's text, so its address tells its offset.
-                let from = value.as_ptr().addr() - self.object.as_ptr().addr();
-                let value = from..from + value.len();
+                let value = range_in(self.object, value);
                 let rest = &self.object[value.end..];
                 let end = value.end + (rest.len() - rest.trim_ascii_start().len());
                 (self.visit)(Part { name: &name, segment: start..end, value });
@@ -266,6 +335,25 @@ mod tests {
         let mut members = Vec::new();
         each_member(r#"{ "\ud800" : [ 1 ],"a:":2}"#, |name, value| members.push((name, value)));
         assert_eq!(members, [(r#""\ud800""#, "[ 1 ]"), (r#""a:""#, "2")]);
+    }
+
+    #[test]
+    fn elements_and_values_change_in_their_places() {
+        let twos = |text: &str| (text == "2").then(|| "[9]".to_owned());
+        for (array, expected) in [
+            ("[1,2,3]", "[1,[9],3]"),
+            ("[ 2 , 2 ]", "[ [9] , [9] ]"),
+            ("[{\"2\":2}]", "[{\"2\":2}]"),
+            ("[]", "[]"),
+            ("2", "2"),
+        ] {
+            assert_eq!(map_elements(array, twos), expected);
+        }
+        for (object, expected) in
+            [(r#"{"a": 2 ,"a":2,"b":[2]}"#, r#"{"a": [9] ,"a":[9],"b":[2]}"#), ("{}", "{}"), ("2", "2")]
+        {
+            assert_eq!(map_values(object, twos), expected);
+        }
     }
 
     #[test]

@@ -100,6 +100,12 @@ impl Message {
         &self.bytes
     }
 
+    /// The same as text.
+    pub fn text(&self) -> &str {
+        // It was UTF-8 when it was read.
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
+    }
+
     /// The frame, without a newline anywhere.
     pub fn into_bytes(self) -> Bytes {
         self.bytes

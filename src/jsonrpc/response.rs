@@ -22,6 +22,8 @@ pub mod code {
     pub const INVALID_REQUEST: i64 = -32600;
     /// The method does not exist on this side.
     pub const METHOD_NOT_FOUND: i64 = -32601;
+    /// A parameter is wrong.
+    pub const INVALID_PARAMS: i64 = -32602;
     /// The server, or the way to it, failed.
     pub const INTERNAL_ERROR: i64 = -32603;
     /// The headers do not fit the body (2026-07-28, "Error Codes").

@@ -48,6 +48,9 @@ impl Session {
                 // Servers of that era ask nothing, and take no answers (stdio, "Sending Messages").
                 tracing::warn!("the host answered a question that nobody asked");
             }
+            Head::Response { id, .. } if inner.translation.pair().is_some() => {
+                inner.translation.answered(&id.clone(), message);
+            }
             Head::Response { id, .. } => {
                 let asked = inner.legacy.questions.answered(id, inner.legacy.handshake.epoch());
                 inner.spawn_awaited(Arc::clone(inner).send_word(message, Some(asked)));

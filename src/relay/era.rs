@@ -7,12 +7,12 @@
 //! file holds no secret, and its loss costs no more than finding out again.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
@@ -27,8 +27,10 @@ const YOUNG: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub struct Eras {
     file: PathBuf,
-    state: Mutex<State>,
-    writing: Mutex<Option<JoinHandle<()>>>,
+    state: Arc<Mutex<State>>,
+    /// Held by the one that writes.
+    writing: Arc<Mutex<()>>,
+    writes: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,9 @@ struct Facts {
     /// Whether it understands requests of 2026-07-28 and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     modern: Option<Fact>,
+    /// Whether it understands `initialize`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    legacy: Option<Fact>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,15 +72,12 @@ impl Fact {
 impl Eras {
     /// What is known of the service with this key. Touches no file.
     pub fn new(paths: &Paths, key: &ServiceKey) -> Self {
-        Self {
-            file: paths.eras().join(format!("{key}.json")),
-            state: Mutex::default(),
-            writing: Mutex::default(),
-        }
+        let file = paths.eras().join(format!("{key}.json"));
+        Self { file, state: Arc::default(), writing: Arc::default(), writes: TaskTracker::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Whether the server understands requests of 2026-07-28; `None` where nobody knows.
@@ -91,15 +93,38 @@ impl Eras {
 
     /// The server answered as one that does, or does not, understand requests of 2026-07-28.
     pub(super) fn learn_modern(&self, is: bool) {
-        let now = Timestamp::now();
         let mut state = self.state();
         state.is_modern = is;
+        self.learn(&mut state, |facts| &mut facts.modern, is);
+    }
+
+    /// Whether the server is known to understand requests of 2026-07-28 and no `initialize`.
+    pub(super) fn is_only_modern(&self) -> bool {
+        let (mut state, now) = (self.state(), Timestamp::now());
+        let facts = state.facts.get_or_insert_with(|| self.read());
+        let holds = |fact: Option<Fact>| fact.and_then(|fact| fact.holds(now));
+        holds(facts.modern) == Some(true) && holds(facts.legacy) == Some(false)
+    }
+
+    /// The server answered as one that does, or does not, understand `initialize`.
+    pub(super) fn learn_legacy(&self, is: bool) {
+        self.learn(&mut self.state(), |facts| &mut facts.legacy, is);
+    }
+
+    fn learn(&self, state: &mut State, place: fn(&mut Facts) -> &mut Option<Fact>, is: bool) {
+        let now = Timestamp::now();
         let facts = state.facts.get_or_insert_with(|| self.read());
         let is_young = |fact: &Fact| fact.is == is && fact.age(now).is_some_and(|age| age < YOUNG);
-        if !facts.modern.as_ref().is_some_and(is_young) {
-            facts.modern = Some(Fact { is, seen: now });
-            self.write(facts.clone());
+        if !place(facts).as_ref().is_some_and(is_young) {
+            *place(facts) = Some(Fact { is, seen: now });
+            self.write();
         }
+    }
+
+    /// Waits for what is still being written.
+    pub(super) async fn written(&self) {
+        self.writes.close();
+        self.writes.wait().await;
     }
 
     fn read(&self) -> Facts {
@@ -107,26 +132,24 @@ impl Eras {
         read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// Writes behind everybody's back: nobody waits for a disk because of a memory.
-    fn write(&self, facts: Facts) {
-        let file = self.file.clone();
+    /// Writes behind everybody's back: nobody waits for a disk because of a memory. Whoever writes
+    /// last writes what is known by then.
+    fn write(&self) {
+        let (file, state, writing) = (self.file.clone(), Arc::clone(&self.state), Arc::clone(&self.writing));
         let write = move || {
+            let _one_at_a_time = lock(&writing);
+            let facts = lock(&state).facts.clone();
             let text = serde_json::to_vec(&facts).unwrap_or_default();
             if let Err(error) = paths::write_private(&file, &text) {
                 tracing::debug!(%error, "what is known of the server's eras was not kept");
             }
         };
-        let writing = tokio::task::spawn_blocking(write);
-        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = Some(writing);
+        self.writes.spawn_blocking(write);
     }
+}
 
-    /// Waits for what is still being written.
-    pub(super) async fn written(&self) {
-        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writing) = writing {
-            let _lost = writing.await;
-        }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -159,6 +182,21 @@ mod tests {
         written(&first).await;
         let next = eras(root.path());
         assert_eq!((next.modern(), next.is_modern()), (Some(true), false));
+    }
+
+    #[tokio::test]
+    async fn a_server_without_initialize_is_known_as_such_to_the_next_process() {
+        let root = tempfile::tempdir().unwrap();
+        let first = eras(root.path());
+        first.learn_modern(true);
+        assert!(!first.is_only_modern());
+        first.learn_legacy(false);
+        assert!(first.is_only_modern());
+        while !eras(root.path()).is_only_modern() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        first.learn_legacy(true);
+        assert!(!first.is_only_modern());
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use super::legacy::Epoch;
@@ -14,6 +14,7 @@ use super::{Failure, Inner};
 use crate::authorizer::AuthorizerError;
 use crate::http::HttpError;
 use crate::upstream::streamable_http::{Answer, Rejection, Reply};
+use crate::wire::METHOD;
 
 /// One thing that goes out.
 #[derive(Clone, Copy)]
@@ -159,7 +160,8 @@ impl Inner {
     fn headers(&self, within: Within<'_>) -> Result<HeaderMap, Failure> {
         let handshake = &self.legacy.handshake;
         match within {
-            Within::NoSession => Ok(HeaderMap::new()),
+            // Whoever routes by it, in a server of another era, finds what there is to find.
+            Within::NoSession => Ok(HeaderMap::from_iter([(METHOD, HeaderValue::from_static("initialize"))])),
             Within::Routed(headers) => Ok(headers.clone()),
             Within::Session => Ok(handshake.headers()),
             Within::Only(epoch) => handshake.headers_of(epoch).ok_or(Failure::SessionLost(None)),

@@ -17,6 +17,7 @@ mod legacy;
 mod modern;
 mod pending;
 mod reconnect;
+mod translation;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,6 +37,7 @@ use failure::Failure;
 use legacy::Legacy;
 use modern::Modern;
 use pending::{Drained, Pending, Settled, Ticket};
+use translation::Translation;
 
 /// How long what is pending may go on after the host has closed its side.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -82,6 +84,7 @@ struct Inner {
     eras: Eras,
     legacy: Legacy,
     modern: Modern,
+    translation: Translation,
     /// What the last request carried, for a farewell that must not wait for anything.
     last_authorization: Mutex<Option<Authorization>>,
     tasks: TaskTracker,
@@ -95,6 +98,7 @@ impl Session {
     /// tokio runtime.
     pub fn new(config: Config, outbox: mpsc::Sender<Bytes>) -> Self {
         let (legacy, queue) = Legacy::new();
+        let (translation, withdrawn) = Translation::new();
         let session = Self(Arc::new(Inner {
             upstream: config.upstream,
             authorizer: config.authorizer,
@@ -105,12 +109,14 @@ impl Session {
             eras: config.eras,
             legacy,
             modern: Modern::default(),
+            translation,
             last_authorization: Mutex::default(),
             tasks: TaskTracker::new(),
             batches: TaskTracker::new(),
             closing: CancellationToken::new(),
         }));
         session.0.spawn_until_closing(Arc::clone(&session.0).send_notifications(queue));
+        session.0.spawn_until_closing(Arc::clone(&session.0).withdraw_questions(withdrawn));
         session
     }
 

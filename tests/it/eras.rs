@@ -1,6 +1,5 @@
 //! Finding out which era the server speaks, in time, and remembering it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::mcp_server::McpServer;
-use crate::support::modern_server::{error, modern, request};
+use crate::support::modern_server::{error, modern, remembered, request};
 use crate::support::open_session::is;
 
 fn probe() -> String {
@@ -31,26 +30,6 @@ fn ask(bridge: &mut Bridge) -> (Value, Duration) {
 /// The error that no host takes for a modern server's.
 fn is_fallback(answer: &Value) -> bool {
     answer["error"] == json!({"code": -32601, "message": "Method not found"})
-}
-
-/// What the home remembers, once it holds `content`.
-fn remembered(home: &Home, content: &str) -> PathBuf {
-    let end = Instant::now() + crate::support::DEADLINE;
-    while Instant::now() < end {
-        let mut files = home.files().into_iter();
-        let found = files.find(|(path, bytes)| {
-            path.parent().is_some_and(|parent| parent.ends_with("eras"))
-                && String::from_utf8_lossy(bytes).contains(content)
-        });
-        if let Some((path, _)) = found {
-            return path;
-        }
-        std::thread::yield_now();
-    }
-    panic!(
-        "nothing remembered holds {content}: {:?}",
-        home.files().iter().map(|file| &file.0).collect::<Vec<_>>()
-    );
 }
 
 /// Whatever a legacy server says to a probe, the host hears that it is none, and goes on.

@@ -79,9 +79,10 @@ impl Inner {
             let sending = self.spawn_awaited(async move {
                 let sending = async {
                     drop(inner.legacy.gate.read().await);
-                    match inner.modern.host_version() {
-                        Some(version) => inner.pass_notification(&message, &version).await,
-                        None => inner.send_unanswered(&message, None).await,
+                    match (inner.modern.host_version(), inner.translation.pair()) {
+                        (Some(version), _) => inner.pass_notification(&message, &version).await,
+                        (None, Some(pair)) => inner.translate_notification(&pair, &message).await,
+                        (None, None) => inner.send_unanswered(&message, None).await,
                     }
                 };
                 if tokio::time::timeout(LIMIT, sending).await.is_err() {
@@ -97,6 +98,9 @@ impl Inner {
     /// that has nobody to ask yet loses what a call would have it ask.
     pub(in crate::relay) async fn send_initialized(self: Arc<Self>, message: Message) {
         let gate = Arc::clone(&self.legacy.gate).write_owned().await;
+        if let Some(pair) = self.translation.pair() {
+            return self.translate_notification(&pair, &message).await;
+        }
         self.legacy.handshake.record_initialized(message.clone());
         let sending = self.send_unanswered(&message, None);
         if tokio::time::timeout(INITIALIZED_LIMIT, sending).await.is_err() {

@@ -7,6 +7,7 @@ use super::Epoch;
 use super::handshake::Replay;
 use crate::jsonrpc::{Head, Message};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
+use crate::relay::translation::Opened;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::Reply;
 
@@ -62,7 +63,16 @@ impl Inner {
         }
         let within = Within::NoSession;
         let first = Outgoing { within, attendance, ..Outgoing::message(initialize.bytes()) };
-        let answer = self.send(first).await?;
+        let answer = match self.open(&initialize, first).await? {
+            Opened::Session(answer) => answer,
+            Opened::Translated(_) => {
+                self.legacy.handshake.renewed();
+                if initialized.is_some() {
+                    self.start_listening_to_changes();
+                }
+                return Ok(());
+            }
+        };
         self.legacy.handshake.assign(answer.session_id);
         self.swallow_answer(answer.reply, &initialize).await?;
         if let Some(initialized) = &initialized {

@@ -10,6 +10,7 @@ use super::stand_in::AUTHORIZATION_LIMIT;
 use crate::jsonrpc::Message;
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
+use crate::relay::translation::Opened;
 use crate::relay::{Failure, Inner, WORD_LIMIT};
 use crate::upstream::streamable_http::Reply;
 use crate::wire::SESSION_ID;
@@ -28,6 +29,7 @@ impl Inner {
             self.spawn_awaited(async move { inner.leave(left).await });
         }
         self.pending.hold_gate(request, gate);
+        self.translation.end();
         // A login in the browser is worth waiting for; hosts wait for half a minute.
         let hurried = !self.strict && !self.authorizer.may_open_browser();
         let authorized_by = hurried.then(|| Instant::now() + AUTHORIZATION_LIMIT);
@@ -36,15 +38,21 @@ impl Inner {
             authorized_by,
             ..Outgoing::request(message.bytes(), request)
         };
-        let answer = match self.send(first).await {
+        match self.open(message, first).await {
             Err(failure @ Failure::Authorizer(_)) if !self.strict => {
                 self.let_in(message, request, failure).await;
-                return Ok(());
+                Ok(())
             }
-            answer => answer?,
-        };
-        self.legacy.handshake.assign(answer.session_id);
-        self.settle(answer.reply, request).await
+            Err(failure) => Err(failure),
+            Ok(Opened::Translated(answer)) => {
+                self.answer_with(answer.into(), request).await;
+                Ok(())
+            }
+            Ok(Opened::Session(answer)) => {
+                self.legacy.handshake.assign(answer.session_id);
+                self.settle(answer.reply, request).await
+            }
+        }
     }
 
     /// Any other request; the first `earlier` notifications go before it.
@@ -65,6 +73,9 @@ impl Inner {
         let mut renewed = false;
         loop {
             let epoch = self.current_session().await?;
+            if let Some(pair) = self.translation.pair() {
+                return self.translate_request(&pair, message, request).await;
+            }
             let answer = self.send(Outgoing::request(message.bytes(), request)).await?;
             match answer.reply {
                 Reply::SessionGone(_) if !renewed && self.legacy.handshake.can_restart() => {

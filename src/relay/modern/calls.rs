@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 
 use super::{Replies, headers, tools};
 use crate::jsonrpc::{Head, Message, code, parts};
-use crate::relay::exchange::{Attendance, Outgoing, Within};
+use crate::relay::exchange::{Attendance, Carrier, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
-use crate::upstream::streamable_http::Reply;
+use crate::upstream::streamable_http::{Answer, Reply};
 
 /// How long asking for the tools again may take: a call waits for it.
 const REFRESH_LIMIT: Duration = Duration::from_secs(10);
@@ -47,7 +47,26 @@ impl Inner {
                 answer = self.send(routed(message.bytes(), &fresh, request)).await?;
             }
         }
-        Replies::of(answer.reply, request.id())
+        // What goes in place of the host's request has an id of its own.
+        Replies::of(answer.reply, message.head().request_id().unwrap_or(request.id()))
+    }
+
+    /// Sends a request of ours, for which no request of the host's waits, and nobody is asked to log
+    /// in.
+    pub(in crate::relay) async fn ask_alone(&self, message: &Message) -> Result<Answer, Failure> {
+        let alone = Outgoing { attendance: Attendance::Nobody, ..Outgoing::message(message.bytes()) };
+        self.send_routed(message, alone).await
+    }
+
+    /// Sends a request of ours in place of what `outgoing` would send.
+    pub(in crate::relay) async fn send_routed(
+        &self,
+        message: &Message,
+        outgoing: Outgoing<'_>,
+    ) -> Result<Answer, Failure> {
+        let headers = headers::routing(message.head(), None);
+        let (carrier, within) = (Carrier::Post(message.bytes()), Within::Routed(&headers));
+        self.send(Outgoing { carrier, within, ..outgoing }).await
     }
 
     fn request_headers(&self, message: &Message) -> HeaderMap {
@@ -76,13 +95,7 @@ impl Inner {
         for _ in 0..PAGES_MOST {
             let list = list_request(call, cursor.as_deref())?;
             let Some(id) = list.head().request_id() else { return Ok(()) };
-            let headers = headers::routing(list.head(), None);
-            let outgoing = Outgoing {
-                within: Within::Routed(&headers),
-                attendance: Attendance::Nobody,
-                ..Outgoing::message(list.bytes())
-            };
-            let mut replies = Replies::of(self.send(outgoing).await?.reply, id)?;
+            let mut replies = Replies::of(self.ask_alone(&list).await?.reply, id)?;
             let page = loop {
                 match replies.next().await? {
                     None => return Ok(()),

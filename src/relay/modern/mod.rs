@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::exchange::{Outgoing, Within};
 use super::in_place;
 use super::pending::Ticket;
@@ -24,6 +26,7 @@ use super::{Failure, Inner};
 use crate::jsonrpc::{Head, Message};
 use crate::upstream::streamable_http::Reply;
 pub(super) use replies::Replies;
+pub(super) use tools::Asked;
 use tools::Tools;
 
 /// How long a notification may take.
@@ -65,6 +68,23 @@ impl Modern {
         *self.host() = None;
     }
 
+    /// To be asked when a request goes out, for [`learn_from`](Self::learn_from).
+    pub(super) fn ask_tools(&self) -> Asked {
+        self.tools.ask()
+    }
+
+    /// Takes note of what the answer to a request teaches; gives the answer without the tools that
+    /// no client may offer.
+    pub(super) fn learn_from(&self, answer: Message, request: &Message, asked: Asked) -> Bytes {
+        let lists_tools = request.head().method() == Some("tools/list");
+        match answer.head() {
+            Head::Response { successful: true, .. } if lists_tools => {
+                self.tools.learn(answer.into_bytes(), asked)
+            }
+            _ => answer.into_bytes(),
+        }
+    }
+
     /// Takes note of what a notification of the server's means here.
     pub(super) fn heard(&self, method: &str) {
         if method == "notifications/tools/list_changed" {
@@ -80,7 +100,7 @@ impl Inner {
         message: &Message,
         request: &Ticket,
     ) -> Result<(), Failure> {
-        let asked = self.modern.tools.ask();
+        let asked = self.modern.ask_tools();
         let mut replies = match self.ask(message, request).await {
             Err(failure @ Failure::Authorizer(_)) if self.modern.stands_in.load(Ordering::Relaxed) => {
                 self.stand_in_modern(message, request, &failure).await;
@@ -92,12 +112,11 @@ impl Inner {
             }
             replies => replies?,
         };
-        let lists_tools = message.head().method() == Some("tools/list");
         while let Some(reply) = replies.next().await? {
             match reply.head() {
-                Head::Response { successful: true, .. } if lists_tools => {
-                    let list = self.modern.tools.learn(reply.into_bytes(), asked);
-                    self.answer_with(list, request).await;
+                Head::Response { .. } => {
+                    let answer = self.modern.learn_from(reply, message, asked);
+                    self.answer_with(answer, request).await;
                 }
                 _ => self.hand_on(reply, request).await,
             }
@@ -106,7 +125,7 @@ impl Inner {
     }
 
     /// Hands on one message that came in answer to `request`.
-    async fn hand_on(&self, message: Message, request: &Ticket) {
+    pub(super) async fn hand_on(&self, message: Message, request: &Ticket) {
         match message.head() {
             Head::Response { .. } => return self.answer_with(message.into_bytes(), request).await,
             Head::Notification { method, .. } => self.modern.heard(method),
@@ -116,7 +135,8 @@ impl Inner {
         self.emit(message.into_bytes()).await;
     }
 
-    async fn answer_with(&self, answer: bytes::Bytes, request: &Ticket) {
+    /// Answers `request`, unless it is settled or cancelled.
+    pub(super) async fn answer_with(&self, answer: Bytes, request: &Ticket) {
         if let Some(settled) = self.pending.settle(request) {
             self.respond(settled, answer).await;
         }

@@ -31,7 +31,7 @@ struct Known {
 
 /// The state of the list when a request for it went out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked(u64);
+pub(in crate::relay) struct Asked(u64);
 
 impl Tools {
     fn known(&self) -> MutexGuard<'_, Known> {

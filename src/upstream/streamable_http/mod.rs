@@ -49,6 +49,11 @@ impl StreamableHttp {
         Self { client, server, headers, moved_to: Arc::default() }
     }
 
+    /// The endpoint's address.
+    pub fn server(&self) -> &ServerUri {
+        &self.server
+    }
+
     /// Sends one message; `headers` carry authorization, session and version.
     ///
     /// # Errors

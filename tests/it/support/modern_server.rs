@@ -1,6 +1,9 @@
 //! A scripted MCP endpoint of 2026-07-28, which holds headers against bodies as the specification
 //! demands, and a host of that revision.
 
+use std::path::PathBuf;
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::bridge::Bridge;
@@ -86,6 +89,28 @@ pub(crate) fn envelope() -> Value {
 pub(crate) fn request(id: impl Into<Value>, method: &str, mut params: Value) -> String {
     params["_meta"] = envelope();
     json!({"jsonrpc": "2.0", "id": id.into(), "method": method, "params": params}).to_string()
+}
+
+/// What the home remembers of a server's eras, once it holds `content`.
+pub(crate) fn remembered(home: &Home, content: &str) -> PathBuf {
+    let end = Instant::now() + super::DEADLINE;
+    while Instant::now() < end {
+        let mut files = home.files().into_iter();
+        let found = files.find(|(path, bytes)| {
+            // Not one that is still being written.
+            path.parent().is_some_and(|parent| parent.ends_with("eras"))
+                && path.extension().is_some_and(|extension| extension == "json")
+                && String::from_utf8_lossy(bytes).contains(content)
+        });
+        if let Some((path, _)) = found {
+            return path;
+        }
+        std::thread::yield_now();
+    }
+    panic!(
+        "nothing remembered holds {content}: {:?}",
+        home.files().iter().map(|file| &file.0).collect::<Vec<_>>()
+    );
 }
 
 /// A host that has found a server of 2026-07-28.

@@ -1,0 +1,141 @@
+//! How host and server come to know each other, and how a modern server is known by its answer to
+//! a legacy host's `initialize` (2026-07-28, versioning and Streamable HTTP, "Backward
+//! Compatibility").
+
+use super::introduction::{Discovered, Introduction};
+use super::requests::ambiguous;
+use crate::jsonrpc::{Head, Message, code, edit};
+use crate::relay::exchange::Outgoing;
+use crate::relay::modern::Replies;
+use crate::relay::{Failure, Inner};
+use crate::upstream::streamable_http::{Answer, Reply};
+use crate::wire::{LATEST_WITH_INITIALIZE, WITHOUT_INITIALIZE};
+
+/// Whether the answer to `initialize` may be that of a server that knows no such thing: its own
+/// error, of whatever code, or a version in which there is no `initialize`. Nothing else is worth
+/// a second question; what says no more than a status is another transport's, or nobody's.
+fn may_be_modern(reply: &Reply) -> bool {
+    match reply {
+        Reply::Message(body) => match Message::parse(body.clone()).map(|answer| answer.head().clone()) {
+            Ok(Head::Response { successful: false, .. }) => true,
+            Ok(Head::Response { protocol_version: Some(version), .. }) => {
+                version.as_str() > LATEST_WITH_INITIALIZE
+            }
+            _ => false,
+        },
+        Reply::Rejected(rejection) | Reply::SessionGone(rejection) => {
+            let says_why = rejection.body.as_ref().is_some_and(|body| code::of(body).is_some());
+            let status = rejection.status.as_u16();
+            says_why && rejection.status.is_client_error() && !matches!(status, 401 | 403 | 407 | 408 | 429)
+        }
+        _ => false,
+    }
+}
+
+/// How a conversation that the host began with `initialize` goes on.
+pub(in crate::relay) enum Opened {
+    /// As it began: the server's answer to `initialize`.
+    Session(Box<Answer>),
+    /// In translation: the answer that `initialize` is owed.
+    Translated(String),
+}
+
+impl Inner {
+    /// Sends the host's `initialize` as `first` says. A server that knows no `initialize` is asked
+    /// what it is instead; at once where it is remembered as one.
+    ///
+    /// # Errors
+    /// Where nothing could be sent.
+    pub(in crate::relay) async fn open(
+        &self,
+        initialize: &Message,
+        first: Outgoing<'_>,
+    ) -> Result<Opened, Failure> {
+        if self.eras.is_only_modern() {
+            if let Some(answer) = self.introduce(initialize, first).await? {
+                return Ok(Opened::Translated(answer));
+            }
+            self.eras.learn_legacy(true);
+        }
+        let answer = self.send(first).await?;
+        if may_be_modern(&answer.reply) {
+            match self.introduce(initialize, first).await {
+                Ok(Some(answer)) => return Ok(Opened::Translated(answer)),
+                Ok(None) => {}
+                Err(failure) => tracing::debug!(%failure, "the server was not asked what it is"),
+            }
+        }
+        Ok(Opened::Session(Box::new(answer)))
+    }
+
+    /// Asks the server what it is, in the name of the host that sent `initialize`; gives the answer
+    /// that this is owed where the server is a modern one.
+    async fn introduce(&self, initialize: &Message, first: Outgoing<'_>) -> Result<Option<String>, Failure> {
+        let Some(id) = initialize.head().request_id() else { return Ok(None) };
+        let refused = |repeated| Failure::from(ambiguous(id, repeated));
+        let introduction = Introduction::of(initialize).map_err(refused)?;
+        let offers = introduction.offers().map_err(refused)?;
+        let Some(discovered) = self.discover_server(&introduction, first).await? else { return Ok(None) };
+        let (version, address) = (introduction.version(), self.upstream.server().host());
+        let answer = discovered.initialize_answer(id.as_json(), version, address).map_err(refused)?;
+        self.legacy.handshake.record_version(id, Some(version));
+        self.translation.begin(introduction, offers, discovered.tells);
+        self.eras.learn_modern(true);
+        self.eras.learn_legacy(false);
+        Ok(Some(answer))
+    }
+
+    async fn discover_server(
+        &self,
+        introduction: &Introduction,
+        first: Outgoing<'_>,
+    ) -> Result<Option<Discovered>, Failure> {
+        for _ in 0..2 {
+            let discover = introduction.request(&self.translation.next_id(), "server/discover", "{}");
+            // Everything in it was an object when it was read.
+            let Ok(discover) = discover else { return Ok(None) };
+            let discover = Message::parse(discover.into())?;
+            let answer = match self.discovered(&discover, first).await {
+                Ok(answer) => answer,
+                Err(Failure::Rejected { .. } | Failure::NoAnswer(_) | Failure::Invalid(_)) => {
+                    return Ok(None);
+                }
+                Err(failure) => return Err(failure),
+            };
+            let Some(answer) = answer else { return Ok(None) };
+            match Discovered::of(&answer) {
+                Ok(Some(discovered)) => return Ok(Some(discovered)),
+                // A server that refuses a version and names it among those that it takes gets it again.
+                Ok(None) if supports_our_version(&answer) => {}
+                Ok(None) => return Ok(None),
+                Err(repeated) => {
+                    tracing::warn!(%repeated, "what the server says of itself is refused");
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn discovered(&self, discover: &Message, first: Outgoing<'_>) -> Result<Option<Message>, Failure> {
+        let Some(id) = discover.head().request_id() else { return Ok(None) };
+        let mut replies = Replies::of(self.send_routed(discover, first).await?.reply, id)?;
+        while let Some(reply) = replies.next().await? {
+            if matches!(reply.head(), Head::Response { .. }) {
+                return Ok(Some(reply));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether an `UnsupportedProtocolVersionError` names the version that we speak.
+fn supports_our_version(answer: &Message) -> bool {
+    if code::of(answer.bytes()) != Some(code::UNSUPPORTED_VERSION) {
+        return false;
+    }
+    let supported = edit::member_at(answer.text(), &["error", "data", "supported"]);
+    let supported: Vec<String> =
+        supported.ok().flatten().and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    supported.iter().any(|version| version == WITHOUT_INITIALIZE)
+}
