@@ -19,19 +19,20 @@ Examples:
   mcp-front demo                             see all of it, without an account
 
 Environment:
-  MCP_FRONT_PROFILE, MCP_FRONT_STORE         as --profile and --store; the flag wins
-  MCP_FRONT_HOME                             keep everything below this directory
-  MCP_FRONT_ENCRYPTION_KEY_FILE              the encrypted file store's key, in a file
-  MCP_FRONT_ENCRYPTION_KEY                   the same key itself: 32 bytes, raw or base64
-  MCP_FRONT_CA_FILE, MCP_FRONT_CLIENT_CERT,  as --ca-file, --client-cert, --client-key and (set to 1)
-    MCP_FRONT_CLIENT_KEY,                    --allow-private-network of login and bridge; the flag
-    MCP_FRONT_ALLOW_PRIVATE_NETWORK          wins
-  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY,        proxies, also in lower case; loopback needs none
-    NO_PROXY
-  MCP_FRONT_LOG                              log filter, for instance mcp_front=debug
-  NO_COLOR, CLICOLOR_FORCE                   as --color never and --color always";
+  MCP_FRONT_PROFILE, MCP_FRONT_STORE  as --profile and --store; the flag wins
+  MCP_FRONT_HOME                      keep everything below this directory
+  MCP_FRONT_ENCRYPTION_KEY_FILE       the encrypted files' key, in a file
+  MCP_FRONT_ENCRYPTION_KEY            the key itself: 32 bytes, raw or base64
+  MCP_FRONT_CA_FILE                   as --ca-file of login and bridge
+  MCP_FRONT_CLIENT_CERT               as --client-cert
+  MCP_FRONT_CLIENT_KEY                as --client-key
+  MCP_FRONT_ALLOW_PRIVATE_NETWORK     set to 1, as --allow-private-network
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY  proxies, also in lower case
+  NO_PROXY                            what needs none; loopback never does
+  MCP_FRONT_LOG                       log filter, for instance mcp_front=debug
+  NO_COLOR, CLICOLOR_FORCE            as --color never and --color always";
 
-/// Log in once to a hosted MCP server; every MCP host on this machine then reaches it
+/// Log in once to a hosted MCP server; every MCP host here then reaches it
 #[derive(Debug, Parser)]
 #[command(name = "mcp-front", bin_name = "mcp-front", version, after_help = EXAMPLES)]
 #[command(max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
@@ -171,6 +172,23 @@ mod tests {
     #[test]
     fn the_grammar_holds_together() {
         Arguments::<Called>::command().debug_assert();
+    }
+
+    /// What is written by hand below the options is not broken anew by the narrowest usual terminal.
+    #[test]
+    fn help_fits_eighty_columns() {
+        let mut commands = vec![Arguments::<Called>::command()];
+        while let Some(command) = commands.pop() {
+            let mut command = command.term_width(80);
+            let shown = command.render_long_help().to_string();
+            let by_hand = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in by_hand.lines() {
+                let is_prose = !line.starts_with(' ');
+                assert!(is_prose || shown.lines().any(|whole| whole == line), "broken: {line}");
+            }
+            assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 
     /// `MCP_FRONT_WRITE_COMPLETIONS=1 cargo test completions` writes the files anew.

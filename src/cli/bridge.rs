@@ -24,8 +24,8 @@ use crate::store::index::Index;
 use crate::upstream::streamable_http::StreamableHttp;
 
 const EXAMPLES: &str = "\
-Without --login no browser is ever opened: requests are then answered with an error that names the
-command to run. The options from --name on are the login's, and need --login.
+While a login is required, the host finds one tool, which says what to run; --strict refuses the host \
+instead. No browser is ever opened without --login, which the login options need.
 
 Examples:
   mcp-front bridge front
@@ -38,7 +38,7 @@ In Claude Code:
 
 /// Serve a hosted MCP server on stdin and stdout; an MCP host starts this
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("no_browser", |flag| flag.hide(true)))]
 pub(super) struct Arguments {
     /// A stored service's name, `front`, or the URL of an MCP endpoint
     #[arg(value_name = "NAME|URL")]

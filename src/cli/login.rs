@@ -23,16 +23,16 @@ use crate::redact::Secret;
 use crate::store::index::{Entry, EntryKind, Index};
 
 const EXAMPLES: &str = "\
-A login that is still good is left as it is. An old login is replaced only after the new one is
+A login that is still good is left as it is. An old login is replaced only after the new one is \
 stored.
 
 Examples:
-  mcp-front login front                           asks for Front's client id and secret
-  mcp-front login https://mcp.example.com/mcp     discovers and registers by itself
+  mcp-front login front                          asks for client id and secret
+  mcp-front login https://mcp.example.com/mcp    registers by itself
   mcp-front login https://mcp.example.com/mcp --name example
   mcp-front login front --client-id ID --client-secret-file PATH
-  mcp-front login front --no-browser              for a machine without a browser
-  mcp-front login                                 choose among what needs a login";
+  mcp-front login front --no-browser             on a machine without one
+  mcp-front login                                choose among what needs one";
 
 const TARGET: Question = Question {
     prompt: "Service (`front`, or a URL)",
@@ -65,6 +65,7 @@ pub(super) struct Arguments {
     force: bool,
     /// Read the client secret from stdin
     #[arg(long, requires = "client_id", conflicts_with = "client_secret_file")]
+    #[arg(help_heading = "Login options")]
     client_secret_stdin: bool,
     #[command(flatten)]
     flags: LoginFlags,

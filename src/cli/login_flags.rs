@@ -23,6 +23,7 @@ const SECRET_LIMIT: u64 = 4096;
 
 /// How a login is made.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Login options")]
 pub(super) struct LoginFlags {
     /// Keep the service under this name [default: from the URL's host]
     #[arg(long, value_name = "NAME")]
@@ -52,7 +53,7 @@ pub(super) struct LoginFlags {
     #[arg(long)]
     pub(super) no_browser: bool,
     /// Allow plain http beyond this machine: tokens travel unencrypted
-    #[arg(long)]
+    #[arg(long, help_heading = "Network options")]
     pub(super) allow_http: bool,
 }
 

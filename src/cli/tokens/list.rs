@@ -20,7 +20,7 @@ Nothing is unlocked for it. All profiles are listed, or the one that --profile n
 
 Examples:
   mcp-front tokens list
-  mcp-front tokens list --json | jq -r '.[] | select(.state == \"login_required\").name'";
+  mcp-front tokens list --json | jq -r '.[] | select(.reason).name'";
 
 /// List what is stored and its state, never a value
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::store::index::{Identity, Index};
 
 const EXAMPLES: &str = "\
-The token is read from stdin, or asked for without being shown. The bridge sends it as
+The token is read from stdin, or asked for without being shown. The bridge sends it as \
 `Authorization: Bearer`, until it is set anew or deleted.
 
 Examples:
