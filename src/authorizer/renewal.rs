@@ -29,8 +29,9 @@ use crate::store::{JournalEntry, Store};
 
 /// How long another holder of the lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(12);
-/// How long one token request may take.
-const REQUEST_LIMIT: Duration = Duration::from_secs(8);
+/// How long those who wait for the outcome do so. The answer is awaited beyond that: the refresh
+/// token may be spent, and its successor is in that answer only.
+const WAITERS_LIMIT: Duration = Duration::from_secs(8);
 /// The pause before the one repetition of a request without a verdict: within the shortest grace
 /// that authorization servers give to the previous refresh token.
 const REPETITION_PAUSE: Duration = Duration::from_millis(250);
@@ -59,25 +60,37 @@ pub(super) struct Place {
 /// # Cancel safety
 /// None: it must run to its end.
 pub(super) async fn renew(place: Place, refused: Refused, deliver: oneshot::Sender<Answer>) {
+    let mut delivery = Delivery(Some(deliver));
     let deadline = Instant::now() + LOCK_PATIENCE;
     let lock = match ServiceLock::acquire(&place.paths, &place.key, Purpose::Refresh, deadline).await {
         Ok(lock) => lock,
         Err(error) => {
-            let _ = deliver.send(Err(Failure::of_lock(&error)));
-            return;
+            return delivery.send(Err(Failure::of_lock(&error)));
         }
     };
     let mut turn = Turn::new(place, lock);
-    let answer = match advance(&mut turn, refused).await {
+    let answer = match advance(&mut turn, refused, &mut delivery).await {
         Ok(Advance::Stands(record)) => {
             let remark = turn.remark.take();
             Ok(record.as_ref().map(|record| Standing::of(record).remarking(remark)))
         }
-        Ok(Advance::Renewed { base, kind }) => return keep(turn, base, kind, deliver).await,
+        Ok(Advance::Renewed { base, kind }) => return keep(turn, base, kind, delivery).await,
         Err(failure) => Err(failure),
     };
     drop(turn);
-    let _ = deliver.send(answer);
+    delivery.send(answer);
+}
+
+/// The one answer that those who wait get.
+struct Delivery(Option<oneshot::Sender<Answer>>);
+
+impl Delivery {
+    /// Hands out the answer; those who have had one, or have gone, get none.
+    fn send(&mut self, answer: Answer) {
+        if let Some(waiting) = self.0.take() {
+            let _ = waiting.send(answer);
+        }
+    }
 }
 
 /// How far a turn came.
@@ -89,7 +102,7 @@ enum Advance {
 }
 
 /// Reads again, settles the journal, and asks for new tokens where that is due.
-async fn advance(turn: &mut Turn, refused: Refused) -> Result<Advance, Failure> {
+async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> Result<Advance, Failure> {
     match turn.entry().map_err(|error| Failure::of_index(&error))? {
         Some(entry) if entry.deleted => return Ok(Advance::Stands(None)),
         Some(entry) => turn.place.identity = entry.identity,
@@ -104,7 +117,7 @@ async fn advance(turn: &mut Turn, refused: Refused) -> Result<Advance, Failure> 
         let sent = JournalEntry::RequestSent { succeeds: Some(due.base.clone()), at: Timestamp::now() };
         // A store that cannot take the journal would not take the answer either.
         turn.write_journal(sent).await?;
-        let (verdict, lost) = ask(&turn.place.http, &due).await;
+        let (verdict, lost) = ask(&turn.place.http, &due, delivery).await;
         let error = match verdict {
             Ok(response) => {
                 let kind = Kind::Oauth(Box::new(merged(&due.oauth, response, Timestamp::now())));
@@ -176,16 +189,24 @@ async fn settle_journal(turn: &mut Turn) -> Result<(Option<Credential>, bool), F
     }
 }
 
-/// Sends the refresh token to the bound token endpoint, once more where there is no verdict. Tells
-/// also whether an answer may have been lost on the way to the verdict.
-async fn ask(http: &http::Client, due: &Due) -> (Result<TokenResponse, GrantError>, bool) {
-    let request = async || {
-        let refresh = grant::refresh(http, &due.oauth.binding, &due.oauth.client, &due.token);
-        tokio::time::timeout(REQUEST_LIMIT, refresh)
-            .await
-            .unwrap_or_else(|_| Err(GrantError::Transient { cause: "it did not answer in time".to_owned() }))
+/// Sends the refresh token to the bound token endpoint, once more where the connection broke before
+/// a verdict. Tells also whether an answer may have been lost on the way to the verdict.
+async fn ask(
+    http: &http::Client,
+    due: &Due,
+    delivery: &mut Delivery,
+) -> (Result<TokenResponse, GrantError>, bool) {
+    let request = || grant::refresh(http, &due.oauth.binding, &due.oauth.client, &due.token);
+    let mut first = std::pin::pin!(request());
+    let verdict = match tokio::time::timeout(WAITERS_LIMIT, &mut first).await {
+        Ok(verdict) => verdict,
+        Err(_) => {
+            let cause = "the authorization server has not answered yet, and is still listened to".to_owned();
+            delivery.send(Err(Failure::Unavailable { cause, retry_after: None }));
+            // Whoever asks twice has spent the token twice.
+            return (first.await, false);
+        }
     };
-    let verdict = request().await;
     let lost = matches!(verdict, Err(GrantError::Transient { .. }));
     if lost || matches!(verdict, Err(GrantError::NotSent { .. })) {
         tokio::time::sleep(REPETITION_PAUSE).await;
@@ -225,7 +246,7 @@ async fn bury(turn: &mut Turn, dead: Credential) -> Credential {
 
 /// Saves a new record and hands it out; what cannot be saved is handed out too, and saving is
 /// tried again.
-async fn keep(mut turn: Turn, base: Generation, kind: Kind, deliver: oneshot::Sender<Answer>) {
+async fn keep(mut turn: Turn, base: Generation, kind: Kind, mut delivery: Delivery) {
     let (succeeds, at) = (Some(base.clone()), Timestamp::now());
     let held = JournalEntry::AnswerHeld { succeeds, at, kind: kind.clone() };
     if let Err(failure) = turn.write_journal(held).await {
@@ -234,11 +255,11 @@ async fn keep(mut turn: Turn, base: Generation, kind: Kind, deliver: oneshot::Se
     let remark = turn.remark.take();
     match turn.save(kind.clone()).await {
         Ok(saved) => {
-            let _ = deliver.send(Ok(Some(Standing::of(&saved).remarking(remark))));
+            delivery.send(Ok(Some(Standing::of(&saved).remarking(remark))));
         }
         Err(failure) => {
             tracing::error!(?failure, "the refreshed login is not saved; trying again");
-            let _ = deliver.send(Ok(Some(Standing::unsaved(&kind, base.clone()).remarking(remark))));
+            delivery.send(Ok(Some(Standing::unsaved(&kind, base.clone()).remarking(remark))));
             if !save_late(&mut turn, &base, kind).await {
                 tracing::error!("the refreshed login could not be saved");
                 return;

@@ -25,7 +25,7 @@ use crate::redact::{ExposeSecret, Known, Secret, with_causes};
 
 /// How long one request to a token endpoint may take. A slower answer may have spent the refresh
 /// token for nothing, so the limit is generous.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// Why a grant brought no token. The variants tell what became of the refresh token or code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

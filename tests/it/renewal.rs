@@ -255,6 +255,24 @@ fn a_killed_bridge_does_not_interrupt_its_refresh() {
     assert_eq!(service.authorization.living_grants(), 1);
 }
 
+/// A slow authorization server spends a refresh token all the same: whoever waits gets an error in
+/// time, and the answer is listened to until it comes.
+#[test]
+fn an_answer_that_comes_late_is_kept() {
+    let service = Service::with_expired_token();
+    let gate = Gate::default();
+    service.authorization.fault(Fault::Hold(gate.clone()));
+    let mut bridge = service.strict_bridge();
+    let late = bridge.initialize();
+    assert_eq!(late["error"]["data"]["reason"], "unavailable", "{late}");
+    gate.open();
+    let mut next = service.bridge();
+    next.initialize();
+    assert_eq!(next.echo(1, "kept"), "kept");
+    assert_eq!(service.authorization.refreshes(), 1, "the token is sent once");
+    assert_eq!(service.authorization.living_grants(), 1);
+}
+
 /// A journal that was sealed with another key than the login can never be opened: that costs one
 /// line in the log, and neither the login nor a command.
 #[test]
