@@ -71,6 +71,9 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -s v -l verbo
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -s h -l help -d 'Print help'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l header -d 'Add a header to each request; `${NAME}` in the value is read from the environment' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l header-file -d 'Read such headers from a file, one a line, `#` for comments' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l transport -d 'Transport to speak; sse is the old HTTP+SSE of 2024-11-05 [default: auto]' -r -f -a "auto\t''
+http\t''
+sse\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l name -d 'Keep the service under this name [default: from the URL\'s host]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-id -d 'Id of an OAuth client that was created at the provider' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-secret-file -d 'File that holds this client\'s secret' -r -F

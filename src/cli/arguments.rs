@@ -20,6 +20,7 @@ Examples:
 
 Environment:
   MCP_FRONT_PROFILE, MCP_FRONT_STORE  as --profile and --store; the flag wins
+  MCP_FRONT_TRANSPORT                 as --transport of bridge
   MCP_FRONT_HOME                      keep everything below this directory
   MCP_FRONT_ENCRYPTION_KEY_FILE       the encrypted files' key, in a file
   MCP_FRONT_ENCRYPTION_KEY            the key itself: 32 bytes, raw or base64
@@ -47,15 +48,17 @@ pub(super) struct Arguments<C: Subcommand = Called> {
 impl Arguments {
     /// The flags that decide about the whole run.
     pub(super) fn flags(&self) -> Flags {
-        let network = match &self.command {
+        let flags = self.global.flags();
+        match &self.command {
             Called::Command(command) => match command.as_ref() {
-                Command::Login(login) => login.network.flags(),
-                Command::Bridge(bridge) => bridge.network.flags(),
-                Command::Tokens(_) | Command::Demo(_) => NetworkFlags::default(),
+                Command::Login(login) => Flags { network: login.network.flags(), ..flags },
+                Command::Bridge(bridge) => {
+                    Flags { network: bridge.network.flags(), transport: bridge.transport, ..flags }
+                }
+                Command::Tokens(_) | Command::Demo(_) => flags,
             },
-            Called::Helper(_) => NetworkFlags::default(),
-        };
-        Flags { network, ..self.global.flags() }
+            Called::Helper(_) => flags,
+        }
     }
 }
 
@@ -136,6 +139,7 @@ impl Global {
             color: self.color,
             no_input: self.no_input,
             network: NetworkFlags::default(),
+            transport: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ::http::HeaderMap;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Context;
 use super::failure::Failure;
@@ -21,6 +22,7 @@ use crate::redact::with_causes;
 use crate::relay::{self, Eras};
 use crate::server_uri::ServiceKey;
 use crate::store::index::Index;
+use crate::upstream::Transport;
 use crate::upstream::streamable_http::StreamableHttp;
 
 const EXAMPLES: &str = "\
@@ -55,6 +57,9 @@ pub(super) struct Arguments {
     /// Refuse a host while a login is required, instead of letting it connect and saying what to run
     #[arg(long)]
     pub(super) strict: bool,
+    /// Transport to speak; sse is the old HTTP+SSE of 2024-11-05 [default: auto]
+    #[arg(long, value_name = "auto|http|sse", hide_possible_values = true, value_parser = transport())]
+    pub(super) transport: Option<Transport>,
     #[command(flatten)]
     pub(super) flags: LoginFlags,
     #[command(flatten)]
@@ -118,6 +123,7 @@ fn find(arguments: &Arguments, headers: &HeaderMap, context: &Context) -> Result
         authorizer,
         strict: arguments.strict,
         eras,
+        transport: context.settings.transport,
     })
 }
 
@@ -142,6 +148,11 @@ fn unusable(failure: &Failure) -> Unknown {
 fn told(failure: &Failure) -> String {
     let hint = failure.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
     format!("mcp-front: {}{hint}", with_causes(failure))
+}
+
+fn transport() -> impl TypedValueParser<Value = Transport> {
+    PossibleValuesParser::new(["auto", "http", "sse"])
+        .try_map(|text| text.parse::<Transport>().map_err(|error| error.to_string()))
 }
 
 fn headers(arguments: &Arguments, environment: &Environment) -> Result<HeaderMap, ConfigError> {

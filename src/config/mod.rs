@@ -20,6 +20,7 @@ use crate::redact::{SecretSlice, printable};
 use crate::server_uri::{DEFAULT_PROFILE, ServerUriError};
 use crate::store::index::IndexError;
 use crate::store::{KeySource, StoreConfig, StoreKind};
+use crate::upstream::Transport;
 
 pub use environment::Environment;
 pub use network::Network;
@@ -27,7 +28,7 @@ pub use network::Network;
 const KEY_FILE: &str = "MCP_FRONT_ENCRYPTION_KEY_FILE";
 const KEY: &str = "MCP_FRONT_ENCRYPTION_KEY";
 
-/// The flags that every command takes, as they were typed.
+/// The flags that settings follow from, as they were typed.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// `--profile`.
@@ -44,6 +45,8 @@ pub struct Flags {
     pub no_input: bool,
     /// Of the commands that reach the network.
     pub network: network::NetworkFlags,
+    /// `bridge --transport`.
+    pub transport: Option<Transport>,
 }
 
 /// How log lines are written.
@@ -123,6 +126,8 @@ pub struct Settings {
     pub network: Network,
     /// How commands name this program: by the word that started it, which holds in that terminal.
     pub program: Program,
+    /// The transport that a bridge speaks.
+    pub transport: Transport,
     home: Option<PathBuf>,
     encryption_key: Option<KeySource>,
 }
@@ -226,6 +231,7 @@ impl Settings {
             hyperlinks: hyperlinks(environment),
             input: !flags.no_input,
             network,
+            transport: transport(flags, environment)?,
             home,
             encryption_key,
         })
@@ -336,6 +342,19 @@ fn program(
     };
     let places = home.into_iter().chain(key_file).chain(network.places()).map(absolute);
     Program::new(environment.program(), places.chain(network.permission()), is_inline)
+}
+
+fn transport(flags: &Flags, environment: &Environment) -> Result<Transport, ConfigError> {
+    const VARIABLE: &str = "MCP_FRONT_TRANSPORT";
+    if let Some(transport) = flags.transport {
+        return Ok(transport);
+    }
+    let Some(name) = text(environment, VARIABLE)? else { return Ok(Transport::default()) };
+    name.parse().map_err(|_| ConfigError::Invalid {
+        origin: VARIABLE.to_owned(),
+        value: printable(name),
+        expected: "one of auto, http, sse".to_owned(),
+    })
 }
 
 fn encryption_key(environment: &Environment) -> Option<KeySource> {

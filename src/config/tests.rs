@@ -28,6 +28,17 @@ fn a_flag_wins_over_the_environment_and_that_over_the_default() {
     assert_eq!(profile(None, &[("MCP_FRONT_PROFILE", "work")]).as_deref(), Ok("work"));
     assert_eq!(profile(Some("home"), &[("MCP_FRONT_PROFILE", "work")]).as_deref(), Ok("home"));
 
+    let transport = |flag, variables: &[_]| {
+        let flags = Flags { transport: flag, ..Flags::default() };
+        resolve(flags, variables).map(|settings| settings.transport)
+    };
+    let variable = [("MCP_FRONT_TRANSPORT", "sse")];
+    assert_eq!(transport(None, &[]), Ok(Transport::Auto));
+    assert_eq!(transport(None, &[("MCP_FRONT_TRANSPORT", "")]), Ok(Transport::Auto));
+    assert_eq!(transport(None, &variable), Ok(Transport::Sse));
+    assert_eq!(transport(Some(Transport::Http), &variable), Ok(Transport::Http));
+    assert_eq!(transport(Some(Transport::Auto), &variable), Ok(Transport::Auto));
+
     let filter = |verbosity, variables: &[_]| {
         resolve(Flags { verbosity, ..Flags::default() }, variables).map(|settings| settings.log_filter)
     };
@@ -105,6 +116,7 @@ fn what_another_terminal_needs_goes_along() {
 fn what_makes_no_sense_names_where_it_stands() {
     for (variables, named) in [
         ([("MCP_FRONT_STORE", "vault")], "MCP_FRONT_STORE: `vault`"),
+        ([("MCP_FRONT_TRANSPORT", "stdio")], "MCP_FRONT_TRANSPORT: `stdio`"),
         ([("MCP_FRONT_PROFILE", "a/b")], "MCP_FRONT_PROFILE: `a/b`"),
         ([("MCP_FRONT_PROFILE", "-v")], "MCP_FRONT_PROFILE: `-v`"),
         ([("MCP_FRONT_PROFILE", "\u{1b}[0m")], "MCP_FRONT_PROFILE: `\\u{1b}[0m`"),

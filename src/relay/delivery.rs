@@ -66,7 +66,11 @@ impl Inner {
     }
 
     /// A refusal: the server's own error where the body holds one, else one of ours.
-    async fn deliver_rejection(&self, rejection: Rejection, request: &Ticket) -> Result<(), Failure> {
+    pub(super) async fn deliver_rejection(
+        &self,
+        rejection: Rejection,
+        request: &Ticket,
+    ) -> Result<(), Failure> {
         let message = refusal(rejection, request.id())?;
         self.deliver(message, Some(request)).await;
         Ok(())
@@ -151,7 +155,11 @@ impl Inner {
 
     /// One message of a stream. The error is what may have been the answer that the stream's
     /// request waits for.
-    async fn deliver_event(&self, frame: Bytes, request: Option<&Ticket>) -> Result<(), InvalidMessage> {
+    pub(super) async fn deliver_event(
+        &self,
+        frame: Bytes,
+        request: Option<&Ticket>,
+    ) -> Result<(), InvalidMessage> {
         let invalid = match Message::parse(frame.clone()) {
             Ok(message) => {
                 let message = match request {

@@ -50,6 +50,9 @@ struct Facts {
     /// Whether it understands `initialize`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     legacy: Option<Fact>,
+    /// Whether it speaks the transport of 2024-11-05.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sse: Option<Fact>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +112,17 @@ impl Eras {
     /// The server answered as one that does, or does not, understand `initialize`.
     pub(super) fn learn_legacy(&self, is: bool) {
         self.learn(&mut self.state(), |facts| &mut facts.legacy, is);
+    }
+
+    /// Whether the server speaks HTTP+SSE; `None` where nobody knows.
+    pub(super) fn sse(&self) -> Option<bool> {
+        let mut state = self.state();
+        state.facts.get_or_insert_with(|| self.read()).sse?.holds(Timestamp::now())
+    }
+
+    /// The server turned out to speak HTTP+SSE, or not to speak it any more.
+    pub(super) fn learn_sse(&self, is: bool) {
+        self.learn(&mut self.state(), |facts| &mut facts.sse, is);
     }
 
     fn learn(&self, state: &mut State, place: fn(&mut Facts) -> &mut Option<Fact>, is: bool) {
@@ -181,7 +195,7 @@ mod tests {
         assert_eq!((first.modern(), first.is_modern()), (Some(true), true));
         written(&first).await;
         let next = eras(root.path());
-        assert_eq!((next.modern(), next.is_modern()), (Some(true), false));
+        assert_eq!((next.modern(), next.is_modern(), next.sse()), (Some(true), false, None));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use super::pending::Ticket;
 use super::{Failure, Inner};
 use crate::authorizer::AuthorizerError;
 use crate::http::HttpError;
+use crate::upstream::legacy_sse::{LegacySse, MessageEndpoint};
 use crate::upstream::streamable_http::{Answer, Rejection, Reply};
 use crate::wire::METHOD;
 
@@ -50,6 +51,10 @@ pub(super) enum Carrier<'a> {
         /// The last event's id.
         last_event_id: Option<&'a str>,
     },
+    /// A POST of one frame to where a stream of HTTP+SSE wants it.
+    PostTo(&'a MessageEndpoint, &'a Bytes),
+    /// A GET for such a stream.
+    Open,
 }
 
 /// What the headers say of the conversation.
@@ -93,6 +98,17 @@ impl<'a> Outgoing<'a> {
         }
     }
 
+    /// A frame within the session of a stream of HTTP+SSE.
+    pub(super) fn to(endpoint: &'a MessageEndpoint, frame: &'a Bytes) -> Self {
+        Self { carrier: Carrier::PostTo(endpoint, frame), ..Self::message(frame) }
+    }
+
+    /// Such a stream.
+    pub(super) fn open(attendance: Attendance) -> Self {
+        let (carrier, within) = (Carrier::Open, Within::NoSession);
+        Self { carrier, within, attendance, request: None, authorized_by: None }
+    }
+
     /// The stream that a request of the host's resumes.
     pub(super) fn resume(last_event_id: &'a str, request: &'a Ticket) -> Self {
         let attendance = Attendance::Person;
@@ -112,18 +128,19 @@ impl Inner {
         let mut reconnects = None;
         let (mut refused, mut stepped_up) = (false, false);
         loop {
+            let mut headers = self.headers(outgoing.within)?;
             // All that was awaited took time, in which the host may have cancelled.
             let in_session = !matches!(outgoing.within, Within::Routed(_));
             if outgoing.request.is_some_and(|request| !self.pending.mark_sent(request, in_session)) {
                 return Err(Failure::CalledOff { why: "the host has cancelled the request", sent: false });
             }
-            let mut headers = self.headers(outgoing.within)?;
             authorization.apply(&mut headers);
             *self.last_authorization.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(authorization.clone());
             let answer = match self.put_on_the_wire(outgoing.carrier, headers).await {
                 Ok(answer) => answer,
                 Err(error) if error.is_worth_repeating() => {
+                    self.mark_unsent(&outgoing);
                     match reconnects.get_or_insert_with(reconnect_pauses).next() {
                         Some(pause) => {
                             tokio::time::sleep(pause).await;
@@ -136,6 +153,7 @@ impl Inner {
             };
             match answer.reply {
                 Reply::Unauthorized(challenge) => {
+                    self.mark_unsent(&outgoing);
                     // The second refusal is the authorizer's to judge; it is never sent a third time.
                     let renewed = within(by, authorizer.refused(&authorization, &challenge)).await?;
                     if std::mem::replace(&mut refused, true) {
@@ -144,6 +162,7 @@ impl Inner {
                     authorization = renewed;
                 }
                 Reply::Forbidden(challenge) => {
+                    self.mark_unsent(&outgoing);
                     // A login whose token this request cannot carry any more is not its to start.
                     let stepper = if stepped_up { authorizer.unattended() } else { authorizer.clone() };
                     let renewed = within(by, stepper.step_up(&authorization, &challenge)).await?;
@@ -154,6 +173,15 @@ impl Inner {
                 }
                 _ => return Ok(answer),
             }
+        }
+    }
+
+    /// The server has not acted on it.
+    fn mark_unsent(&self, outgoing: &Outgoing<'_>) {
+        // What resumes a request's stream says nothing of the request itself.
+        if let (Some(request), Carrier::Post(_) | Carrier::PostTo(..)) = (outgoing.request, outgoing.carrier)
+        {
+            self.pending.mark_unsent(request);
         }
     }
 
@@ -172,6 +200,10 @@ impl Inner {
         match carrier {
             Carrier::Post(frame) => self.upstream.post(headers, frame.clone()).await,
             Carrier::Get { last_event_id } => self.upstream.listen(headers, last_event_id).await,
+            Carrier::PostTo(endpoint, frame) => {
+                LegacySse::new(&self.upstream).post(endpoint, headers, frame.clone()).await
+            }
+            Carrier::Open => LegacySse::new(&self.upstream).open(headers).await,
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::authorizer::AuthorizerError;
 use crate::http::HttpError;
 use crate::jsonrpc::{ErrorResponse, Id, InvalidMessage, code};
+use crate::upstream::legacy_sse::EndpointError;
 
 /// `error.data.source`: the error is this program's, not the server's.
 const SOURCE: &str = "mcp-front";
@@ -33,6 +34,9 @@ pub(super) enum Failure {
     /// The stream ended before the answer, and cannot be resumed.
     #[error("the connection broke before the answer came; the server may have acted on the request{}", detail(.0))]
     StreamLost(Option<String>),
+    /// The server speaks HTTP+SSE badly, or not at all.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     /// The server forgot the session and would not start a new one.
     #[error("the server lost the session, and a new one failed{}", detail(.0))]
     SessionLost(Option<String>),
@@ -83,6 +87,7 @@ impl Failure {
             ) => ("unreachable", false),
             Self::Http(_) | Self::StreamLost(_) => ("connection_lost", true),
             Self::Rejected { status, .. } => ("http_status", may_have_executed(*status)),
+            Self::Endpoint(_) => ("no_endpoint", false),
             Self::SessionLost(_) => ("session_lost", false),
             Self::CalledOff { sent, .. } => ("called_off", *sent),
             Self::NoAnswer(_) | Self::Invalid(_) | Self::Authorizer(_) => ("invalid_answer", true),

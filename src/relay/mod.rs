@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::authorizer::{Authorization, Authorizer};
 use crate::jsonrpc::{ErrorResponse, Head, Id, InvalidMessage, Message, code};
+use crate::upstream::Transport;
 use crate::upstream::streamable_http::StreamableHttp;
 use batch::{Batch, Destination};
 pub use era::Eras;
@@ -68,6 +69,8 @@ pub struct Config {
     pub strict: bool,
     /// What is known of its eras.
     pub eras: Eras,
+    /// The transport that is spoken.
+    pub transport: Transport,
 }
 
 /// One host session. Clones are the same session.
@@ -97,7 +100,7 @@ impl Session {
     /// Starts a session; nothing is sent before the host's first frame. Must be called within a
     /// tokio runtime.
     pub fn new(config: Config, outbox: mpsc::Sender<Bytes>) -> Self {
-        let (legacy, queue) = Legacy::new();
+        let (legacy, queue) = Legacy::new(config.transport);
         let (translation, withdrawn) = Translation::new();
         let session = Self(Arc::new(Inner {
             upstream: config.upstream,

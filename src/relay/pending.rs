@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::OwnedRwLockWriteGuard;
+use tokio::sync::{OwnedRwLockWriteGuard, watch};
 use tokio::task::AbortHandle;
 
 use super::batch::Destination;
@@ -49,6 +49,8 @@ struct Entry {
     gate: Option<OwnedRwLockWriteGuard<()>>,
     /// Where its answer goes.
     destination: Destination,
+    /// Held until the answer has gone to the host.
+    settlement: Option<watch::Sender<()>>,
 }
 
 /// What became of a registration.
@@ -75,7 +77,19 @@ pub(super) struct Cancelled {
 pub(super) struct Settled {
     /// Where the answer goes.
     pub(super) destination: Destination,
+    _settlement: Option<watch::Sender<()>>,
     _gate: Option<OwnedRwLockWriteGuard<()>>,
+}
+
+/// The moment at which a request is answered or cancelled.
+pub(super) struct Settlement(watch::Receiver<()>);
+
+impl Settlement {
+    /// Resolves behind the answer, or with the cancellation.
+    pub(super) async fn reached(mut self) {
+        // Nothing is ever sent: the end is the sign.
+        while self.0.changed().await.is_ok() {}
+    }
 }
 
 /// A request that was under way when all were stopped.
@@ -137,6 +151,34 @@ impl Pending {
         entry.is_some()
     }
 
+    /// Notes that the server has not acted on the request.
+    pub(super) fn mark_unsent(&self, ticket: &Ticket) {
+        if let Some(entry) = self.table().entry(ticket) {
+            entry.sent = false;
+        }
+    }
+
+    /// Whether the server may have seen the request; `None` where it is settled or cancelled.
+    pub(super) fn is_sent(&self, ticket: &Ticket) -> Option<bool> {
+        self.table().entry(ticket).map(|entry| entry.sent)
+    }
+
+    /// The one request that the server may have seen, where there is one and no more.
+    pub(super) fn only_sent(&self) -> Option<Ticket> {
+        let table = self.table();
+        let mut sent = table.entries.iter().filter(|(_, entry)| entry.sent);
+        let (id, entry) = sent.next()?;
+        sent.next().is_none().then(|| Ticket { id: id.clone(), number: entry.number })
+    }
+
+    /// Lets somebody wait until a request is answered or cancelled; `None` where it is.
+    pub(super) fn settlement(&self, ticket: &Ticket) -> Option<Settlement> {
+        let mut table = self.table();
+        let entry = table.entry(ticket)?;
+        let settlement = entry.settlement.get_or_insert_with(|| watch::Sender::new(()));
+        Some(Settlement(settlement.subscribe()))
+    }
+
     /// Holds the gate until the request is settled.
     pub(super) fn hold_gate(&self, ticket: &Ticket, gate: OwnedRwLockWriteGuard<()>) {
         if let Some(entry) = self.table().entry(ticket) {
@@ -184,7 +226,7 @@ impl Entry {
     }
 
     fn settled(self) -> Settled {
-        Settled { destination: self.destination, _gate: self.gate }
+        Settled { destination: self.destination, _settlement: self.settlement, _gate: self.gate }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::support::home::Home;
 use crate::support::http_server::Reply;
 use crate::support::mcp_server::McpServer;
 use crate::support::modern_server;
+use crate::support::sse_server::SseServer;
 
 /// Values that a typed or careless forwarder would change, each sent as a tool's argument and
 /// returned as its result.
@@ -215,6 +216,27 @@ impl Wire {
             }
             true
         });
+        Self::on(server, answers)
+    }
+
+    /// The same over HTTP+SSE: the answers are events of the session's stream.
+    fn over_sse() -> Self {
+        let answers = Answers::default();
+        let scripted = Arc::clone(&answers);
+        let server = SseServer::scripted(move |request, responder, streams| {
+            let found = scripted.lock().unwrap().get(&request.body).cloned();
+            let Some((framing, body)) = found else { return false };
+            responder.reply(&Reply::status(202));
+            let text = String::from_utf8(body).expect("UTF-8");
+            streams.send(&if let Framing::Json = framing { event(&text) } else { text });
+            true
+        });
+        let mut wire = Self::on(server.server, answers);
+        wire.bridge.initialize();
+        wire
+    }
+
+    fn on(server: McpServer, answers: Answers) -> Self {
         let home = Home::with_file_store();
         let bridge = Bridge::start(&home, &[&server.url()]);
         Self { server, bridge, answers, used: 0, _home: home }
@@ -247,7 +269,8 @@ fn event(text: &str) -> String {
     format!("event: message\n{lines}\n")
 }
 
-/// A11: every frame of the table arrives byte for byte, both ways, over JSON and event streams.
+/// A11: every frame of the table arrives byte for byte, both ways, over JSON, event streams and
+/// HTTP+SSE.
 #[test]
 fn frames_arrive_byte_for_byte_both_ways() {
     let mut frames: Vec<(String, String)> =
@@ -261,7 +284,11 @@ fn frames_arrive_byte_for_byte_both_ways() {
     }
     assert!(frames.len() >= 70);
     let envelope = format!(r#""_meta":{},"#, modern_server::envelope());
-    for (start, meta) in [(Wire::new as fn() -> Wire, String::new()), (Wire::modern, envelope)] {
+    for (start, meta) in [
+        (Wire::new as fn() -> Wire, String::new()),
+        (Wire::over_sse, String::new()),
+        (Wire::modern, envelope),
+    ] {
         for framing in [Framing::Json, Framing::Events] {
             let mut wire = start();
             for (up, down) in &frames {

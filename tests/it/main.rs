@@ -19,6 +19,8 @@ mod fidelity;
 mod hosts;
 mod keychain;
 mod leaving;
+mod legacy_sse;
+mod legacy_sse_faults;
 mod login;
 mod login_again;
 mod migration;

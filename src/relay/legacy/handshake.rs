@@ -111,6 +111,11 @@ impl Handshake {
         self.state().initialize.is_some()
     }
 
+    /// Whether the server has answered `initialize` with a version.
+    pub(in crate::relay) fn is_settled(&self) -> bool {
+        self.state().version.is_some()
+    }
+
     /// The id of the last `initialize`.
     pub(in crate::relay) fn initialize_id(&self) -> Option<Id> {
         self.state().initialize.as_ref()?.head().request_id().cloned()

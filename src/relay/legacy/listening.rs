@@ -20,7 +20,9 @@ const STOOD: Duration = Duration::from_secs(10);
 impl Inner {
     /// Listens for as long as this session lasts.
     pub(super) fn start_listening(self: &Arc<Self>) {
+        // Over HTTP+SSE, all that the server says comes on the session's stream.
         if !self.legacy.stand_in.stands()
+            && !self.legacy.sse.is_spoken()
             && let Some(epoch) = self.legacy.handshake.claim_listening()
         {
             self.spawn_until_closing(Arc::clone(self).listen(epoch));

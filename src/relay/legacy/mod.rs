@@ -1,4 +1,4 @@
-//! A server that speaks a revision from 2025-03-26 to 2025-11-25: a handshake, a session, a stream of
+//! A server that speaks a revision from 2024-11-05 to 2025-11-25: a handshake, a session, a stream of
 //! what the server says of itself (MCP lifecycle and transports).
 
 mod handshake;
@@ -8,6 +8,7 @@ mod questions;
 mod renewal;
 mod requests;
 mod resumption;
+mod sse;
 mod stand_in;
 
 use std::sync::Arc;
@@ -19,9 +20,11 @@ use handshake::Handshake;
 use notifications::Notifications;
 use questions::Questions;
 pub(super) use resumption::Position;
+use sse::Sse;
 use stand_in::StandIn;
 
 use crate::jsonrpc::Message;
+use crate::upstream::Transport;
 
 /// What a session with such a server consists of.
 pub(super) struct Legacy {
@@ -29,6 +32,8 @@ pub(super) struct Legacy {
     pub(super) questions: Questions,
     pub(super) notifications: Notifications,
     pub(super) stand_in: StandIn,
+    /// HTTP+SSE, where the server speaks that.
+    sse: Sse,
     /// Held for writing while `initialize` or `notifications/initialized` is under way, in the
     /// order of their arrival: what follows them has to reach the server after them.
     gate: Arc<RwLock<()>>,
@@ -38,16 +43,22 @@ pub(super) struct Legacy {
 
 impl Legacy {
     /// A session that has not begun, and the queue of the host's notifications.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
+    pub(super) fn new(transport: Transport) -> (Self, mpsc::Receiver<Message>) {
         let (notifications, queue) = Notifications::new();
         let legacy = Self {
             handshake: Handshake::default(),
             questions: Questions::default(),
             notifications,
             stand_in: StandIn::default(),
+            sse: Sse::new(transport),
             gate: Arc::default(),
             renewal: tokio::sync::Mutex::default(),
         };
         (legacy, queue)
+    }
+
+    /// Whether messages travel over HTTP+SSE.
+    pub(super) fn is_over_sse(&self) -> bool {
+        self.sse.is_spoken()
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::Epoch;
 use super::handshake::Replay;
+use super::sse::may_mean_sse;
 use crate::jsonrpc::{Head, Message};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::translation::Opened;
 use crate::relay::{Failure, Inner};
-use crate::upstream::streamable_http::Reply;
+use crate::upstream::streamable_http::{EventStream, Reply};
 
 /// How long a renewal may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -52,6 +53,9 @@ impl Inner {
     }
 
     async fn replay(self: &Arc<Self>, lost: Epoch, attendance: Attendance) -> Result<(), Failure> {
+        if self.legacy.sse.is_spoken() {
+            return self.connected(attendance).await.map(drop);
+        }
         let _one_at_a_time = self.legacy.renewal.lock().await;
         if self.legacy.handshake.epoch() != lost && !self.legacy.handshake.is_lost() {
             return Ok(());
@@ -73,6 +77,13 @@ impl Inner {
                 return Ok(());
             }
         };
+        let may_mean_sse = |id| self.legacy.sse.may_be_spoken() && may_mean_sse(&answer.reply, id);
+        if initialize.head().request_id().is_some_and(may_mean_sse) {
+            match self.connect_again(attendance).await {
+                Err(failure) if failure.is_no_sign_of_sse() => {}
+                outcome => return outcome,
+            }
+        }
         self.legacy.handshake.assign(answer.session_id);
         self.swallow_answer(answer.reply, &initialize).await?;
         if let Some(initialized) = &initialized {
@@ -91,36 +102,52 @@ impl Inner {
 
     /// Reads the server's answer to a replayed `initialize`; the host has had one already.
     async fn swallow_answer(self: &Arc<Self>, reply: Reply, initialize: &Message) -> Result<(), Failure> {
-        let answers = |message: &Message| match message.head() {
-            Head::Response { id, successful, protocol_version } => {
-                let ours = initialize.head().request_id() == Some(id);
-                ours.then(|| (*successful, protocol_version.clone()))
+        match reply {
+            Reply::Message(body) => {
+                let answer = Message::parse(body)?;
+                self.accept_answer(initialize, &answer).unwrap_or(Err(Failure::SessionLost(None)))
             }
-            _ => None,
-        };
-        let (successful, version) = match reply {
-            Reply::Message(body) => answers(&Message::parse(body)?).ok_or(Failure::SessionLost(None))?,
-            Reply::Events(mut stream) => loop {
-                let event = stream.next().await.and_then(Result::ok).ok_or(Failure::SessionLost(None))?;
-                let Some(message) = event.message.and_then(|frame| Message::parse(frame).ok()) else {
-                    continue;
-                };
-                match answers(&message) {
-                    Some(answer) => break answer,
-                    None => {
-                        self.deliver(message, None).await;
-                    }
+            Reply::Events(mut stream) => self.swallow_answer_on(&mut stream, initialize).await,
+            Reply::Rejected(rejection) => Err(rejection.into()),
+            _ => Err(Failure::SessionLost(None)),
+        }
+    }
+
+    /// The same from a stream that brings other messages too.
+    pub(super) async fn swallow_answer_on(
+        &self,
+        stream: &mut EventStream,
+        initialize: &Message,
+    ) -> Result<(), Failure> {
+        loop {
+            let event = stream.next().await.and_then(Result::ok).ok_or(Failure::SessionLost(None))?;
+            let Some(message) = event.message.and_then(|frame| Message::parse(frame).ok()) else {
+                continue;
+            };
+            match self.accept_answer(initialize, &message) {
+                Some(accepted) => return accepted,
+                None => {
+                    self.deliver(message, None).await;
                 }
-            },
-            Reply::Rejected(rejection) => return Err(rejection.into()),
-            _ => return Err(Failure::SessionLost(None)),
-        };
+            }
+        }
+    }
+
+    /// Takes the version from the answer to a replayed `initialize`; `None` where it is something
+    /// else.
+    pub(super) fn accept_answer(
+        &self,
+        initialize: &Message,
+        message: &Message,
+    ) -> Option<Result<(), Failure>> {
+        let Head::Response { id, successful, protocol_version } = message.head() else { return None };
+        if initialize.head().request_id() != Some(id) {
+            return None;
+        }
         if !successful {
-            return Err(Failure::SessionLost(None));
+            return Some(Err(Failure::SessionLost(None)));
         }
-        if let Some(id) = initialize.head().request_id() {
-            self.legacy.handshake.record_version(id, version.as_deref());
-        }
-        Ok(())
+        self.legacy.handshake.record_version(id, protocol_version.as_deref());
+        Some(Ok(()))
     }
 }

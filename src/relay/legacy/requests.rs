@@ -6,6 +6,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::Epoch;
+use super::sse::may_mean_sse;
 use super::stand_in::AUTHORIZATION_LIMIT;
 use crate::jsonrpc::Message;
 use crate::relay::exchange::{Attendance, Outgoing, Within};
@@ -33,26 +34,57 @@ impl Inner {
         // A login in the browser is worth waiting for; hosts wait for half a minute.
         let hurried = !self.strict && !self.authorizer.may_open_browser();
         let authorized_by = hurried.then(|| Instant::now() + AUTHORIZATION_LIMIT);
+        match self.begin_session(message, request, authorized_by).await {
+            Err(failure @ Failure::Authorizer(_)) if !self.strict => {
+                self.let_in(message, request, failure).await;
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The host's `initialize`, over the transport that the server turns out to speak.
+    async fn begin_session(
+        self: &Arc<Self>,
+        message: &Message,
+        request: &Ticket,
+        authorized_by: Option<Instant>,
+    ) -> Result<(), Failure> {
+        let sse = &self.legacy.sse;
+        if sse.is_spoken() || (sse.may_be_spoken() && self.eras.sse() == Some(true)) {
+            match self.connect(authorized_by).await {
+                Ok(connection) => return self.initialize_on(&connection, message, request).await,
+                Err(failure) if failure.is_sign_against_sse() && sse.may_be_left() => {
+                    tracing::info!(%failure, "the server does not speak HTTP+SSE any more");
+                    sse.leave();
+                    self.eras.learn_sse(false);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
         let first = Outgoing {
             within: Within::NoSession,
             authorized_by,
             ..Outgoing::request(message.bytes(), request)
         };
-        match self.open(message, first).await {
-            Err(failure @ Failure::Authorizer(_)) if !self.strict => {
-                self.let_in(message, request, failure).await;
-                Ok(())
-            }
-            Err(failure) => Err(failure),
-            Ok(Opened::Translated(answer)) => {
+        let answer = match self.open(message, first).await? {
+            Opened::Session(answer) => answer,
+            Opened::Translated(answer) => {
                 self.answer_with(answer.into(), request).await;
-                Ok(())
+                return Ok(());
             }
-            Ok(Opened::Session(answer)) => {
-                self.legacy.handshake.assign(answer.session_id);
-                self.settle(answer.reply, request).await
+        };
+        if sse.may_be_spoken() && may_mean_sse(&answer.reply, request.id()) {
+            match self.connect(authorized_by).await {
+                Ok(connection) => return self.initialize_on(&connection, message, request).await,
+                Err(failure) if failure.is_no_sign_of_sse() => {
+                    tracing::debug!(%failure, "nor does the server speak HTTP+SSE");
+                }
+                Err(failure) => return Err(failure),
             }
         }
+        self.legacy.handshake.assign(answer.session_id);
+        self.settle(answer.reply, request).await
     }
 
     /// Any other request; the first `earlier` notifications go before it.
@@ -69,6 +101,9 @@ impl Inner {
         self.legacy.notifications.precede(earlier).await;
         if self.stand_in(message, request).await {
             return Ok(());
+        }
+        if self.legacy.sse.is_spoken() {
+            return self.request_over_sse(message, request).await;
         }
         let mut renewed = false;
         loop {
@@ -110,6 +145,9 @@ impl Inner {
         message: &Message,
         asked: Option<Epoch>,
     ) -> Result<(), Failure> {
+        if self.legacy.sse.is_spoken() {
+            return self.send_unanswered_over_sse(message, asked).await;
+        }
         let mut renewed = false;
         loop {
             let epoch = self.current_session().await?;
@@ -124,17 +162,22 @@ impl Inner {
                     self.renew(epoch, Attendance::Person).await?;
                 }
                 Reply::SessionGone(rejection) | Reply::Rejected(rejection) => return Err(rejection.into()),
-                // Some servers answer what wants no answer; it goes where their messages go.
-                Reply::Message(body) => {
-                    self.deliver_body(body).await;
+                reply => {
+                    self.deliver_unasked(reply).await;
                     return Ok(());
                 }
-                Reply::Events(stream) => {
-                    self.spawn_until_closing(Arc::clone(self).deliver_stream(stream));
-                    return Ok(());
-                }
-                Reply::Accepted | Reply::Unauthorized(_) | Reply::Forbidden(_) => return Ok(()),
             }
+        }
+    }
+
+    /// Some servers answer what wants no answer; it goes where their messages go.
+    pub(super) async fn deliver_unasked(self: &Arc<Self>, reply: Reply) {
+        match reply {
+            Reply::Message(body) => self.deliver_body(body).await,
+            Reply::Events(stream) => {
+                self.spawn_until_closing(Arc::clone(self).deliver_stream(stream));
+            }
+            _ => {}
         }
     }
 

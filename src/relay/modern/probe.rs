@@ -40,7 +40,8 @@ impl Inner {
         message: &Message,
         request: &Ticket,
     ) -> Result<(), Failure> {
-        if self.eras.modern() == Some(false) {
+        // No server of this era speaks the transport of 2024-11-05.
+        if self.eras.modern() == Some(false) || self.legacy.is_over_sse() {
             self.refuse_probe(request).await;
             return Ok(());
         }

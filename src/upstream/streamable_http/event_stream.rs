@@ -34,6 +34,8 @@ pub struct Event {
     pub retry: Option<Duration>,
     /// The message; `None` for a priming event and for events that are no messages.
     pub message: Option<Bytes>,
+    /// The data of an `endpoint` event, which opens a stream of the HTTP+SSE transport.
+    pub endpoint: Option<String>,
 }
 
 /// Why a stream broke off.
@@ -89,15 +91,15 @@ impl EventStream {
         };
         self.held.store(0, Ordering::Relaxed);
         Some(match event {
-            Ok(event) => Ok(Event {
-                id: event.id,
-                retry: event.retry.map(Duration::from_millis),
-                message: event
-                    .data
-                    .filter(|data| !data.is_empty())
-                    .filter(|_| matches!(event.event.as_deref(), None | Some("" | "message")))
-                    .map(Bytes::from),
-            }),
+            Ok(event) => {
+                let data = event.data.filter(|data| !data.is_empty());
+                let (message, endpoint) = match event.event.as_deref() {
+                    None | Some("" | "message") => (data.map(Bytes::from), None),
+                    Some("endpoint") => (None, data),
+                    Some(_) => (None, None),
+                };
+                Ok(Event { id: event.id, retry: event.retry.map(Duration::from_millis), message, endpoint })
+            }
             Err(sse_stream::Error::Body(cause)) => Err(match cause.downcast_ref() {
                 Some(BodyError::TooLarge) => EventStreamError::Unreadable(cause.to_string()),
                 _ => EventStreamError::Broken(cause.to_string()),

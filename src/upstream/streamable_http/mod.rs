@@ -80,6 +80,34 @@ impl StreamableHttp {
         self.send(Method::GET, headers, Bytes::new()).await
     }
 
+    /// Sends one message to another address of the endpoint's origin, which stands for a session.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub(super) async fn post_to(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        message: Bytes,
+    ) -> Result<Answer, HttpError> {
+        let mut headers = self.complete(headers, JSON_OR_EVENTS);
+        headers.insert(CONTENT_TYPE, JSON);
+        let mut url = url.clone();
+        for _ in 0..=REDIRECT_LIMIT {
+            let response = self.client.send(Method::POST, url, headers.clone(), message.clone()).await?;
+            match redirect_within_origin(&response) {
+                Some(next) => url = next,
+                None => return reply::read(response, true).await,
+            }
+        }
+        Ok(Answer { reply: Reply::Rejected(Rejection::redirects()), session_id: None })
+    }
+
+    /// Where the endpoint is, redirects within its origin included.
+    pub(super) fn address(&self) -> Url {
+        self.moved_to().clone().unwrap_or_else(|| self.server.as_url().clone())
+    }
+
     /// Ends the session that `headers` name.
     ///
     /// # Errors
@@ -105,8 +133,7 @@ impl StreamableHttp {
     async fn send(&self, method: Method, headers: HeaderMap, body: Bytes) -> Result<Answer, HttpError> {
         let had_session = headers.contains_key(SESSION_ID);
         for _ in 0..=REDIRECT_LIMIT {
-            let url = self.moved_to().clone().unwrap_or_else(|| self.server.as_url().clone());
-            let sent = self.client.send(method.clone(), url, headers.clone(), body.clone());
+            let sent = self.client.send(method.clone(), self.address(), headers.clone(), body.clone());
             let response = sent.await?;
             match redirect_within_origin(&response) {
                 Some(next) => *self.moved_to() = Some(next),

@@ -55,7 +55,12 @@ impl Rejection {
     /// Whether the same request may do later: an overload, an outage, or a conflict with a
     /// connection whose end the server has not noticed.
     pub fn may_pass(&self) -> bool {
-        self.status.is_server_error() || matches!(self.status.as_u16(), 408 | 409 | 425 | 429)
+        Self::passes(self.status)
+    }
+
+    /// The same of a refusal with this status.
+    pub fn passes(status: StatusCode) -> bool {
+        status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429)
     }
 
     /// Too many redirects.
@@ -170,6 +175,7 @@ fn names_unknown_session(body: &[u8], had_session: bool) -> bool {
         "does not exist",
         "terminated",
         "required",
+        "no transport",
     ];
     let named =
         of_mcp.iter().any(|word| text.contains(word)) && unknown.iter().any(|word| text.contains(word));
@@ -192,6 +198,7 @@ mod tests {
                 true,
             ),
             ("Bad Request: No valid session ID provided", true),
+            ("No transport found for sessionId", true),
             (r#"{"error":"Session not found"}"#, true),
             (r#"{"error":{"code":-32602,"message":"Invalid params"}}"#, false),
             (r#"{"error":{"code":-32602,"message":"The browser session is closed"}}"#, false),

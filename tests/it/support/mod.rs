@@ -20,6 +20,7 @@ pub(crate) mod open_session;
 pub(crate) mod process;
 pub(crate) mod scene;
 pub(crate) mod service;
+pub(crate) mod sse_server;
 pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod tls_service;
