@@ -86,39 +86,39 @@ mod revision_2025_11_25 {
 
 mod revision_2026_07_28 {
     scenarios! { "2026-07-28" {
-        tools_call "tools_call": Fails, Passes;
+        tools_call "tools_call": Passes, Passes;
         request_metadata "request-metadata": Fails, Passes;
-        metadata_default "auth/metadata-default": Fails, Fails;
-        metadata_var1 "auth/metadata-var1": Fails, Fails;
-        metadata_var2 "auth/metadata-var2": Fails, Fails;
-        metadata_var3 "auth/metadata-var3": Fails, Fails;
-        basic_cimd "auth/basic-cimd": Fails, Fails;
-        scope_from_www_authenticate "auth/scope-from-www-authenticate": Fails, Fails;
-        scope_from_scopes_supported "auth/scope-from-scopes-supported": Fails, Fails;
-        scope_omitted_when_undefined "auth/scope-omitted-when-undefined": Fails, Fails;
-        scope_step_up "auth/scope-step-up": Fails, Fails;
-        scope_retry_limit "auth/scope-retry-limit": Fails, Passes;
-        token_endpoint_auth_basic "auth/token-endpoint-auth-basic": Fails, Fails;
-        token_endpoint_auth_post "auth/token-endpoint-auth-post": Fails, Fails;
-        token_endpoint_auth_none "auth/token-endpoint-auth-none": Fails, Fails;
-        pre_registration "auth/pre-registration": Fails, Fails;
+        metadata_default "auth/metadata-default": Passes, Passes;
+        metadata_var1 "auth/metadata-var1": Passes, Passes;
+        metadata_var2 "auth/metadata-var2": Passes, Passes;
+        metadata_var3 "auth/metadata-var3": Passes, Passes;
+        basic_cimd "auth/basic-cimd": Passes, Passes;
+        scope_from_www_authenticate "auth/scope-from-www-authenticate": Passes, Passes;
+        scope_from_scopes_supported "auth/scope-from-scopes-supported": Passes, Passes;
+        scope_omitted_when_undefined "auth/scope-omitted-when-undefined": Passes, Passes;
+        scope_step_up "auth/scope-step-up": Passes, Passes;
+        scope_retry_limit "auth/scope-retry-limit": Passes, Passes;
+        token_endpoint_auth_basic "auth/token-endpoint-auth-basic": Passes, Passes;
+        token_endpoint_auth_post "auth/token-endpoint-auth-post": Passes, Passes;
+        token_endpoint_auth_none "auth/token-endpoint-auth-none": Passes, Passes;
+        pre_registration "auth/pre-registration": Passes, Passes;
         resource_mismatch "auth/resource-mismatch": Passes, Passes;
-        offline_access_scope "auth/offline-access-scope": Fails, Fails;
-        offline_access_not_supported "auth/offline-access-not-supported": Fails, Fails;
-        authorization_server_migration "auth/authorization-server-migration": Fails, Fails;
-        iss_supported "auth/iss-supported": Fails, Fails;
-        iss_not_advertised "auth/iss-not-advertised": Fails, Fails;
+        offline_access_scope "auth/offline-access-scope": Passes, Passes;
+        offline_access_not_supported "auth/offline-access-not-supported": Passes, Passes;
+        authorization_server_migration "auth/authorization-server-migration": Passes, Passes;
+        iss_supported "auth/iss-supported": Passes, Passes;
+        iss_not_advertised "auth/iss-not-advertised": Passes, Passes;
         iss_supported_missing "auth/iss-supported-missing": Passes, Passes;
         iss_wrong_issuer "auth/iss-wrong-issuer": Passes, Passes;
         iss_unexpected "auth/iss-unexpected": Passes, Passes;
         iss_normalized "auth/iss-normalized": Passes, Passes;
         metadata_issuer_mismatch "auth/metadata-issuer-mismatch": Passes, Passes;
-        client_request_state "sep-2322-client-request-state": Fails, Passes;
-        http_standard_headers "http-standard-headers": Fails, Passes;
-        http_custom_headers "http-custom-headers": Fails, Passes;
-        http_invalid_tool_headers "http-invalid-tool-headers": Fails, Passes;
+        client_request_state "sep-2322-client-request-state": Passes, Passes;
+        http_standard_headers "http-standard-headers": Passes, Passes;
+        http_custom_headers "http-custom-headers": Passes, Passes;
+        http_invalid_tool_headers "http-invalid-tool-headers": Passes, Passes;
         json_schema_ref_no_deref "json-schema-ref-no-deref": Passes, Passes;
-        json_schema_preservation "json-schema-2020-12-preservation": Fails, Passes;
+        json_schema_preservation "json-schema-2020-12-preservation": Passes, Passes;
     }}
 }
 
