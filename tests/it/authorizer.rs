@@ -10,9 +10,9 @@ use mcp_front::store::StoreKind::{File, Memory};
 use mcp_front::store::index::State;
 use serde_json::json;
 
+use crate::support::authorization_server::Fault;
 use crate::support::http_server::Reply;
 use crate::support::kept_login::{KeptLogin, carried, run};
-use crate::support::token_endpoint::Turn;
 
 fn challenge() -> Challenge {
     Challenge::default()
@@ -34,10 +34,10 @@ fn requests_at_expiry_share_one_refresh() {
             let authorizer = kept.authorizer();
             let outcomes = join_all((0..20).map(|_| authorizer.authorize())).await;
             for outcome in outcomes {
-                assert_eq!(carried(&outcome.unwrap()), "canary-access-1");
+                assert_eq!(carried(&outcome.unwrap()), kept.access_token(1));
             }
-            assert_eq!(kept.endpoint.requests(), 1);
-            assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
+            assert_eq!(kept.authorization.refreshes(), 1);
+            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
             assert!(kept.entry().last_refresh_at.is_some());
         }
     });
@@ -51,10 +51,10 @@ fn processes_at_expiry_share_one_refresh() {
         let authorizers: Vec<_> = (0..8).map(|_| kept.authorizer()).collect();
         let outcomes = join_all(authorizers.iter().map(|authorizer| authorizer.authorize())).await;
         for outcome in outcomes {
-            assert_eq!(carried(&outcome.unwrap()), "canary-access-1");
+            assert_eq!(carried(&outcome.unwrap()), kept.access_token(1));
         }
-        assert_eq!(kept.endpoint.requests(), 1);
-        assert!(kept.endpoint.is_alive());
+        assert_eq!(kept.authorization.refreshes(), 1);
+        assert!(kept.authorization.living_grants() == 1);
     });
 }
 
@@ -62,13 +62,14 @@ fn processes_at_expiry_share_one_refresh() {
 #[test]
 fn a_token_is_renewed_before_its_end() {
     run(async {
-        for (left, token, requests) in [(3000, "canary-access-0", 0), (200, "canary-access-1", 1)] {
+        for (left, refreshes) in [(3000, 0), (200, 1)] {
             let kept = KeptLogin::new(Memory, left).await;
             let authorizer = kept.authorizer();
             for _ in 0..3 {
-                assert_eq!(carried(&authorizer.authorize().await.unwrap()), token);
+                let carried = carried(&authorizer.authorize().await.unwrap());
+                assert_eq!(carried, kept.access_token(refreshes));
             }
-            assert_eq!(kept.endpoint.requests(), requests);
+            assert_eq!(kept.authorization.refreshes(), refreshes);
         }
     });
 }
@@ -89,9 +90,9 @@ fn a_refused_token_is_renewed_once() {
         );
         let renewed = a.unwrap();
         for authorization in [&renewed, &b.unwrap(), &c.unwrap()] {
-            assert_eq!(carried(authorization), "canary-access-1");
+            assert_eq!(carried(authorization), kept.access_token(1));
         }
-        assert_eq!(kept.endpoint.requests(), 1);
+        assert_eq!(kept.authorization.refreshes(), 1);
 
         let rejected = one.refused(&renewed, &challenge).await.unwrap_err();
         assert!(matches!(rejected, AuthorizerError::Rejected { .. }), "{rejected}");
@@ -100,7 +101,7 @@ fn a_refused_token_is_renewed_once() {
             let next = one.authorize().await.unwrap();
             assert!(matches!(one.refused(&next, &challenge).await, Err(AuthorizerError::Rejected { .. })));
         }
-        assert_eq!(kept.endpoint.requests(), 1);
+        assert_eq!(kept.authorization.refreshes(), 1);
     });
 }
 
@@ -110,7 +111,7 @@ fn an_ended_login_costs_one_request() {
     run(async {
         for kind in [Memory, File] {
             let kept = KeptLogin::new(kind, -10).await;
-            kept.endpoint.revoke();
+            kept.authorization.revoke_grants();
             let authorizer = kept.authorizer();
             for _ in 0..1000 {
                 let (reason, command) = login_required(authorizer.authorize().await);
@@ -119,12 +120,12 @@ fn an_ended_login_costs_one_request() {
                 assert!(command.ends_with(&format!("mcp-front login service{place}")), "{command}");
             }
             login_required(kept.authorizer().authorize().await);
-            assert_eq!(kept.endpoint.requests(), 1);
+            assert_eq!(kept.authorization.refreshes(), 1);
             assert!(matches!(kept.entry().state, State::LoginRequired { .. }));
-            assert_eq!(kept.stored_refresh_token().await, "canary-refresh-0", "it is kept");
+            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0), "it is kept");
 
             kept.save(kept.oauth(3000)).await;
-            assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
+            assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
         }
     });
 }
@@ -134,10 +135,10 @@ fn an_ended_login_costs_one_request() {
 fn a_refused_client_is_told_apart() {
     run(async {
         let kept = KeptLogin::new(Memory, -10).await;
-        kept.endpoint.next(Turn::Answer(Reply::json(401, r#"{"error":"invalid_client"}"#)));
+        kept.authorization.fault(Fault::Reply(Reply::json(401, r#"{"error":"invalid_client"}"#)));
         let (reason, _) = login_required(kept.authorizer().authorize().await);
         assert!(reason.contains("OAuth client"), "{reason}");
-        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-0");
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0));
     });
 }
 
@@ -147,7 +148,7 @@ fn a_server_without_a_verdict_is_left_alone() {
     run(async {
         let kept = KeptLogin::new(Memory, -10).await;
         let busy = Reply::json(429, "{}").header("Retry-After", "120");
-        kept.endpoint.next(Turn::Answer(busy));
+        kept.authorization.fault(Fault::Reply(busy));
         let authorizer = kept.authorizer();
         for _ in 0..50 {
             match authorizer.authorize().await {
@@ -158,7 +159,7 @@ fn a_server_without_a_verdict_is_left_alone() {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(kept.endpoint.requests(), 1);
+        assert_eq!(kept.authorization.refreshes(), 1);
         assert_eq!(kept.entry().last_error.unwrap().code, "rate_limited");
         assert_eq!(kept.entry().state, State::Valid);
     });
@@ -170,13 +171,13 @@ fn a_good_token_outlives_a_failing_renewal() {
     run(async {
         let kept = KeptLogin::new(Memory, 200).await;
         for _ in 0..2 {
-            kept.endpoint.next(Turn::Answer(Reply::html(503, "<html>down</html>")));
+            kept.authorization.fault(Fault::Reply(Reply::html(503, "<html>down</html>")));
         }
         let authorizer = kept.authorizer();
         for _ in 0..5 {
-            assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
+            assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
         }
-        assert_eq!(kept.endpoint.requests(), 2, "one attempt, repeated once");
+        assert_eq!(kept.authorization.refreshes(), 2, "one attempt, repeated once");
     });
 }
 
@@ -185,17 +186,17 @@ fn a_good_token_outlives_a_failing_renewal() {
 fn a_lost_answer_is_asked_for_again() {
     run(async {
         let lenient = KeptLogin::new(Memory, -10).await;
-        lenient.endpoint.be_lenient();
-        lenient.endpoint.next(Turn::Lose);
-        assert_eq!(carried(&lenient.authorizer().authorize().await.unwrap()), "canary-access-1");
-        assert_eq!(lenient.stored_refresh_token().await, "canary-refresh-1");
+        lenient.authorization.be_lenient();
+        lenient.authorization.fault(Fault::Lose);
+        assert_eq!(carried(&lenient.authorizer().authorize().await.unwrap()), lenient.access_token(1));
+        assert_eq!(lenient.stored_refresh_token().await, lenient.refresh_token(1));
 
         let strict = KeptLogin::new(Memory, -10).await;
-        strict.endpoint.next(Turn::Lose);
+        strict.authorization.fault(Fault::Lose);
         let (reason, _) = login_required(strict.authorizer().authorize().await);
         assert!(reason.contains("cut off"), "{reason}");
-        assert_eq!(strict.endpoint.requests(), 2);
-        assert_eq!(strict.stored_refresh_token().await, "canary-refresh-0");
+        assert_eq!(strict.authorization.refreshes(), 2);
+        assert_eq!(strict.stored_refresh_token().await, strict.refresh_token(0));
     });
 }
 
@@ -204,9 +205,9 @@ fn a_lost_answer_is_asked_for_again() {
 fn what_an_answer_omits_stays() {
     run(async {
         let kept = KeptLogin::new(Memory, -10).await;
-        kept.endpoint.next(Turn::Change(json!({"refresh_token": null, "scope": "less"})));
+        kept.authorization.fault(Fault::Members(json!({"refresh_token": null, "scope": "less"})));
         kept.authorizer().authorize().await.unwrap();
-        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-0");
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0));
         assert_eq!(kept.entry().scopes, ["less"]);
     });
 }
@@ -224,7 +225,7 @@ fn requests_go_out_bare_until_a_login_is_demanded() {
         assert!(command.starts_with('/') && command.ends_with(" login service --store file"), "{command}");
         login_required(authorizer.authorize().await);
         kept.save(kept.oauth(3000)).await;
-        assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
+        assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
     });
 }
 
@@ -266,7 +267,7 @@ fn missing_scopes_name_the_command() {
                 "{command}"
             );
         }
-        assert_eq!(kept.endpoint.requests(), 0);
+        assert_eq!(kept.authorization.refreshes(), 0);
     });
 }
 
@@ -289,7 +290,7 @@ fn a_damaged_record_is_named_and_left_alone() {
         let error = kept.authorizer().authorize().await.unwrap_err();
         assert_eq!(error.data()["reason"], "credential_store", "{error}");
         assert!(error.message().contains("login service --force"), "{error}");
-        assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
+        assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
         for record in &records {
             assert_eq!(std::fs::read(record).unwrap(), b"{\"cut");
         }

@@ -14,9 +14,9 @@ use rustix::process::{Pid, Signal, getsid, kill_process};
 use serde_json::json;
 
 use crate::support::DEADLINE;
+use crate::support::authorization_server::Fault;
 use crate::support::gate::Gate;
 use crate::support::kept_login::{KeptLogin, carried, run};
-use crate::support::token_endpoint::Turn;
 
 /// Waits until `count` requests stand at the gate.
 async fn arrivals(gate: &Gate, count: usize) {
@@ -52,12 +52,12 @@ fn a_held_answer_is_promoted() {
         for kind in [Memory, File] {
             let kept = KeptLogin::new(kind, -10).await;
             let succeeds = Some(kept.record().await.unwrap().generation);
-            kept.endpoint.rotate();
+            kept.authorization.rotate();
             let kind = kept.oauth(3000);
             kept.leave_journal(JournalEntry::AnswerHeld { succeeds, at: Timestamp::now(), kind }).await;
-            assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), "canary-access-1");
-            assert_eq!(kept.endpoint.requests(), 0);
-            assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
+            assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), kept.access_token(1));
+            assert_eq!(kept.authorization.refreshes(), 0);
+            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
             assert!(kept.journal().await.is_none());
         }
     });
@@ -77,9 +77,9 @@ fn a_first_login_that_was_killed_before_its_record_is_found() {
             let bare = authorizer.authorize().await.unwrap();
             assert!(bare.is_bare());
             let found = authorizer.refused(&bare, &Challenge::default()).await.unwrap();
-            assert_eq!(carried(&found), "canary-access-0");
-            assert_eq!(kept.endpoint.requests(), 0);
-            assert_eq!(kept.stored_refresh_token().await, "canary-refresh-0");
+            assert_eq!(carried(&found), kept.access_token(0));
+            assert_eq!(kept.authorization.refreshes(), 0);
+            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0));
             assert!(kept.journal().await.is_none());
             assert_eq!(kept.entry().identity.name, "service");
         }
@@ -96,8 +96,8 @@ fn a_damaged_journal_is_set_aside() {
         let mut files = fs::read_dir(kept.paths.credentials()).unwrap().flatten().map(|entry| entry.path());
         let is_journal = |path: &std::path::PathBuf| path.to_string_lossy().contains(".journal");
         fs::write(files.find(is_journal).expect("a journal"), b"{\"cut").unwrap();
-        assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), "canary-access-1");
-        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
+        assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), kept.access_token(1));
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
         assert!(kept.journal().await.is_none());
     });
 }
@@ -116,10 +116,10 @@ fn a_journal_of_another_key_is_set_aside() {
         let journal = kept.paths.credentials().join(format!("{}.journal.sealed", kept.key));
         let sealed = fs::read(&journal).unwrap();
         for _ in 0..2 {
-            assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), "canary-access-1");
+            assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), kept.access_token(1));
         }
-        assert_eq!(kept.endpoint.requests(), 1);
-        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
+        assert_eq!(kept.authorization.refreshes(), 1);
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
         assert!(kept.journal().await.is_none());
         let aside = kept.paths.credentials().join(format!("{}.journal.damaged.sealed", kept.key));
         assert_eq!(fs::read(aside).unwrap(), sealed);
@@ -137,8 +137,8 @@ fn a_late_answer_is_discarded() {
         }
         let succeeds = Some(Generation::draw().unwrap());
         kept.leave_journal(JournalEntry::AnswerHeld { succeeds, at: Timestamp::now(), kind }).await;
-        assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), "canary-access-1");
-        assert_eq!((kept.endpoint.requests(), kept.endpoint.is_alive()), (1, true));
+        assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), kept.access_token(1));
+        assert_eq!((kept.authorization.refreshes(), kept.authorization.living_grants() == 1), (1, true));
         assert!(kept.journal().await.is_none());
     });
 }
@@ -151,10 +151,10 @@ fn a_killed_refresh_is_tried_once_more() {
         for lenient in [true, false] {
             let kept = KeptLogin::new(File, -10).await;
             if lenient {
-                kept.endpoint.be_lenient();
+                kept.authorization.be_lenient();
             }
             let gate = Gate::default();
-            kept.endpoint.next(Turn::Hold(gate.clone()));
+            kept.authorization.fault(Fault::Hold(gate.clone()));
             let authorizer = kept.authorizer();
             let waiting = tokio::spawn(async move { authorizer.authorize().await });
             arrivals(&gate, 1).await;
@@ -163,12 +163,12 @@ fn a_killed_refresh_is_tried_once_more() {
             assert!(matches!(error, AuthorizerError::Unavailable { .. }), "{error}");
             assert!(matches!(kept.journal().await, Some(JournalEntry::RequestSent { .. })));
             gate.open();
-            until("the rotation", || kept.endpoint.refresh_token() == "canary-refresh-1").await;
+            until("the rotation", || kept.authorization.rotations() == 1).await;
 
             let next = kept.authorizer().authorize().await;
-            assert_eq!(kept.endpoint.requests(), 2);
+            assert_eq!(kept.authorization.refreshes(), 2);
             match next {
-                Ok(authorization) if lenient => assert_eq!(carried(&authorization), "canary-access-1"),
+                Ok(authorization) if lenient => assert_eq!(carried(&authorization), kept.access_token(1)),
                 Err(AuthorizerError::LoginRequired { reason, .. }) if !lenient => {
                     assert!(reason.contains("cut off"), "{reason}");
                 }
@@ -186,7 +186,7 @@ fn a_refresh_outlives_what_ends_its_host() {
     run(async {
         let kept = KeptLogin::new(File, -10).await;
         let gate = Gate::default();
-        kept.endpoint.next(Turn::Hold(gate.clone()));
+        kept.authorization.fault(Fault::Hold(gate.clone()));
         let authorizer = kept.authorizer();
         let waiting = tokio::spawn(async move { authorizer.authorize().await });
         arrivals(&gate, 1).await;
@@ -200,8 +200,8 @@ fn a_refresh_outlives_what_ends_its_host() {
             kill_process(pid, signal).unwrap();
         }
         gate.open();
-        assert_eq!(carried(&waiting.await.unwrap().unwrap()), "canary-access-1");
-        assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
+        assert_eq!(carried(&waiting.await.unwrap().unwrap()), kept.access_token(1));
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
     });
 }
 
@@ -212,7 +212,7 @@ fn a_cancelled_request_does_not_cancel_the_refresh() {
         for kind in [Memory, File] {
             let kept = KeptLogin::new(kind, -10).await;
             let gate = Gate::default();
-            kept.endpoint.next(Turn::Hold(gate.clone()));
+            kept.authorization.fault(Fault::Hold(gate.clone()));
             let authorizer = kept.authorizer();
             let cancelled = tokio::spawn({
                 let authorizer = authorizer.clone();
@@ -221,8 +221,8 @@ fn a_cancelled_request_does_not_cancel_the_refresh() {
             arrivals(&gate, 1).await;
             cancelled.abort();
             gate.open();
-            assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-1");
-            assert_eq!(kept.endpoint.requests(), 1);
+            assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(1));
+            assert_eq!(kept.authorization.refreshes(), 1);
         }
     });
 }
@@ -233,7 +233,7 @@ fn a_deletion_during_a_refresh_wins() {
     run(async {
         let kept = KeptLogin::new(File, -10).await;
         let gate = Gate::default();
-        kept.endpoint.next(Turn::Hold(gate.clone()));
+        kept.authorization.fault(Fault::Hold(gate.clone()));
         let authorizer = kept.authorizer();
         let waiting = tokio::spawn({
             let authorizer = authorizer.clone();
@@ -257,10 +257,13 @@ fn a_deletion_during_a_refresh_wins() {
 #[test]
 fn an_answer_that_cannot_be_saved_is_used_and_saved_later() {
     run(async {
-        for token in ["canary-access-1", "canary-access-0"] {
+        for stays in [false, true] {
             let kept = KeptLogin::new(File, -10).await;
             let gate = Gate::default();
-            kept.endpoint.next(Turn::HoldAndChange(gate.clone(), json!({"access_token": token})));
+            kept.authorization.fault(Fault::Hold(gate.clone()));
+            if stays {
+                kept.authorization.fault(Fault::Members(json!({"access_token": kept.access_token(0)})));
+            }
             let authorizer = kept.authorizer();
             let waiting = tokio::spawn({
                 let authorizer = authorizer.clone();
@@ -271,14 +274,16 @@ fn an_answer_that_cannot_be_saved_is_used_and_saved_later() {
             fs::rename(&place, &away).unwrap();
             fs::write(&place, b"in the way").unwrap();
             gate.open();
-            assert_eq!(carried(&waiting.await.unwrap().unwrap()), token);
+            let renewed = carried(&waiting.await.unwrap().unwrap());
+            let token = kept.access_token(usize::from(!stays));
+            assert_eq!(renewed, token);
             assert_eq!(carried(&authorizer.authorize().await.unwrap()), token);
             fs::remove_file(&place).unwrap();
             fs::rename(&away, &place).unwrap();
             // The lock is free once the answer is saved.
             drop(kept.lock().await);
-            assert_eq!(kept.stored_refresh_token().await, "canary-refresh-1");
-            assert_eq!(kept.endpoint.requests(), 1);
+            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
+            assert_eq!(kept.authorization.refreshes(), 1);
             assert!(kept.journal().await.is_none());
         }
     });
@@ -295,7 +300,7 @@ fn nothing_is_refreshed_unlocked() {
             fs::write(&locks, b"in the way").unwrap();
             let error = kept.authorizer().authorize().await.unwrap_err();
             assert_eq!(error.data()["reason"], "credential_store", "{error}");
-            assert_eq!(kept.endpoint.requests(), 0);
+            assert_eq!(kept.authorization.refreshes(), 0);
         }
     });
 }
@@ -307,8 +312,8 @@ fn a_good_token_is_used_while_the_lock_is_held() {
         let kept = KeptLogin::new(Memory, 200).await;
         let lock = kept.lock().await;
         let authorizer = kept.authorizer();
-        assert_eq!(carried(&authorizer.authorize().await.unwrap()), "canary-access-0");
+        assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
         drop(lock);
-        until("the refresh", || kept.endpoint.requests() == 1).await;
+        until("the refresh", || kept.authorization.refreshes() == 1).await;
     });
 }

@@ -19,15 +19,16 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::DEADLINE;
+use super::authorization_server::AuthorizationServer;
 use super::home::BINARY;
-use super::token_endpoint::TokenEndpoint;
 
 /// The service's address; nothing in these tests connects to it.
 const SERVER: &str = "https://mcp.example/mcp";
+const CLIENT: &str = "client";
 
-/// A home with one login in it, and the token endpoint that it is bound to.
+/// A home with one login in it, and the authorization server that it is bound to.
 pub(crate) struct KeptLogin {
-    pub(crate) endpoint: TokenEndpoint,
+    pub(crate) authorization: AuthorizationServer,
     pub(crate) key: ServiceKey,
     pub(crate) store: Store,
     pub(crate) index: Index,
@@ -50,7 +51,7 @@ impl KeptLogin {
         let paths = Paths::resolve(Some(home.path())).expect("an absolute path");
         let server = ServerUri::parse(SERVER, false).expect("a URL");
         Self {
-            endpoint: TokenEndpoint::start(),
+            authorization: AuthorizationServer::with_grant(CLIENT, SERVER),
             key: ServiceKey::new("default", &server),
             store: Store::open(StoreConfig { kind, paths: paths.clone(), encryption_key: None }),
             index: Index::open(paths.clone()),
@@ -83,19 +84,20 @@ impl KeptLogin {
         })
     }
 
-    /// A login as the endpoint knows it.
+    /// A login as the authorization server knows it.
     pub(crate) fn oauth(&self, left: i64) -> Kind {
         let expires_at = Timestamp::now() + SignedDuration::from_secs(left);
         let obtained_at = expires_at - SignedDuration::from_hours(1);
+        let (access_token, refresh_token) = self.authorization.tokens(self.authorization.rotations());
         let oauth = OauthCredential {
             binding: Binding {
                 issuer: None,
-                token_endpoint: self.endpoint.url().parse().expect("a URL"),
+                token_endpoint: format!("{}/token", self.authorization.issuer()).parse().expect("a URL"),
                 revocation_endpoint: None,
                 resource: Some(SERVER.to_owned()),
             },
             client: Client {
-                id: "client".to_owned(),
+                id: CLIENT.to_owned(),
                 secret: None,
                 authentication: ClientAuthentication::None,
                 registration: Registration::Dynamic,
@@ -103,11 +105,11 @@ impl KeptLogin {
             },
             scopes: vec!["read".to_owned()],
             access_token: AccessToken {
-                value: Secret::from(self.endpoint.access_token()),
+                value: Secret::from(access_token),
                 obtained_at,
                 expires_at: Some(expires_at),
             },
-            refresh_token: Some(Secret::from(self.endpoint.refresh_token())),
+            refresh_token: Some(Secret::from(refresh_token)),
             refresh_token_obtained_at: Some(obtained_at),
             refresh_token_expires_at: None,
             logged_in_at: obtained_at,
@@ -134,6 +136,16 @@ impl KeptLogin {
     /// What the journal holds.
     pub(crate) async fn journal(&self) -> Option<JournalEntry> {
         self.store.journal(&self.lock().await, Patience::Person).await.expect("a readable journal")
+    }
+
+    /// The access token after so many rotations.
+    pub(crate) fn access_token(&self, rotations: usize) -> String {
+        self.authorization.tokens(rotations).0
+    }
+
+    /// The refresh token after so many rotations.
+    pub(crate) fn refresh_token(&self, rotations: usize) -> String {
+        self.authorization.tokens(rotations).1
     }
 
     /// The stored login.

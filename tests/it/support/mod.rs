@@ -24,7 +24,6 @@ pub(crate) mod sse_server;
 pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod tls_service;
-pub(crate) mod token_endpoint;
 pub(crate) mod translated;
 
 use std::time::Duration;
