@@ -63,7 +63,7 @@ pub(super) struct Arguments {
     /// Log in anew, even where the login is still good; with --store, move it there
     #[arg(long)]
     force: bool,
-    /// Read the client secret from stdin
+    /// Read the client secret from stdin; on a terminal, ask for it without showing it
     #[arg(long, requires = "client_id", conflicts_with = "client_secret_file")]
     #[arg(help_heading = "Login options")]
     client_secret_stdin: bool,
@@ -163,9 +163,9 @@ async fn client(
     keyboard: &mut Keyboard,
 ) -> Result<Option<PreRegistered>, Failure> {
     let Some(mut client) = arguments.flags.client(service)? else { return Ok(None) };
-    if arguments.client_secret_stdin {
-        client.secret = Some(login_flags::secret_of_stdin("the client secret on stdin")?);
-    } else if client.secret.is_none() && service.preset.is_some() {
+    if arguments.client_secret_stdin && !context.terminal.stdin {
+        client.secret = Some(login_flags::secret_of_stdin("the client secret on stdin").await?);
+    } else if arguments.client_secret_stdin || client.secret.is_none() && service.preset.is_some() {
         client.secret = Some(keyboard.open().ask_hidden(&context.terminal, CLIENT_SECRET).await?);
     } else if client.secret.is_none() && context.terminal.may_ask {
         // A public client has none, and without a person the flags are the whole truth.
@@ -188,8 +188,12 @@ async fn ask_client(
     let instructions = service.preset.map_or(UNKNOWN_PROVIDER, |preset| preset.client_instructions);
     let _ = writeln!(io::stderr(), "{instructions}\n       {}\n", redirect_shown(&config.options.redirect));
     let id = keyboard.open().ask(terminal, CLIENT_ID).await?;
-    let secret = keyboard.open().ask_hidden(terminal, CLIENT_SECRET).await?;
-    Ok(login_flags::client(id, Some(secret), service))
+    let secret = match service.preset {
+        Some(_) => Some(keyboard.open().ask_hidden(terminal, CLIENT_SECRET).await?),
+        // A public client has none.
+        None => keyboard.open().ask_hidden_or_none(terminal, PERHAPS_SECRET).await?,
+    };
+    Ok(login_flags::client(id, secret, service))
 }
 
 const UNKNOWN_PROVIDER: &str = "\

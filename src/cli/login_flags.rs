@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tokio::sync::oneshot;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -35,7 +36,7 @@ pub(super) struct LoginFlags {
     #[arg(long, value_name = "PATH", requires = "client_id")]
     pub(super) client_secret_file: Option<PathBuf>,
     /// https URL of a client ID metadata document, for servers that take one
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = metadata_document)]
     pub(super) client_metadata_url: Option<Url>,
     /// Ask for this scope; repeat for more [default: what the server names]
     #[arg(long, value_name = "SCOPE")]
@@ -151,19 +152,40 @@ fn pinned(service: &Service) -> Result<Option<Pinned>, ConfigError> {
     }))
 }
 
+/// A client identifier that is a URL: https, with a path, without a fragment and without a user
+/// (OAuth Client ID Metadata Document §3, as MCP's authorization section takes it over).
+fn metadata_document(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "it is no URL")?;
+    match () {
+        () if url.scheme() != "https" => Err("it must be an https URL"),
+        () if url.path() == "/" => Err("its URL must have a path"),
+        () if url.fragment().is_some() => Err("its URL must have no fragment"),
+        () if !url.username().is_empty() || url.password().is_some() => Err("its URL must name no user"),
+        () => Ok(url),
+    }
+}
+
 fn secret_of_file(path: &Path) -> Result<Secret, ConfigError> {
     let failed = |source| ConfigError::File { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     read_secret(file, &path.display().to_string(), failed)
 }
 
-/// The secret on stdin.
+/// The secret on stdin, which is no terminal: what is typed there would be seen.
 ///
 /// # Errors
 /// As [`read_secret`], for `origin`.
-pub(super) fn secret_of_stdin(origin: &'static str) -> Result<Secret, ConfigError> {
+///
+/// # Cancel safety
+/// Dropping the future leaves a thread that reads on; it holds nothing, and ends with the process.
+pub(super) async fn secret_of_stdin(origin: &'static str) -> Result<Secret, ConfigError> {
     let failed = |source| ConfigError::File { path: "stdin".into(), source };
-    read_secret(std::io::stdin(), origin, failed)
+    let (answer, read) = oneshot::channel();
+    // A pipe may stay silent for ever, and a signal is to be heard meanwhile.
+    std::thread::spawn(move || {
+        let _ = answer.send(read_secret(std::io::stdin(), origin, failed));
+    });
+    read.await.unwrap_or_else(|_| Err(failed(std::io::ErrorKind::UnexpectedEof.into())))
 }
 
 /// Reads a secret to the end of `input`, without the line break that an editor leaves there.

@@ -161,6 +161,9 @@ fn mistakes_are_named_with_what_to_do_and_their_exit_code() {
         (&["login", "other"], "no service is named `other`", "login URL --name other"),
         (&["bridge", "https://x.test/", "--client-id", "x"], "--client-id is of no use without --login", ""),
         (&["bridge", "https://x.test/", "--login", "--no-browser"], "needs a browser", ""),
+        (&["login", "front", "--client-metadata-url", "http://x.test/c"], "it must be an https URL", ""),
+        (&["login", "front", "--client-metadata-url", "https://x.test"], "must have a path", ""),
+        (&["login", "front", "--client-metadata-url", "https://x.test/c#d"], "no fragment", ""),
         (&["bridge", "http://x.test/"], "plain http", "--allow-http"),
         (&["bridge", "https://x.test/", "--header", "X-Key: ${MISSING}"], "MISSING is not set", ""),
         (&["bridge", "https://x.test/", "--header", "X-Key: ${BROKEN}"], "x-key", ""),
@@ -194,6 +197,15 @@ fn mistakes_are_named_with_what_to_do_and_their_exit_code() {
         assert!(hint.is_empty() || refused.stderr.contains("hint: "), "{arguments:?}: {}", refused.stderr);
         assert!(refused.stderr.contains(hint), "{arguments:?}: {}", refused.stderr);
     }
+}
+
+/// Where there is no keychain, the hint says how to store the token elsewhere, under its name.
+#[test]
+fn a_token_without_a_keychain_may_go_to_files() {
+    let home = Home::bare().with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+    let arguments = ["tokens", "set", ENDPOINT, "--name", "mine", "--store", "keyring"];
+    let said = home.run_with_input(arguments, b"value").expect(5).stderr;
+    assert!(said.contains(&format!("tokens set {ENDPOINT} --name mine --store file")), "{said}");
 }
 
 #[test]

@@ -4,8 +4,11 @@ use crate::support::authorization_server::AuthorizationServer;
 use crate::support::browser::redirect_of;
 use crate::support::home::Home;
 use crate::support::mcp_server::McpServer;
+use crate::support::process::Process;
 use crate::support::service::{NAME, Service};
 use crate::support::terminal::Terminal;
+use rustix::process::Signal;
+use std::process::Stdio;
 use url::Url;
 
 const ENDPOINT: &str = "https://mcp.example.com/mcp";
@@ -35,6 +38,32 @@ fn ctrl_c_at_a_hidden_prompt_gives_the_terminal_back() {
     assert!(terminal.echoes());
     assert!(!terminal.text().contains("canary"), "{}", terminal.text());
     assert!(!terminal.text().contains("error"), "{}", terminal.text());
+}
+
+/// A pipe that stays silent does not keep a signal from ending the command.
+#[test]
+fn a_signal_ends_a_command_that_waits_for_a_secret() {
+    let home = Home::with_file_store();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut command = home.command(["tokens", "set", "front"]);
+        let mut process = Process::start(command.stdin(Stdio::piped()));
+        process.stderr.wait_for("the note about tokens", |text| text.contains("note: "));
+        process.signal(signal);
+        assert_eq!(process.wait().code(), Some(130), "{signal:?}");
+    }
+}
+
+/// What is typed on a terminal is not shown, though the flag says stdin.
+#[test]
+fn a_secret_on_stdin_is_asked_for_on_a_terminal() {
+    let home = Home::with_file_store();
+    let arguments = ["login", ENDPOINT, "--client-id", "x", "--client-secret-stdin"];
+    let mut terminal = Terminal::start(&home, &arguments);
+    terminal.expect("Client secret (not shown): ");
+    assert!(!terminal.echoes());
+    terminal.type_in("canary\u{3}");
+    assert_eq!(terminal.wait().code(), Some(130));
+    assert!(!terminal.text().contains("canary"), "{}", terminal.text());
 }
 
 #[test]
