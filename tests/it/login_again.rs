@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mcp_front::lock::{Purpose, ServiceLock};
 use mcp_front::store::index::Index;
 
-use crate::support::authorization_server::AuthorizationServer;
+use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
 use crate::support::home::Home;
@@ -152,6 +152,22 @@ fn a_login_that_cannot_be_checked_is_said_to_be_unchecked() {
     let said = home.run(["login", &url, "--name", NAME]).expect(0).stderr;
     assert!(said.contains("could not be checked") && said.contains("--force"), "{said}");
     assert_eq!(browser.tabs(), 0);
+}
+
+/// An outage of the token endpoint is no verdict: the login stays, and no browser opens.
+#[test]
+fn a_login_that_cannot_be_renewed_for_now_stays() {
+    let service = Service::with_expired_token();
+    // One request, and its one repetition.
+    for _ in 0..2 {
+        service.authorization.fault(Fault::Reply(Reply::status(503)));
+    }
+    let said = service.login(&[]).expect(0).stderr;
+    assert!(said.contains("could not be checked") && said.contains("cannot be renewed now"), "{said}");
+    assert!(said.contains("--force") && !said.contains("Already"), "{said}");
+    assert_eq!((service.browser.tabs(), service.authorization.living_grants()), (0, 1));
+    assert!(service.login(&[]).expect(0).stderr.contains("Already logged in to"));
+    assert_eq!(service.browser.tabs(), 0);
 }
 
 /// The record wins: a login whose index entry was lost or damaged is listed and found by its name

@@ -22,7 +22,7 @@ enum Proof {
     Fails,
     /// The service takes it.
     Holds,
-    /// Its times are good, and the service could not be asked, for this reason.
+    /// The service could not be asked, or the token not be renewed for now, for this reason.
     Unchecked(String),
 }
 
@@ -72,7 +72,9 @@ impl Journey<'_> {
                     renewed = true;
                     match renew_in_child(&config.children, identity.clone(), refused).await {
                         Ok(Some(newer)) => standing = newer,
-                        Ok(None) | Err(_) => return Proof::Fails,
+                        Ok(None) => return Proof::Fails,
+                        // No verdict on the grant: a browser would end a login that may live.
+                        Err(failure) => return Proof::Unchecked(failure.reason()),
                     }
                     continue;
                 }
