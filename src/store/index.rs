@@ -208,7 +208,7 @@ impl Index {
         let _guard = self.guard()?;
         if let Some(old) = self.replaceable(lock.key())? {
             if old.generation == entry.generation {
-                entry.last_error = old.last_error.clone();
+                entry.last_error = old.last_error.clone().or(entry.last_error);
                 if entry.state == State::Valid {
                     entry.state = old.state.clone();
                 }

@@ -134,6 +134,7 @@ fn the_end_of_a_grant_names_the_command_and_costs_one_request() {
     let row = service.row();
     assert_eq!(row["state"], "login_required");
     assert!(row["reason"].is_string(), "{row}");
+    assert_eq!(row["last_error"]["code"], "invalid_grant", "{row}");
     assert_eq!(row["renews"], false, "what wants a person does not renew: {row}");
     assert_eq!(service.browser.tabs(), 0, "no tab is opened");
 }

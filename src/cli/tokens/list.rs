@@ -71,6 +71,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
 fn front(settings: &Settings) -> CommandLine {
     let subject = Subject {
         target: "front".to_owned(),
+        name: None,
         profile: settings.profile.clone(),
         store: settings.store,
         kind: EntryKind::Oauth,
@@ -243,7 +244,9 @@ fn notes(row: &Row, now: Timestamp) -> impl Iterator<Item = String> {
         let since = since.map(|at| format!(", since {}", moment::relative(at, now))).unwrap_or_default();
         format!("{name}: {reason}{since}; run {}\n", row.renewal)
     });
-    let error = row.last_error.as_ref().map(|error| {
+    // What ended the login is said already.
+    let is_said = |text: &str| row.standing.required().is_some_and(|(reason, _)| reason == text);
+    let error = row.last_error.as_ref().filter(|error| !is_said(&error.text)).map(|error| {
         format!("{name}: last error {}: {} ({})\n", moment::relative(error.at, now), error.text, error.code)
     });
     reason.into_iter().chain(error)

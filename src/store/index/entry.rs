@@ -59,7 +59,7 @@ pub struct Entry {
     pub logged_in_at: Timestamp,
     /// When a refresh last succeeded.
     pub last_refresh_at: Option<Timestamp>,
-    /// What went wrong last; why a login ended is in `state`.
+    /// What went wrong last; where that ended the login, `state` says so too.
     pub last_error: Option<LastError>,
     /// Whether it can be used.
     pub state: State,
@@ -133,7 +133,8 @@ impl Entry {
         entry
     }
 
-    /// Marks it as refused by the service: the record does not know.
+    /// Marks it as refused: by the authorization server, or by the service, of which the record does
+    /// not know.
     pub(super) fn refuse(&mut self, refusal: LastError) {
         self.state = State::LoginRequired { reason: refusal.text.clone(), since: refusal.at };
         self.last_error = Some(refusal);
@@ -150,7 +151,8 @@ impl Entry {
         self.binding = Some(oauth.binding.clone());
         self.scopes.clone_from(&oauth.scopes);
         if let Some(ended) = &oauth.ended {
-            self.state = State::LoginRequired { reason: ended.reason.clone(), since: ended.at };
+            let (at, code, text) = (ended.at, ended.error.clone(), ended.reason.clone());
+            self.refuse(LastError { at, code, text });
         }
     }
 }

@@ -121,7 +121,7 @@ fn an_ended_login_says_so() {
     place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
     let entry = place.index.get(lock.key()).unwrap().unwrap();
     assert!(matches!(entry.state, State::LoginRequired { .. }));
-    assert_eq!(entry.last_error, None);
+    assert_eq!(entry.last_error.map(|error| error.code).as_deref(), Some("invalid_grant"));
 }
 
 #[test]
