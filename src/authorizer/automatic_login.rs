@@ -166,7 +166,7 @@ async fn run(config: &login::Config) -> Ending {
         return start_child(config).await.map_err(|error| with_causes(&error));
     }
     let (events, _) = mpsc::channel(login::EVENTS);
-    let (_nobody, pasted) = mpsc::channel(1);
+    let (_, pasted) = mpsc::channel(1);
     let outcome = login::login(config, Interaction { events, pasted }).await;
     outcome.map(drop).map_err(|error| with_causes(&error))
 }

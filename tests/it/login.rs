@@ -217,10 +217,37 @@ fn a_confidential_client_is_asked_for_and_its_secret_is_hidden() {
     let mut terminal = Terminal::start(&service.home, &["login", &url, "--name", NAME]);
     terminal.expect("Client id");
     terminal.type_in("front-client\r");
-    terminal.expect("Client secret (not shown)");
+    terminal.expect("Client secret (not shown");
     terminal.type_in(&format!("{CLIENT_SECRET}\r"));
     assert!(terminal.wait().success(), "{}", terminal.text());
     assert!(!terminal.text().contains(CLIENT_SECRET));
+}
+
+/// A client without a secret is entered with Enter.
+#[test]
+fn a_public_client_has_no_secret_to_type() {
+    let service = Service::front_like();
+    let url = service.server.url();
+    let mut terminal = Terminal::start(&service.home, &["login", &url, "--no-browser"]);
+    terminal.expect("Client id");
+    terminal.type_in("front-client\r");
+    terminal.expect("Enter if it has none): ");
+    terminal.type_in("\r");
+    terminal.expect("/authorize?");
+    terminal.type_in("\u{3}");
+    assert_eq!(terminal.wait().code(), Some(130));
+}
+
+/// A redirect URI elsewhere, and nobody who could paste what the browser shows: the login ends.
+#[test]
+fn a_login_that_nobody_can_answer_ends_at_once() {
+    let service = Service::new();
+    let elsewhere = ["--redirect-uri", "https://localhost:9/cb", "--no-browser"];
+    for more in [&["--no-input"] as &[&str], &[]] {
+        let refused = service.login(&[&elsewhere, more].concat()).expect(2);
+        assert!(refused.stderr.contains("https://localhost:9/cb leads to no place"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("hint: "), "{}", refused.stderr);
+    }
 }
 
 #[test]

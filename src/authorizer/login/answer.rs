@@ -1,6 +1,7 @@
 //! Waiting for the person: the callback or the paste, whichever comes first.
 
 use tokio::time::Instant;
+use url::Url;
 
 use super::{Event, Interaction, LoginError};
 use crate::oauth::{CallbackError, CallbackParameters, Code, Pending};
@@ -18,7 +19,7 @@ pub(super) struct Answered {
 /// The listener is closed to new visitors by then.
 ///
 /// # Errors
-/// [`LoginError::Denied`] and [`LoginError::Deadline`].
+/// [`LoginError::Denied`], [`LoginError::Unanswerable`] and [`LoginError::Deadline`].
 ///
 /// # Cancel safety
 /// Dropping the future loses nothing.
@@ -39,6 +40,7 @@ pub(super) async fn wait(
             }
             pasted = interaction.pasted.recv(), if pasting => match pasted {
                 Some(pasted) => (pending.check_pasted(&pasted), None),
+                None if listener.is_none() => return Err(unanswerable(pending.redirect_uri())),
                 None => {
                     pasting = false;
                     continue;
@@ -68,6 +70,11 @@ pub(super) async fn wait(
             }
         }
     }
+}
+
+/// What a login ends with that nobody can answer.
+pub(super) fn unanswerable(redirect_uri: &Url) -> LoginError {
+    LoginError::Unanswerable { redirect_uri: redirect_uri.clone() }
 }
 
 /// The next visit; never where nobody can come.

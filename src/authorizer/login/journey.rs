@@ -214,6 +214,9 @@ impl<'a> Journey<'a> {
             return Err(OauthError::ClientRequired.into());
         }
         let (mut listener, redirect_uri) = self.listen(known.redirect_uri.as_ref())?;
+        if listener.is_none() && self.interaction.pasted.is_closed() {
+            return Err(answer::unanswerable(&redirect_uri));
+        }
         let applicant = Applicant {
             pre_registered: known.pre_registered,
             metadata_document: known.metadata_document,

@@ -158,7 +158,7 @@ pub struct Interaction {
     /// Where events go, of room for [`EVENTS`]; a closed receiver does not disturb the login, and
     /// one that is not read holds it up.
     pub events: mpsc::Sender<Event>,
-    /// Redirect URLs that the person pasted.
+    /// Redirect URLs that the person pasted; closed where none can come.
     pub pasted: mpsc::Receiver<Secret>,
 }
 
@@ -206,11 +206,12 @@ pub enum Outcome {
     /// The stored login is still good, or at least the right authorization server's where nothing
     /// else was asked.
     StillGood(Summary),
-    /// The stored login is still good by its times; the service could not be asked.
+    /// Nothing speaks against the stored login; the service could not be asked, or the token not
+    /// be renewed for now.
     Unchecked {
         /// The stored login.
         summary: Summary,
-        /// Why it could not be asked, safe to print, without a full stop.
+        /// Why not, safe to print, without a full stop.
         why: String,
     },
     /// Another process logged in meanwhile; its login is taken over.
@@ -255,6 +256,14 @@ pub enum LoginError {
     /// The authorization server, or the person, declined.
     #[error(transparent)]
     Denied(CallbackError),
+    /// The answer can neither be heard nor pasted.
+    #[error(
+        "the redirect URI {redirect_uri} leads to no place that can be heard here, and nothing can be pasted"
+    )]
+    Unanswerable {
+        /// Where the browser would come back to.
+        redirect_uri: Url,
+    },
     /// Nobody finished the login in the browser in time.
     #[error("nobody finished the login within {} s", after.as_secs())]
     Deadline {

@@ -25,6 +25,8 @@ pub(super) async fn travel(
 ) -> Result<Outcome, LoginError> {
     let (events, mut happening) = mpsc::channel(EVENTS);
     let (paste, pasted) = mpsc::channel(PASTES);
+    // Given up where nothing can be pasted any more: a login that cannot be heard either then ends.
+    let mut paste = Some(paste).filter(|_| context.settings.input);
     let mut login = Box::pin(login(config, Interaction { events, pasted }));
     let mut progress = Progress::new(context.terminal, &config.name);
     let mut paper: Option<Paper> = None;
@@ -35,6 +37,7 @@ pub(super) async fn travel(
                 if let Event::Authorize { browser, listening, .. } = &event {
                     let by_hand = !listening || !matches!(browser, Some(Ok(())));
                     paper = Paper::begin(context).filter(|_| by_hand);
+                    paste = paste.filter(|_| paper.is_some());
                 } else if matches!(event, Event::Exchanging) {
                     paper = None;
                 }
@@ -43,12 +46,12 @@ pub(super) async fn travel(
             outcome = &mut login => break outcome,
             line = keyboard.next(), if paper.is_some() => match line {
                 Some(Ok(text)) => {
-                    if paste.try_send(text).is_err() {
+                    if paste.as_ref().is_some_and(|paste| paste.try_send(text).is_err()) {
                         progress.refuse("too much was pasted");
                     }
                 }
                 Some(Err(problem)) => progress.refuse(problem),
-                None => paper = None,
+                None => (paper, paste) = (None, None),
             },
             () = progress.turn() => {}
         }
