@@ -13,6 +13,9 @@ use crate::server_uri::{DEFAULT_PROFILE, ServerUri, ServerUriError};
 use crate::store::StoreKind;
 use crate::store::index::{Entry, EntryKind};
 
+/// The command that forgets a login.
+const DELETE: &str = "tokens delete";
+
 /// How this program is called elsewhere, so that it finds the same logins.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -95,6 +98,8 @@ impl fmt::Display for CommandLine {
 pub struct Subject {
     /// Its name, or its URL where it has none.
     pub target: String,
+    /// The name that it is to get, where `target` is not yet that.
+    pub name: Option<String>,
     /// Its profile.
     pub profile: String,
     /// The store that keeps its login, or would.
@@ -109,6 +114,7 @@ impl Subject {
         let Entry { identity, kind, .. } = entry;
         Self {
             target: identity.name.clone(),
+            name: None,
             profile: identity.profile.clone(),
             store: identity.store,
             kind: *kind,
@@ -173,7 +179,7 @@ impl Commands {
 
     /// Forgets what is stored; it asks first.
     pub fn delete(&self) -> CommandLine {
-        self.line("tokens delete", "")
+        self.line(DELETE, "")
     }
 
     /// Stores anew what is stored, in encrypted files from then on.
@@ -198,12 +204,12 @@ impl Commands {
 
     /// Forgets what is stored, and leaves it where it cannot be reached; it asks first.
     pub fn forget(&self) -> CommandLine {
-        self.line("tokens delete", " --force")
+        self.line(DELETE, " --force")
     }
 
     /// Removes what `store` holds of a login that is kept elsewhere by now; it asks first.
     pub fn delete_from(&self, store: StoreKind) -> CommandLine {
-        self.words("tokens delete", &format!(" --store {store}"), store)
+        self.words(DELETE, &format!(" --store {store}"), store)
     }
 
     /// Starts the bridge: the words that follow the program's name. The store that was pinned is
@@ -239,10 +245,13 @@ impl Commands {
     }
 
     fn words(&self, command: &str, flags: &str, store: StoreKind) -> CommandLine {
-        let Subject { target, profile, .. } = &self.subject;
+        let Subject { target, name, profile, .. } = &self.subject;
         let permission = if needs_permission(target) { " --allow-http" } else { "" };
         let (target, profile) = (quoted(target), profile_flag(profile));
-        let words = format!("{command} {target}{flags}{permission}{profile}");
+        // What deletes knows no names to come.
+        let name = name.as_ref().filter(|_| command != DELETE);
+        let name = name.map(|name| format!(" --name {}", quoted(name))).unwrap_or_default();
+        let words = format!("{command} {target}{name}{flags}{permission}{profile}");
         self.program.line(&words, store == StoreKind::File)
     }
 }
@@ -303,7 +312,8 @@ mod tests {
 
     fn subject(target: &str) -> Subject {
         let (store, kind) = (StoreKind::Keyring, EntryKind::Oauth);
-        Subject { target: target.to_owned(), profile: DEFAULT_PROFILE.to_owned(), store, kind }
+        let (target, profile) = (target.to_owned(), DEFAULT_PROFILE.to_owned());
+        Subject { target, name: None, profile, store, kind }
     }
 
     /// What a shell makes of `word` as it stands in a command.
@@ -348,6 +358,13 @@ mod tests {
              --scope=\"x'; rm -rf ~ #\" --scope=--yes --profile seat"
         );
         assert!(commands.login_anew().as_str().ends_with("--force --profile seat"));
+        let named = Subject { name: Some("an x".to_owned()), ..subject("https://a.example/mcp") };
+        let commands = Commands::new(program("mcp-front"), named);
+        assert_eq!(
+            commands.move_to_files().as_str(),
+            "mcp-front login https://a.example/mcp --name 'an x' --store file --force"
+        );
+        assert_eq!(commands.delete().as_str(), "mcp-front tokens delete https://a.example/mcp");
     }
 
     #[test]

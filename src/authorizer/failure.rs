@@ -104,6 +104,17 @@ impl Failure {
         })
     }
 
+    /// What happened, without a full stop.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Busy { waited } => {
+                format!("another process has been at it for more than {} s", waited.as_secs())
+            }
+            Self::Unavailable { cause, .. } => cause,
+            Self::Store { problem, .. } => problem,
+        }
+    }
+
     /// The wait that a server asked for.
     pub(super) fn wish(&self) -> Option<Duration> {
         match self {
@@ -163,11 +174,15 @@ impl Remedy {
             Self::MendKey => {
                 alone("Mend it (MCP_FRONT_ENCRYPTION_KEY_FILE or MCP_FRONT_ENCRYPTION_KEY names the key).")
             }
-            Self::RightKey => with(
-                "Give the key that the login was stored with (MCP_FRONT_ENCRYPTION_KEY_FILE or \
-                 MCP_FRONT_ENCRYPTION_KEY), or forget the login and log in again: run ",
-                commands.delete(),
-                ".",
+            // What deletes a login is for a person to choose, and not for a program to run.
+            Self::RightKey => (
+                format!(
+                    "Give the key that the login was stored with (MCP_FRONT_ENCRYPTION_KEY_FILE or \
+                     MCP_FRONT_ENCRYPTION_KEY); where it is lost, {} forgets the login, and a new one can be \
+                     made.",
+                    commands.delete()
+                ),
+                None,
             ),
             Self::Directory => alone(
                 "Nothing is refreshed without the lock: make its directory writable, on a local disk \
@@ -193,6 +208,7 @@ mod tests {
     fn commands() -> Commands {
         let subject = Subject {
             target: "front".to_owned(),
+            name: None,
             profile: "seat".to_owned(),
             store: StoreKind::Keyring,
             kind: EntryKind::Oauth,
@@ -217,11 +233,7 @@ mod tests {
                 Some("mcp-front login front --force --profile seat"),
             ),
             (StoreError::NewerSchema { found: 9 }, "update", None),
-            (
-                StoreError::Key(missing),
-                "ENCRYPTION_KEY",
-                Some("mcp-front tokens delete front --profile seat"),
-            ),
+            (StoreError::Key(missing), "`mcp-front tokens delete front --profile seat`", None),
             (StoreError::Platform { doing: "writing".into(), source }, "next request", None),
         ] {
             let failure = Failure::of_store(&error, "the keychain");

@@ -54,6 +54,7 @@ impl Keeper {
             Some(entry) => Subject::of(&entry),
             None => Subject {
                 target: name.clone().unwrap_or_else(|| server.to_string()),
+                name: None,
                 profile: profile.clone(),
                 store: store.kind,
                 kind: EntryKind::Oauth,

@@ -216,6 +216,11 @@ fn login(error: &LoginError, commands: &Commands) -> Verdict {
         }
         LoginError::Listener(WebError::Io(_)) => Verdict::plain(FAILED),
         LoginError::Denied(_) => Verdict::plain(LOGIN),
+        LoginError::Unanswerable { .. } => Verdict::of(
+            USAGE,
+            "run it in a terminal without --no-input, to paste the answer there; or register a redirect URI \
+             with http on 127.0.0.1",
+        ),
         LoginError::Deadline { .. } => Verdict::of(TIME, "run the same command again"),
         LoginError::Grant(GrantError::ClientRefused { .. }) => {
             Verdict::of(LOGIN, "check the client id and secret at the provider")

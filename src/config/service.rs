@@ -24,6 +24,8 @@ pub struct Service {
     pub profile: String,
     /// What names its login everywhere.
     pub key: ServiceKey,
+    /// Whether the person gave it its name, with `--name`.
+    pub is_named: bool,
     /// What is stored about it, if anything is.
     pub entry: Option<Entry>,
     /// What is built in about its endpoint.
@@ -111,7 +113,7 @@ impl Service {
             (None, None) => name_of(server.as_url()),
         };
         let key = ServiceKey::new(&settings.profile, &server);
-        Self { name, server, profile: settings.profile.clone(), key, entry, preset }
+        Self { name, server, profile: settings.profile.clone(), key, is_named: false, entry, preset }
     }
 
     /// Renames the service, as `--name` asks. A new service without a name of its own gets one
@@ -128,6 +130,7 @@ impl Service {
                 return Err(ConfigError::Unusable(format!("--name: `{name}` is the name of {url}")));
             }
             self.name = name.to_owned();
+            self.is_named = true;
         } else if self.entry.is_none() {
             let stem = self.name.clone();
             let mut number = 1;
@@ -195,14 +198,21 @@ impl Service {
 
     /// The commands about this service that errors and hints name.
     pub fn commands(&self, settings: &Settings) -> Commands {
+        self.commands_for(self.entry.as_ref().map_or(EntryKind::Oauth, |entry| entry.kind), settings)
+    }
+
+    /// As [`commands`](Self::commands), for a command that stores a `kind`, whatever is stored so far.
+    pub fn commands_for(&self, kind: EntryKind, settings: &Settings) -> Commands {
+        let (target, name) = match self.has_name() {
+            true => (self.name.clone(), None),
+            false => (self.server.to_string(), self.is_named.then(|| self.name.clone())),
+        };
         let subject = Subject {
-            target: match self.has_name() {
-                true => self.name.clone(),
-                false => self.server.to_string(),
-            },
+            target,
+            name,
             profile: self.profile.clone(),
             store: self.pinned().unwrap_or(settings.store),
-            kind: self.entry.as_ref().map_or(EntryKind::Oauth, |entry| entry.kind),
+            kind,
         };
         Commands::new(settings.program.clone(), subject)
     }

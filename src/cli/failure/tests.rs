@@ -18,6 +18,7 @@ fn denied() -> LoginError {
 fn commands() -> Commands {
     let subject = Subject {
         target: "front".to_owned(),
+        name: None,
         profile: "default".to_owned(),
         store: StoreKind::Keyring,
         kind: EntryKind::Oauth,
@@ -45,6 +46,7 @@ fn each_kind_has_its_exit_code() {
         (Failure::from(ConfigError::from(PathsError::Relative("here".into()))), 2),
         (Failure::from(ConfigError::from(newer)), 5),
         (login(LoginError::Listener(elsewhere)), 2),
+        (login(LoginError::Unanswerable { redirect_uri: "https://a.test/".parse().unwrap() }), 2),
         (Failure::from(InputError::NotAsked { what: "a", instead: "b" }), 2),
         (Failure::from(InputError::Interrupted), 130),
         (Failure::from(DemoError::Interrupted), 130),

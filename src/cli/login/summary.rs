@@ -54,6 +54,7 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
     let target = if summary.is_some() { name.as_str() } else { service.server.as_str() };
     let subject = Subject {
         target: target.to_owned(),
+        name: None,
         profile: service.profile.clone(),
         store: context.settings.store,
         kind: EntryKind::Oauth,

@@ -12,7 +12,7 @@ use crate::cli::{Context, keeping};
 use crate::config::service::Service;
 use crate::redact::{ExposeSecret, Secret};
 use crate::store::Store;
-use crate::store::index::{Identity, Index};
+use crate::store::index::{EntryKind, Identity, Index};
 
 const EXAMPLES: &str = "\
 The token is read from stdin, or asked for without being shown. The bridge sends it as \
@@ -61,7 +61,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     }
     let token = token(context).await?;
     let config = settings.store_config(kind, paths);
-    let (place, commands) = (Store::open(config.clone()).place(), service.commands(settings));
+    let place = Store::open(config.clone()).place();
+    let commands = service.commands_for(EntryKind::Token, settings);
     let former = service.left_by(kind);
     let identity = Identity::new(&service.name, &service.profile, &service.server, kind);
     let set = stored::set_token(config, &service.key, identity, token, former).await;
@@ -83,5 +84,5 @@ async fn token(context: &Context) -> Result<Secret, Failure> {
         check_secret(token.expose_secret(), "the token")?;
         return Ok(token);
     }
-    Ok(secret_of_stdin("the token on stdin")?)
+    Ok(secret_of_stdin("the token on stdin").await?)
 }
