@@ -126,24 +126,20 @@ impl Inner {
         let Head::Request { method, parameters, .. } = message.head() else {
             return Way::Session { earlier: 0 };
         };
-        match (method.as_str(), parameters.protocol_version.as_deref()) {
-            ("initialize", _) => {
+        match method.as_str() {
+            "initialize" => {
                 self.modern.host_initializes();
-                Way::Initialize
+                return Way::Initialize;
             }
-            ("server/discover", _) if !self.eras.is_modern() => Way::Probe,
-            ("subscriptions/listen", Some(version)) => {
-                self.modern.host_speaks(version);
-                Way::Subscription
-            }
-            (_, Some(version)) => {
-                self.modern.host_speaks(version);
-                Way::Modern
-            }
-            // The server is to judge a request that says less than it must.
-            (_, None) if self.modern.host_version().is_some() => Way::Modern,
-            _ => Way::Session { earlier: self.legacy.notifications.queued() },
+            "server/discover" if !self.eras.is_modern() => return Way::Probe,
+            _ => {}
         }
+        // Of a request that says less than it must, the server is the judge.
+        if parameters.protocol_version.is_none() && self.modern.host_version().is_none() {
+            return Way::Session { earlier: self.legacy.notifications.queued() };
+        }
+        self.modern.host_sent(message);
+        if method == "subscriptions/listen" { Way::Subscription } else { Way::Modern }
     }
 
     async fn carry(self: &Arc<Self>, message: &Message, request: &Ticket, way: Way) -> Result<(), Failure> {

@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::support::authorization_server::AuthorizationServer;
 use crate::support::gate::Gate;
+use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request};
 use crate::support::mcp_server::McpServer;
-use crate::support::modern_server::{ModernSession, envelope, error, modern, request, serve};
+use crate::support::modern_server::{ModernSession, envelope, error, guarded_by, modern, request, serve};
 use crate::support::open_session::{is, is_post_of};
+use crate::support::service::Service;
 
 /// The `Mcp-Param-*` headers of a request, without the prefix.
 fn parameters(request: &Request) -> Vec<(String, String)> {
@@ -36,7 +39,7 @@ fn listing(id: &Value, result: Value) -> Reply {
     Reply::json(200, json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string())
 }
 
-/// R1: POST only, with the routing headers; no session, no GET, no DELETE, no `initialize`.
+/// POST only, with the routing headers; no session, no GET, no DELETE, no `initialize`.
 #[test]
 fn requests_carry_the_headers_that_route_them_and_nothing_of_a_session() {
     let server = modern(|request, responder| {
@@ -75,7 +78,7 @@ fn requests_carry_the_headers_that_route_them_and_nothing_of_a_session() {
     assert!(requests.iter().all(|sent| sent.method == "POST" && sent.header("Mcp-Session-Id").is_none()));
 }
 
-/// R2: annotations are remembered page by page, from bodies and from event streams.
+/// Annotations are remembered page by page, from bodies and from event streams.
 #[test]
 fn annotated_parameters_are_repeated_in_headers() {
     let server = modern(|request, responder| {
@@ -126,7 +129,7 @@ fn annotated_parameters_are_repeated_in_headers() {
     }
 }
 
-/// R3: a tool with an invalid annotation is left out of the list; the rest of it stays to the byte.
+/// A tool with an invalid annotation is left out of the list; the rest of it stays to the byte.
 #[test]
 fn invalid_tools_are_left_out_and_the_rest_of_the_list_stays() {
     let bad =
@@ -157,7 +160,7 @@ fn invalid_tools_are_left_out_and_the_rest_of_the_list_stays() {
     }
 }
 
-/// R4: where the server misses a header, the tools are asked for again, and the call goes out once
+/// Where the server misses a header, the tools are asked for again, and the call goes out once
 /// more; the host sees nothing of it.
 #[test]
 fn a_header_mismatch_is_answered_with_fresh_annotations_once() {
@@ -195,7 +198,7 @@ fn a_header_mismatch_is_answered_with_fresh_annotations_once() {
     assert!(session.bridge.wait().1.is_empty(), "the lists were nobody's but ours");
 }
 
-/// R5: `list_changed` makes what is known doubtful, until somebody has listed the tools again.
+/// `list_changed` makes what is known doubtful, until somebody has listed the tools again.
 #[test]
 fn a_changed_list_is_asked_for_again_before_an_annotated_tool_is_called() {
     let changed = Arc::new(AtomicBool::new(false));
@@ -229,7 +232,7 @@ fn a_changed_list_is_asked_for_again_before_an_annotated_tool_is_called() {
     assert_eq!(server.requests().iter().filter(|request| is_post_of(request, "tools/list")).count(), 2);
 }
 
-/// R6: the end of the response stream is the cancellation, and no answer follows.
+/// The end of the response stream is the cancellation, and no answer follows.
 #[test]
 fn a_cancellation_closes_the_response_stream_and_posts_nothing() {
     let closed = Gate::default();
@@ -250,6 +253,9 @@ fn a_cancellation_closes_the_response_stream_and_posts_nothing() {
     });
     closed.open();
     let mut session = ModernSession::on(&server);
+    session
+        .bridge
+        .send(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"probe"}}"#);
     for round in 1..=2 {
         session.bridge.send(request("slow", "tools/call", json!({"name": "hangs"})));
         server.wait_for("the call", is("tools/call"));
@@ -270,7 +276,7 @@ fn a_cancellation_closes_the_response_stream_and_posts_nothing() {
     assert!(session.bridge.wait().1.is_empty(), "a cancelled request is owed no answer");
 }
 
-/// R7: errors in refusals are the server's answers, to the byte.
+/// Errors in refusals are the server's answers, to the byte.
 #[test]
 fn errors_in_refusals_are_handed_on() {
     let bodies = [
@@ -302,7 +308,7 @@ fn errors_in_refusals_are_handed_on() {
     assert_eq!(server.requests().len(), 5, "nothing is sent twice");
 }
 
-/// R8: a stream that breaks before its answer cannot be resumed, and the host is told so.
+/// A stream that breaks before its answer cannot be resumed, and the host is told so.
 #[test]
 fn a_broken_stream_is_an_error_and_is_not_resumed() {
     let server = modern(|request, responder| {
@@ -319,4 +325,31 @@ fn a_broken_stream_is_an_error_and_is_not_resumed() {
     let answer = session.call(1, "tools/call", json!({"name": "echo"}));
     assert_eq!(answer["error"]["data"]["reason"], "connection_lost", "{answer}");
     assert_eq!(server.requests().len(), 2);
+}
+
+/// Authorization is what it is for servers of the eras before: a refused token is renewed, once for
+/// all that were refused, and the same frame goes out again.
+#[test]
+fn a_refused_token_is_renewed_and_the_request_goes_out_again() {
+    let authorization = AuthorizationServer::start();
+    let server = guarded_by(&authorization);
+    let service = Service::of(authorization, server, Home::with_file_store());
+    service.login(&[]).expect(0);
+    let mut bridge = service.bridge();
+    for round in 1..=2 {
+        bridge.send(request(round, "server/discover", json!({})));
+        assert!(bridge.response(&json!(round))["result"].is_object(), "the probe carries the token");
+        service.authorization.refuse_issued_access_tokens();
+        let frame = request("call", "tools/call", json!({"name": "echo", "arguments": {"text": "on"}}));
+        bridge.send(&frame);
+        assert_eq!(bridge.response(&json!("call"))["result"]["content"][0]["text"], "on");
+        assert_eq!(service.authorization.refreshes(), round);
+        let calls = calls(&service.server);
+        assert_eq!(calls.len(), 2 * round);
+        assert!(
+            calls.iter().all(|call| call.body == frame.as_bytes() && call.header("Mcp-Name") == Some("echo"))
+        );
+        let tokens: Vec<_> = calls.iter().rev().take(2).map(|call| call.header("Authorization")).collect();
+        assert_ne!(tokens[0], tokens[1]);
+    }
 }

@@ -50,7 +50,7 @@ impl Host {
     }
 }
 
-/// R12: headers, progress, questions, changes and an end, as the SDK's server sees them.
+/// Headers, progress, questions, changes and an end, as the SDK's server sees them.
 #[test]
 fn the_typescript_sdks_server_works_through_the_bridge() {
     let Some(node) = Node::installed() else { return };
@@ -83,7 +83,7 @@ fn the_typescript_sdks_server_works_through_the_bridge() {
     assert!(host.bridge.wait().0.success());
 }
 
-/// R12: what a cancellation did is asked of the server itself.
+/// What a cancellation did is asked of the server itself.
 #[test]
 fn the_typescript_sdks_server_sees_a_cancellation() {
     let Some(node) = Node::installed() else { return };
@@ -126,7 +126,7 @@ impl ServerHandler for Tools {
     }
 }
 
-/// R12: rmcp's server, with a raw host and with rmcp's own client, which finds out the era itself.
+/// The server of rmcp, with a raw host and with rmcp's own client, which finds out the era itself.
 #[tokio::test]
 async fn rmcp_at_both_ends_speaks_2026_07_28_through_the_bridge() {
     let service = StreamableHttpService::new(

@@ -31,7 +31,7 @@ fn open(request: &Request, responder: &mut Responder) {
     responder.chunk(event(&told(ACKNOWLEDGED, &request.json()["id"])));
 }
 
-/// R9: after a break the same request goes out again, and the host sees one subscription.
+/// After a break the same request goes out again, and the host sees one subscription.
 #[test]
 fn a_subscription_outlives_its_connection_until_the_server_ends_it() {
     let count = AtomicUsize::new(0);
@@ -83,7 +83,7 @@ fn a_subscription_outlives_its_connection_until_the_server_ends_it() {
     assert!(session.bridge.wait().1.is_empty());
 }
 
-/// R10: the host ends a subscription by cancelling it, and a host that leaves does not wait for one.
+/// The host ends a subscription by cancelling it, and a host that leaves does not wait for one.
 #[test]
 fn a_subscription_ends_with_a_cancellation_and_holds_nobody_up() {
     let closed = Gate::default();
@@ -117,7 +117,7 @@ fn a_subscription_ends_with_a_cancellation_and_holds_nobody_up() {
     assert_eq!(server.requests().len(), 3, "neither sent again");
 }
 
-/// R11: a server may end a subscription with a word, or refuse it.
+/// A server may end a subscription with a word, or refuse it.
 #[test]
 fn a_subscription_that_the_server_ends_or_refuses_is_not_sent_again() {
     let server = modern(|request, responder| {

@@ -55,8 +55,10 @@ impl Modern {
         self.host().clone()
     }
 
-    /// Notes the version that a request of the host's names.
-    pub(super) fn host_speaks(&self, version: &str) {
+    /// Notes the version that a request of the host's names, where it names one.
+    pub(super) fn host_sent(&self, request: &Message) {
+        let Head::Request { parameters, .. } = request.head() else { return };
+        let Some(version) = parameters.protocol_version.as_deref() else { return };
         let mut host = self.host();
         if host.as_deref() != Some(version) {
             *host = Some(version.into());

@@ -45,14 +45,17 @@ impl Inner {
             self.refuse_probe(request).await;
             return Ok(());
         }
-        let (inner, message, ticket) = (Arc::clone(self), message.clone(), request.clone());
-        let mut asking = Box::pin(async move { inner.discover(&message, &ticket).await });
+        let (inner, probe, ticket) = (Arc::clone(self), message.clone(), request.clone());
+        let mut asking = Box::pin(async move { inner.discover(&probe, &ticket).await });
         match tokio::time::timeout(LIMIT, &mut asking).await {
             Ok(Verdict::Unasked(failure)) if !self.strict && self.eras.modern() == Some(true) => {
                 self.let_in_modern(request, &failure).await;
             }
             Ok(verdict) => match self.judge(verdict) {
-                Some(answer) => self.answer_with(answer, request).await,
+                Some(answer) => {
+                    self.modern.host_sent(message);
+                    self.answer_with(answer, request).await;
+                }
                 None => self.refuse_probe(request).await,
             },
             Err(_) => {

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::authorization_server::AuthorizationServer;
 use super::bridge::Bridge;
 use super::home::Home;
 use super::http_server::{Reply, Request, Responder};
-use super::mcp_server::McpServer;
+use super::mcp_server::{McpServer, Setup};
 
 /// Starts one; what `script` leaves is answered by default.
 pub(crate) fn modern(script: impl Fn(&Request, &mut Responder) -> bool + Send + Sync + 'static) -> McpServer {
@@ -19,6 +20,16 @@ pub(crate) fn modern(script: impl Fn(&Request, &mut Responder) -> bool + Send + 
         }
         true
     })
+}
+
+/// Starts one that demands the access tokens of `authorization`.
+pub(crate) fn guarded_by(authorization: &AuthorizationServer) -> McpServer {
+    let script = |request: &Request, responder: &mut Responder| {
+        responder.reply(&serve(request));
+        true
+    };
+    let (authorization, script) = (Some(authorization.clone()), Some(Box::new(script) as _));
+    McpServer::start(Setup { authorization, script, ..Setup::default() })
 }
 
 /// The default answer.
