@@ -179,7 +179,7 @@ fn a_login_without_its_key_ends_before_the_browser() {
     let before = service.server.requests().len();
     let Service { home, server, .. } = &service;
     let other = home.path().join("another-key");
-    write_private(&other, "another-encryption-key-of-32-byt");
+    write_private(&other, "another-encryption-key-32-bytes!");
     for flags in [&[][..], &["--force"]] {
         let mut command = home.command(["login", &server.url()].iter().chain(flags));
         command.env(FILE, &other);

@@ -214,7 +214,10 @@ mod tests {
                 r#"{"properties":{"a":{"default":{"x-mcp-header":""},"enum":[{"x-mcp-header":1}]}},"examples":[{"x-mcp-header":""}]}"#,
                 vec![],
             ),
-            (r#"{"properties":{"a":{"type":"strin\u0067","x-mcp-he\u0061der":"R"}}}"#, vec![("R", "a")]),
+            (
+                r#"{"properties":{"a":{"type":"\u0073\u0074\u0072\u0069\u006e\u0067","x-mcp-he\u0061der":"R"}}}"#,
+                vec![("R", "a")],
+            ),
             (
                 r#"{"properties":{"a":{"type":"integer","maximum":1e400,"x-mcp-header":"!#$%&'*+-.^_`|~"}}}"#,
                 vec![("!#$%&'*+-.^_`|~", "a")],
