@@ -63,7 +63,7 @@ pub(super) struct Arguments {
     /// Log in anew, even where the login is still good; with --store, move it there
     #[arg(long)]
     force: bool,
-    /// Read the client secret from stdin; on a terminal, ask for it without showing it
+    /// Read the client secret from stdin
     #[arg(long, requires = "client_id", conflicts_with = "client_secret_file")]
     #[arg(help_heading = "Login options")]
     client_secret_stdin: bool,
