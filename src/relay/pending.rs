@@ -163,6 +163,11 @@ impl Pending {
         self.table().entry(ticket).map(|entry| entry.sent)
     }
 
+    /// Whether the server may have seen any.
+    pub(super) fn is_any_sent(&self) -> bool {
+        self.table().entries.values().any(|entry| entry.sent)
+    }
+
     /// The one request that the server may have seen, where there is one and no more.
     pub(super) fn only_sent(&self) -> Option<Ticket> {
         let table = self.table();

@@ -30,6 +30,15 @@ impl Reconnects {
         Self { backoff, pauses: backoff.build() }
     }
 
+    /// Goes on as if so many attempts had failed already.
+    pub(super) fn after(mut self, failed: u32) -> Self {
+        // Past the longest pause there is no longer one.
+        for _ in 0..failed.min(16) {
+            self.pauses.next();
+        }
+        self
+    }
+
     /// The last stream was a good one: the pauses are short again.
     pub(super) fn stood(&mut self) {
         self.pauses = self.backoff.build();

@@ -46,13 +46,18 @@ fn a_refused_initialize_leads_to_the_old_transport() {
             refuse
         });
         let (mut bridge, _home) = session_on(&server);
-        assert_eq!(bridge.echo(1, "over the stream"), "over the stream");
+        for id in 1..=5 {
+            assert_eq!(bridge.echo(id, "over the stream"), "over the stream");
+        }
+        // One for the stream, and one for all that is said, but for what is said at the same time.
+        let connections = server.server.connections();
+        assert!(connections <= 3, "{connections} connections");
         server.streams.say(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
         assert_eq!(bridge.message()["method"], "notifications/tools/list_changed");
         bridge.close_stdin();
         let (status, rest) = bridge.wait();
         assert!(status.success() && rest.is_empty(), "{status}, {rest:?}");
-        let messages = ["POST /messages"; 3];
+        let messages = ["POST /messages"; 7];
         assert_eq!(asked(&server), [&["POST /mcp", "GET /mcp"][..], &messages].concat());
         let requests = server.server.requests();
         assert_eq!(requests[0].body, requests[2].body);

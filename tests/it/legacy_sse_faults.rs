@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 
 use crate::support::authorization_server::AuthorizationServer;
+use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::Reply;
@@ -231,4 +232,30 @@ fn both_sides_speak_at_any_time() {
     bridge.close_stdin();
     assert!(bridge.wait().0.success());
     assert!(!server.server.requests().iter().any(|request| request.json()["result"]["late"] == true));
+}
+
+/// The login finds out what this transport's server demands, and a host that was let in before is
+/// served over it afterwards.
+#[test]
+fn a_login_that_comes_later_opens_the_stream() {
+    for flags in [&[] as &[&str], &["--transport", "sse"]] {
+        let authorization = AuthorizationServer::start();
+        let SseServer { server, streams } = SseServer::guarded_by(&authorization);
+        let service = Service::of(authorization, server, Home::with_file_store());
+        let url = service.server.url();
+        let words: Vec<_> = [url.as_str()].iter().chain(flags).copied().collect();
+        let mut bridge = Bridge::start(&service.home, &words);
+        let answer = bridge.initialize();
+        assert_eq!(answer["result"]["serverInfo"]["name"], "mcp-front", "{answer}");
+        service.login(&[]).expect(0);
+        for list in ["tools", "prompts", "resources"] {
+            assert_eq!(bridge.message()["method"], format!("notifications/{list}/list_changed"));
+        }
+        assert_eq!(bridge.echo(1, "served"), "served");
+        streams.say(r#"{"jsonrpc":"2.0","method":"notifications/message"}"#);
+        assert_eq!(bridge.message()["method"], "notifications/message");
+        let requests = service.server.requests();
+        let named = |method| requests.iter().filter(|request| is_message(request, method)).count();
+        assert_eq!((named("initialize"), named("notifications/initialized"), streams.opened()), (1, 1, 1));
+    }
 }

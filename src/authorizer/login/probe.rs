@@ -18,7 +18,7 @@ use crate::http::{Client, HttpError, Response};
 use crate::oauth::OauthError;
 use crate::redact::{Secret, printable, with_causes};
 use crate::server_uri::ServerUri;
-use crate::wire::{JSON, JSON_OR_EVENTS, LATEST_WITH_INITIALIZE, SESSION_ID};
+use crate::wire::{EVENTS, JSON, JSON_OR_EVENTS, LATEST_WITH_INITIALIZE, SESSION_ID};
 
 /// How long the endpoint may take to answer.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
@@ -118,7 +118,30 @@ async fn initialize(
     let sent = http.send(Method::POST, server.as_url().clone(), headers, message());
     let answer = tokio::time::timeout(limit, sent).await;
     let late = |_| HttpError::Timeout { host: server.host().to_owned() };
-    answer.map_err(late).flatten().map_err(|error| unreachable(server, error))
+    let answer = answer.map_err(late).flatten().map_err(|error| unreachable(server, error))?;
+    match answer.status() {
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            let opened = tokio::time::timeout(limit, open(http, server, authorization)).await;
+            Ok(opened.ok().flatten().unwrap_or(answer))
+        }
+        _ => Ok(answer),
+    }
+}
+
+/// What the endpoint says where it may speak HTTP+SSE and takes no POST (2024-11-05, "HTTP with
+/// SSE"); `None` where it does not say what it demands either.
+async fn open(http: &Client, server: &ServerUri, authorization: &Authorization) -> Option<Response> {
+    let mut headers = HeaderMap::from_iter([(ACCEPT, EVENTS)]);
+    authorization.apply(&mut headers);
+    let answer = http.send(Method::GET, server.as_url().clone(), headers, Bytes::new()).await.ok()?;
+    let is_stream =
+        answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(EVENTS.as_bytes()));
+    let tells = match answer.status() {
+        StatusCode::UNAUTHORIZED => true,
+        StatusCode::FORBIDDEN => Challenge::from_headers(answer.headers()).raw.is_some(),
+        status => status.is_success() && is_stream,
+    };
+    tells.then_some(answer)
 }
 
 fn unreachable(

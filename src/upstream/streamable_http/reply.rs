@@ -16,6 +16,8 @@ use crate::wire::SESSION_ID;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The largest body of a refusal that is read, in bytes.
 const REJECTION_LIMIT: usize = 1024 * 1024;
+/// How long the rest of an acceptance may take.
+const ACCEPTED_TIME: Duration = Duration::from_millis(200);
 /// How long the body of a refusal may take.
 const REJECTION_TIME: Duration = Duration::from_secs(5);
 
@@ -94,6 +96,9 @@ pub(super) async fn read(response: Response, had_session: bool) -> Result<Answer
 async fn accepted(response: Response) -> Result<Reply, HttpError> {
     let status = response.status();
     if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
+        // Some say "Accepted" in so many words: unread, they would cost the connection.
+        let rest = read_bounded(response, REJECTION_LIMIT);
+        let _whatever = tokio::time::timeout(ACCEPTED_TIME, rest).await;
         return Ok(Reply::Accepted);
     }
     if let Some(coding) = content_coding(response.headers()) {

@@ -212,6 +212,11 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// How many connections came so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.connections.lock().unwrap().len()
+    }
+
     fn drop_connections(&self) {
         for stream in self.state.connections.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);

@@ -56,6 +56,7 @@ impl Scene {
             scope: Some("feature:mcp"),
             resource_is_origin: true,
             script: script.map(|script| Box::new(script) as Box<_>),
+            ..Setup::default()
         });
         let home = Home::bare();
         let directory = home.path().join("tmp");

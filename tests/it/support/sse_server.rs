@@ -60,7 +60,9 @@ impl SseServer {
             }
             true
         };
-        let setup = Setup { authorization, script: Some(Box::new(serve)), ..Setup::default() };
+        // Routers refuse the method before anybody looks at a token.
+        let unguarded = authorization.is_some().then_some(refused_method as fn(&Request) -> Option<Reply>);
+        let setup = Setup { authorization, unguarded, script: Some(Box::new(serve)), ..Setup::default() };
         Self { server: McpServer::start(setup), streams }
     }
 
@@ -148,6 +150,10 @@ impl Streams {
         let (state, _) = changed.wait_timeout_while(state, DEADLINE, |state| state.opened < count).unwrap();
         assert!(state.opened >= count, "{} of {count} streams were opened", state.opened);
     }
+}
+
+fn refused_method(request: &Request) -> Option<Reply> {
+    (request.method == "POST" && request.path() == "/mcp").then(|| Reply::status(405))
 }
 
 /// Whether a request brings a message of this method to a session's address.

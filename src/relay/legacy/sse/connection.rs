@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::jsonrpc::InvalidMessage;
 use crate::relay::exchange::Outgoing;
 use crate::relay::legacy::Epoch;
+use crate::relay::reconnect::suspended;
 use crate::relay::{Failure, Inner};
 use crate::upstream::legacy_sse::{LegacySse, MessageEndpoint};
 use crate::upstream::streamable_http::{EventStream, Reply};
@@ -103,12 +104,21 @@ impl Inner {
     }
 
     async fn read(self: Arc<Self>, connection: Connection, mut stream: EventStream) {
+        let mut woken = Box::pin(suspended());
         let cause = loop {
             // Not while one is handed on: what was taken from the table has to reach the host.
             let next = tokio::select! {
                 biased;
                 () = connection.ended() => break None,
                 next = stream.next() => next,
+                () = &mut woken => {
+                    if !self.pending.is_any_sent() {
+                        break Some("the machine was suspended".to_owned());
+                    }
+                    // The stream may have lived through it, and an answer with it.
+                    woken = Box::pin(suspended());
+                    continue;
+                }
             };
             match next {
                 None => break None,

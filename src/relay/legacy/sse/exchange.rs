@@ -17,6 +17,9 @@ use crate::upstream::streamable_http::{Rejection, Reply};
 /// used again.
 const TAIL_LIMIT: Duration = Duration::from_secs(1);
 
+/// How many streams may end under a request that has not gone out.
+const STREAMS: usize = 8;
+
 /// What became of a request that was to go out.
 enum Carried {
     /// It is settled.
@@ -49,7 +52,7 @@ impl Inner {
         request: &Ticket,
     ) -> Result<(), Failure> {
         let mut renewed = false;
-        loop {
+        for _ in 0..STREAMS {
             let connection = self.connected(Attendance::Person).await?;
             match self.carry_over_sse(&connection, message, request).await? {
                 Carried::Settled => return Ok(()),
@@ -63,6 +66,7 @@ impl Inner {
                 }
             }
         }
+        Err(Failure::SessionLost(Some("its streams end as soon as they are open".to_owned())))
     }
 
     /// Sends a request and waits for its answer, or for the stream's end.

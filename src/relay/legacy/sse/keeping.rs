@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
 use super::{Connection, Sse};
@@ -13,13 +12,13 @@ use crate::authorizer::AuthorizerError;
 use crate::jsonrpc::Message;
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::legacy::handshake::Replay;
+use crate::relay::reconnect::Reconnects;
 use crate::relay::{Failure, Inner};
 use crate::upstream::legacy_sse::EndpointError;
 use crate::upstream::streamable_http::{EventStream, Rejection, Reply};
 
-/// The shortest pause between two attempts, and the longest; the longest where somebody waits.
-const PAUSE_LEAST: Duration = Duration::from_millis(100);
-const PAUSE_MOST: Duration = Duration::from_secs(60);
+/// The shortest pause between two attempts, and the longest where somebody waits.
+const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MOST_AWAITED: Duration = Duration::from_secs(1);
 /// How long one attempt may take, a login and the replay included.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(40);
@@ -93,7 +92,8 @@ impl Standing {
 impl From<Failure> for Lost {
     fn from(failure: Failure) -> Self {
         let passes = match &failure {
-            Failure::Http(_) | Failure::StreamLost(_) | Failure::Endpoint(EndpointError::Missing(_)) => true,
+            Failure::Http(_) | Failure::StreamLost(_) | Failure::SessionLost(_) => true,
+            Failure::Endpoint(error) => matches!(error, EndpointError::Missing(_)),
             Failure::Rejected { status, .. } => Rejection::passes(*status),
             _ => false,
         };
@@ -260,18 +260,13 @@ impl Inner {
 
     async fn open_again(self: &Arc<Self>) {
         let sse = &self.legacy.sse;
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(PAUSE_LEAST)
-            .with_max_delay(PAUSE_MOST)
-            .without_max_times()
-            .with_jitter();
         // Streams that end as soon as they are open are no better than none.
-        let brief = usize::try_from(sse.standing.borrow().brief).unwrap_or(usize::MAX);
-        for pause in backoff.build().skip(brief.min(10)) {
+        let mut reconnects = Reconnects::new(PAUSE).after(sse.standing.borrow().brief);
+        loop {
             let is_awaited = sse.attendance() == Attendance::Person;
-            let pause = if is_awaited { pause.min(PAUSE_MOST_AWAITED) } else { pause };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = reconnects.pause(None) => {}
+                () = tokio::time::sleep(PAUSE_MOST_AWAITED), if is_awaited => {}
                 () = sse.wanted.notified() => {}
             }
             let attendance = sse.attendance();
