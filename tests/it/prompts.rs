@@ -1,7 +1,7 @@
 //! What only a person at a terminal sees: hidden input, confirmations, Ctrl-C.
 
 use crate::support::authorization_server::AuthorizationServer;
-use crate::support::browser::redirect_of;
+use crate::support::browser::{Browser, redirect_of};
 use crate::support::home::Home;
 use crate::support::mcp_server::McpServer;
 use crate::support::process::Process;
@@ -161,6 +161,22 @@ fn ctrl_c_while_waiting_for_a_paste_gives_the_terminal_back() {
     assert_eq!(waiting.terminal.wait().code(), Some(130));
     assert!(waiting.terminal.echoes());
     assert!(!waiting.terminal.text().contains("canary"), "{}", waiting.terminal.text());
+}
+
+/// The spinner's last picture is cleared where it stands: nothing may have moved it.
+#[test]
+fn ctrl_c_while_waiting_for_the_browser_leaves_no_spinner() {
+    let browser = Browser::watching();
+    let home = Home::with_file_store().with("BROWSER", browser.executable());
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    let mut terminal = Terminal::start(&home, &["login", &server.url()]);
+    terminal.expect(" left");
+    assert!(terminal.echoes());
+    terminal.type_in("\u{3}");
+    assert_eq!(terminal.wait().code(), Some(130));
+    let text = terminal.text();
+    assert!(text.ends_with("\r\u{1b}[2K") && !text.contains("^C"), "{text:?}");
 }
 
 #[test]

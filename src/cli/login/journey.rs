@@ -23,6 +23,8 @@ pub(super) async fn travel(
     context: &Context,
     keyboard: &mut Keyboard,
 ) -> Result<Outcome, LoginError> {
+    // Outlives the spinner, which has to stand where it was drawn when it is cleared.
+    let _keys = context.terminal.animated.then(Hidden::control_keys);
     let (events, mut happening) = mpsc::channel(EVENTS);
     let (paste, pasted) = mpsc::channel(PASTES);
     // Given up where nothing can be pasted any more: a login that cannot be heard either then ends.

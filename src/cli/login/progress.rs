@@ -5,7 +5,7 @@ use std::future::pending;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use url::Url;
 
@@ -88,8 +88,8 @@ impl Progress {
     fn say_how_to_answer(&self, redirect_uri: &Url, listening: bool, pasting: bool) {
         match (listening, pasting) {
             (true, true) => self.say(
-                "On another machine, the browser ends on an address that does not load: paste that\n\
-                 address here and press Enter. It is not shown.",
+                "On another machine, the browser ends on an address that does not load:\n\
+                 paste that address here and press Enter. It is not shown.",
             ),
             (false, true) => self.say(&format!(
                 "The browser ends on an address that begins with {redirect_uri} and may not load:\n\
@@ -110,7 +110,6 @@ impl Progress {
             let style = ProgressStyle::with_template("{spinner} {msg}");
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-                .with_finish(ProgressFinish::AndClear)
         });
         spinner.set_message(doing);
         spinner.tick();
@@ -124,6 +123,15 @@ impl Progress {
         match &self.spinner {
             Some(spinner) => spinner.suspend(write),
             None => write(),
+        }
+    }
+}
+
+/// However the login ends, by Ctrl-C too, no picture of the spinner stays on the terminal.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(spinner) = &self.spinner {
+            spinner.finish_and_clear();
         }
     }
 }
