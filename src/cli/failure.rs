@@ -9,6 +9,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 
+use super::login::CLIENT_SECRET;
 use super::terminal::InputError;
 use crate::authorizer::Commands;
 use crate::authorizer::login::LoginError;
@@ -239,6 +240,7 @@ fn oauth(error: &OauthError, commands: &Commands) -> Verdict {
             USAGE,
             "create an OAuth client at the provider, and give --client-id and --client-secret-file",
         ),
+        OauthError::SecretRequired => Verdict::of(USAGE, CLIENT_SECRET.instead),
         OauthError::Unreachable { .. } => Verdict::of(SERVICE, "check the address and the network"),
         OauthError::NoAuthorizationSupport => {
             Verdict::of(SERVICE, format!("for a service with API tokens, run {}", commands.set_token()))
@@ -307,9 +309,10 @@ fn index(error: &IndexError) -> Verdict {
         IndexError::NameTaken { .. } => Verdict::of(USAGE, "choose another name with --name"),
         IndexError::Lock(error) => lock(error),
         IndexError::NewerSchema { .. } => Verdict::of(STORE, NEWER),
-        IndexError::Corrupt { .. } => {
-            Verdict::of(STORE, "name the service by its URL: what is stored for it is not lost")
-        }
+        IndexError::Corrupt { .. } => Verdict::of(
+            STORE,
+            "name the service by its URL: what is stored for it is not lost, and `login URL` repairs this",
+        ),
         IndexError::Io { .. } => Verdict::of(STORE, PLACE),
     }
 }

@@ -45,7 +45,8 @@ const CLIENT_ID: Question = Question {
     what: "a client id",
     instead: "create an OAuth client at the provider; give --client-id and --client-secret-file",
 };
-const CLIENT_SECRET: Question = Question {
+/// A confidential client's secret.
+pub(super) const CLIENT_SECRET: Question = Question {
     prompt: "Client secret (not shown)",
     what: "the client's secret",
     instead: "give it with --client-secret-file or --client-secret-stdin",
@@ -98,12 +99,18 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     if config.options.client_demanded && config.options.client.is_none() && !stored {
         config.options.client = Some(ask_client(&service, &config, context, &mut input).await?);
     }
-    let outcome = match journey::travel(&config, context, &mut input).await {
-        Err(LoginError::Oauth(OauthError::ClientRequired)) if config.options.client.is_none() => {
-            config.options.client = Some(ask_client(&service, &config, context, &mut input).await?);
-            journey::travel(&config, context, &mut input).await
+    let outcome = loop {
+        match journey::travel(&config, context, &mut input).await {
+            Err(LoginError::Oauth(OauthError::ClientRequired)) if config.options.client.is_none() => {
+                config.options.client = Some(ask_client(&service, &config, context, &mut input).await?);
+            }
+            Err(LoginError::Oauth(OauthError::SecretRequired)) if context.terminal.may_ask => {
+                let _ = writeln!(io::stderr(), "This authorization server takes no client without a secret.");
+                let secret = input.open().ask_hidden(&context.terminal, CLIENT_SECRET).await?;
+                config.options.client.iter_mut().for_each(|client| client.secret = Some(secret.clone()));
+            }
+            outcome => break outcome,
         }
-        outcome => outcome,
     };
     let outcome = outcome.map_err(Failure::login(&service.commands(settings)))?;
     summary::say(&outcome, &service, context)

@@ -74,6 +74,15 @@ pub struct Discovery {
     pub policy: AddressPolicy,
 }
 
+impl Discovery {
+    /// Whether a client without a secret may do, as far as metadata tells. Servers that do not list
+    /// their methods take such clients more often than RFC 8414 §2 lets one think.
+    pub fn takes_public_clients(&self) -> bool {
+        let methods = self.authentication_methods.as_ref();
+        methods.is_none_or(|methods| methods.iter().any(|method| method == "none"))
+    }
+}
+
 /// Discovers a service's authorization server. `policy` is the one for what the endpoint's metadata
 /// names.
 ///

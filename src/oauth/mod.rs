@@ -71,6 +71,9 @@ pub enum OauthError {
     /// The authorization server takes registered clients only: an id is needed.
     #[error("the authorization server registers no clients by itself: a client id is needed")]
     ClientRequired,
+    /// The authorization server takes no client without a secret, and the one that was named has none.
+    #[error("the authorization server takes no client without a secret")]
+    SecretRequired,
     /// The authorization server refused to register a client.
     #[error("the authorization server refused to register a client: {reason}")]
     RegistrationRefused {

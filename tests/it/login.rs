@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use url::Url;
 
-use crate::support::authorization_server::{AuthorizationServer, CLIENT_SECRET};
+use crate::support::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
 use crate::support::bridge::Bridge;
 use crate::support::browser::{Browser, follow, redirect_of};
 use crate::support::fetch;
@@ -227,6 +227,8 @@ fn a_confidential_client_is_asked_for_and_its_secret_is_hidden() {
 #[test]
 fn a_public_client_has_no_secret_to_type() {
     let service = Service::front_like();
+    let methods = ["client_secret_basic", "none"];
+    service.authorization.set_metadata(json!({"token_endpoint_auth_methods_supported": methods}));
     let url = service.server.url();
     let mut terminal = Terminal::start(&service.home, &["login", &url, "--no-browser"]);
     terminal.expect("Client id");
@@ -236,6 +238,30 @@ fn a_public_client_has_no_secret_to_type() {
     terminal.expect("/authorize?");
     terminal.type_in("\u{3}");
     assert_eq!(terminal.wait().code(), Some(130));
+}
+
+/// Where metadata allows no public client, the secret of one that is named is asked for, and named
+/// where nothing may be asked; a later login finds it stored.
+#[test]
+fn a_secret_that_the_server_demands_is_asked_for() {
+    let service = Service::front_like();
+    let url = service.server.url();
+    let named = ["login", &url, "--name", NAME, "--client-id", CLIENT_ID];
+    let refused = service.home.run([&named[..], &["--no-input"]].concat()).expect(2).stderr;
+    assert!(refused.contains("takes no client without a secret"), "{refused}");
+    assert!(refused.contains("hint: ") && refused.contains("--client-secret-file"), "{refused}");
+    assert_eq!(service.browser.tabs(), 0, "told before the person goes to the browser");
+
+    let mut terminal = Terminal::start(&service.home, &named);
+    terminal.expect("Enter if it has none): ");
+    terminal.type_in("\r");
+    terminal.expect("takes no client without a secret.");
+    terminal.expect("Client secret (not shown): ");
+    assert!(!terminal.echoes());
+    terminal.type_in(&format!("\r{CLIENT_SECRET}\r"));
+    assert!(terminal.wait().success(), "{}", terminal.text());
+    assert!(!terminal.text().contains(CLIENT_SECRET));
+    service.home.run([&named[..], &["--force", "--no-input"]].concat()).expect(0);
 }
 
 /// A redirect URI elsewhere, and nobody who could paste what the browser shows: the login ends.

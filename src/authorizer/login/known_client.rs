@@ -24,6 +24,7 @@ pub(super) struct KnownClient {
 
 impl KnownClient {
     /// # Errors
+    /// [`OauthError::SecretRequired`] where the named client has no secret, and would need one; and
     /// [`OauthError::ServerChanged`] where the named client belongs to the stored login's
     /// authorization server, and the service names another one by now; and for any named client
     /// where nobody asked for this very login.
@@ -32,12 +33,14 @@ impl KnownClient {
         stored: Option<&Credential>,
         discovery: &Discovery,
     ) -> Result<Self, OauthError> {
-        let named = Self {
+        let mut named = Self {
             pre_registered: options.client.clone(),
             metadata_document: options.client_metadata_url.clone(),
             redirect_uri: None,
         };
-        let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else { return Ok(named) };
+        let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else {
+            return named.with_secret(discovery);
+        };
         let (bound, client) = (&oauth.binding, &oauth.client);
         let is_same_server = is_bound_to(stored, discovery);
         let is_its = |named: &PreRegistered| named.id == client.id || options.give_way;
@@ -47,8 +50,15 @@ impl KnownClient {
                 named: shown(discovery.issuer.as_deref(), &discovery.token_endpoint),
             });
         }
+        if let Some(again) = named.pre_registered.as_mut().filter(|named| named.id == client.id)
+            && again.secret.is_none()
+            && is_same_server
+        {
+            again.secret.clone_from(&client.secret);
+            again.authentication = again.authentication.or(Some(client.authentication));
+        }
         if named.pre_registered.is_some() || !is_same_server {
-            return Ok(named);
+            return named.with_secret(discovery);
         }
         Ok(match client.registration {
             Registration::PreRegistered => Self {
@@ -77,6 +87,17 @@ pub(super) fn is_bound_to(stored: Option<&Credential>, discovery: &Discovery) ->
             bound.issuer == discovery.issuer && bound.token_endpoint == discovery.token_endpoint
         }
         Some(Kind::Token(_)) | None => false,
+    }
+}
+
+impl KnownClient {
+    fn with_secret(self, discovery: &Discovery) -> Result<Self, OauthError> {
+        match &self.pre_registered {
+            Some(client) if client.secret.is_none() && !discovery.takes_public_clients() => {
+                Err(OauthError::SecretRequired)
+            }
+            _ => Ok(self),
+        }
     }
 }
 
