@@ -38,6 +38,9 @@ const PLAIN: [&str; 24] = [
     "COMSPEC",
 ];
 
+/// Our own variables that a helper reads.
+const OWN: [&str; 3] = ["MCP_FRONT_HOME", "MCP_FRONT_ENCRYPTION_KEY", "MCP_FRONT_ENCRYPTION_KEY_FILE"];
+
 /// Beginnings of further such names.
 const PREFIXES: [&str; 3] = ["XDG_", "LC_", "MCP_FRONT_"];
 
@@ -83,6 +86,12 @@ impl Children {
             }
         }
         Self { executable, environment: needed, desktop }
+    }
+
+    /// Whether no helper works without the variable, whatever else its value is used for.
+    pub fn need(name: &str) -> bool {
+        let name = name.to_ascii_uppercase();
+        PLAIN.contains(&name.as_str()) || OWN.contains(&name.as_str())
     }
 
     /// A helper, not started yet: `executable subcommand`, with nothing but its environment set.
@@ -178,6 +187,20 @@ mod tests {
             ("LD_PRELOAD", false),
         ] {
             assert_eq!(is_passed_on(OsStr::new(name)), passed_on, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_header_uses_is_spared_where_a_helper_needs_it() {
+        for (name, needed) in [
+            ("HOME", true),
+            ("https_proxy", true),
+            ("MCP_FRONT_HOME", true),
+            ("MCP_FRONT_OF_THE_USERS", false),
+            ("TEAM", false),
+            ("XDG_TEAM", false),
+        ] {
+            assert_eq!(Children::need(name), needed, "{name}");
         }
     }
 

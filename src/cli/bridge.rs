@@ -12,7 +12,7 @@ use super::Context;
 use super::failure::Failure;
 use super::login_flags::LoginFlags;
 use super::network_flags::NetworkFlags;
-use crate::authorizer::{self, Authorizer, LoginPolicy};
+use crate::authorizer::{self, Authorizer, Children, LoginPolicy};
 use crate::bridge::{self, Unknown};
 use crate::config::headers::Headers;
 use crate::config::service::Service;
@@ -72,7 +72,7 @@ pub(super) struct Arguments {
 /// A [`Failure`] before the first message where the arguments make no sense or stdin or signals
 /// are broken. What goes wrong later is told to the host, and so is a name that means nothing: what
 /// is stored may change at any time, and hosts show nothing of a server that ends at its start.
-pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(arguments: Arguments, mut context: Context) -> Result<(), Failure> {
     let flags = &arguments.flags;
     if let Some(flag) = flags.given().filter(|_| !arguments.login) {
         return Err(ConfigError::Unusable(format!("{flag} is of no use without --login")).into());
@@ -82,8 +82,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
             "a bridge's login needs a browser: run `mcp-front login --no-browser` in a terminal instead";
         return Err(ConfigError::Unusable(problem.to_owned()).into());
     }
-    let headers = headers(&arguments, &context.environment)?;
-    let find = || find(&arguments, &headers, context);
+    let (headers, variables) = headers(&arguments, &context.environment)?.into_parts();
+    // What stands in a header is a secret for all that is known, and no helper's business.
+    let secret = variables.iter().map(String::as_str).filter(|name| !Children::need(name));
+    context.environment.forget(secret);
+    let find = || find(&arguments, &headers, &context);
     let found = match find() {
         Ok(config) => Ok(config),
         Err(failure) => Err(unknown(&failure).ok_or(failure)?),
@@ -155,7 +158,7 @@ fn transport() -> impl TypedValueParser<Value = Transport> {
         .try_map(|text| text.parse::<Transport>().map_err(|error| error.to_string()))
 }
 
-fn headers(arguments: &Arguments, environment: &Environment) -> Result<HeaderMap, ConfigError> {
+fn headers(arguments: &Arguments, environment: &Environment) -> Result<Headers, ConfigError> {
     let mut headers = Headers::default();
     for path in &arguments.header_file {
         let text = std::fs::read_to_string(path)
@@ -165,5 +168,5 @@ fn headers(arguments: &Arguments, environment: &Environment) -> Result<HeaderMap
     for header in &arguments.header {
         headers.add(header, "--header", environment)?;
     }
-    Ok(headers.into_map())
+    Ok(headers)
 }

@@ -95,7 +95,7 @@ fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|source| Failure::Io { doing: "start the runtime", source })?;
-    let outcome = runtime.block_on(dispatch(arguments.command, &context));
+    let outcome = runtime.block_on(dispatch(arguments.command, context));
     // A keychain that prompts for ever has a thread of its own, which must not hold the exit.
     runtime.shutdown_background();
     outcome
@@ -123,19 +123,19 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-async fn dispatch(called: Called, context: &Context) -> Result<(), Failure> {
+async fn dispatch(called: Called, context: Context) -> Result<(), Failure> {
     let command = match called {
         Called::Command(command) => *command,
-        Called::Helper(Helper::RefreshChild) => return refresh_child::run(context).await,
-        Called::Helper(Helper::LoginChild) => return login_child::run(context).await,
+        Called::Helper(Helper::RefreshChild) => return refresh_child::run(&context).await,
+        Called::Helper(Helper::LoginChild) => return login_child::run(&context).await,
         Called::Helper(Helper::OpenBrowser) => return open_browser::run(),
     };
     match command {
         // These mind their signals themselves: they have something to finish first.
         Command::Bridge(arguments) => bridge::run(arguments, context).await,
-        Command::Demo(arguments) => demo::run(arguments, context).await,
-        Command::Login(arguments) => until_interrupted(login::run(arguments, context)).await,
-        Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, context)).await,
+        Command::Demo(arguments) => demo::run(arguments, &context).await,
+        Command::Login(arguments) => until_interrupted(login::run(arguments, &context)).await,
+        Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, &context)).await,
     }
 }
 

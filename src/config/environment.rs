@@ -50,6 +50,13 @@ impl Environment {
         self.variables.get(OsStr::new(name)).is_some_and(|value| value.is_empty())
     }
 
+    /// Forgets `names`: no helper process gets them.
+    pub fn forget<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            self.variables.remove(OsStr::new(name));
+        }
+    }
+
     /// Every variable, for a helper process to choose from.
     pub fn iter(&self) -> impl Iterator<Item = (OsString, OsString)> {
         self.variables.clone().into_iter()

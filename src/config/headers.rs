@@ -4,6 +4,8 @@
 //! RFC 9110 §7 and §11), a name given twice, and values that no header can carry (RFC 9110 §5.5).
 //! Values may be secrets: no error shows one, and each is marked sensitive.
 
+use std::collections::BTreeSet;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{ConfigError, Environment};
@@ -36,7 +38,10 @@ const OWNED_PREFIX: &str = "mcp-";
 
 /// Headers gathered from flags and files.
 #[derive(Default)]
-pub struct Headers(HeaderMap);
+pub struct Headers {
+    map: HeaderMap,
+    variables: BTreeSet<String>,
+}
 
 impl Headers {
     /// Adds one `Name: value`; `origin` says where it stands, for instance `--header`.
@@ -62,10 +67,10 @@ impl Headers {
         if OWNED.contains(&name.as_str()) || name.as_str().starts_with(OWNED_PREFIX) {
             return refuse(name.as_str(), "the transport sets it");
         }
-        if self.0.contains_key(&name) {
+        if self.map.contains_key(&name) {
             return refuse(name.as_str(), "it is given twice");
         }
-        let value = match expand(value.trim(), environment) {
+        let value = match expand(value.trim(), environment, &mut self.variables) {
             Ok(value) => value,
             Err(problem) => return refuse(name.as_str(), &problem),
         };
@@ -73,7 +78,7 @@ impl Headers {
             return refuse(name.as_str(), "its value has characters that no header can carry");
         };
         value.set_sensitive(true);
-        self.0.insert(name, value);
+        self.map.insert(name, value);
         Ok(())
     }
 
@@ -91,14 +96,15 @@ impl Headers {
         Ok(())
     }
 
-    /// What was gathered.
-    pub fn into_map(self) -> HeaderMap {
-        self.0
+    /// What was gathered, and the variables whose values stand in it.
+    pub fn into_parts(self) -> (HeaderMap, BTreeSet<String>) {
+        (self.map, self.variables)
     }
 }
 
-/// Replaces each `${NAME}` once; what a variable holds is not read again.
-fn expand(text: &str, environment: &Environment) -> Result<String, String> {
+/// Replaces each `${NAME}` once, and notes the name in `variables`; what a variable holds is not read
+/// again.
+fn expand(text: &str, environment: &Environment, variables: &mut BTreeSet<String>) -> Result<String, String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -107,6 +113,7 @@ fn expand(text: &str, environment: &Environment) -> Result<String, String> {
             return Err("`${` begins a variable, as in `${NAME}`".to_owned());
         };
         expanded.push_str(before);
+        variables.insert(name.to_owned());
         match environment.text(name) {
             Some(Ok(value)) => expanded.push_str(value.trim()),
             Some(Err(_)) => return Err(format!("the environment variable {name} is not text")),
@@ -132,7 +139,7 @@ mod tests {
             Environment::from_iter([("TEAM", "blue"), ("NESTED", "${TEAM}"), ("BREAK", "a\r\nb: c")]);
         let mut headers = Headers::default();
         headers.add(line, "--header", &environment).map_err(|error| error.to_string())?;
-        let map = headers.into_map();
+        let (map, _) = headers.into_parts();
         let (name, value) = map.iter().next().unwrap();
         assert!(value.is_sensitive());
         Ok((name.to_string(), value.to_str().unwrap().to_owned()))
@@ -152,6 +159,16 @@ mod tests {
         ] {
             assert_eq!(one(line), Ok((name.to_owned(), value.to_owned())), "{line}");
         }
+    }
+
+    #[test]
+    fn the_variables_that_stand_in_headers_are_known() {
+        let environment = Environment::from_iter([("TEAM", "blue"), ("SEAT", "1"), ("OTHER", "x")]);
+        let mut headers = Headers::default();
+        headers.add("X-One: ${TEAM}${SEAT}", "--header", &environment).unwrap();
+        headers.add_file("X-Two: ${TEAM}", "headers", &environment).unwrap();
+        let (_, variables) = headers.into_parts();
+        assert_eq!(variables.into_iter().collect::<Vec<_>>(), ["SEAT", "TEAM"]);
     }
 
     #[test]
@@ -188,7 +205,7 @@ mod tests {
         let environment = Environment::default();
         let mut headers = Headers::default();
         headers.add_file("# team\n\nX-Team: blue\r\n X-Two: 2\n", "headers", &environment).unwrap();
-        assert_eq!(headers.0.len(), 2);
+        assert_eq!(headers.map.len(), 2);
         let error = headers.add_file("\nnothing\n", "headers", &environment).unwrap_err();
         assert!(error.to_string().contains("headers, line 2"), "{error}");
         let error = headers.add("x-team: red", "--header", &environment).unwrap_err();

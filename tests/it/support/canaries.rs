@@ -14,6 +14,8 @@ use super::home::{BINARY, Home, Outcome};
 pub(crate) const HOST_SECRET: &str = "canary-host+secret/5c1e=";
 /// The variable that holds it.
 pub(crate) const HOST_VARIABLE: &str = "TESTERS_API_TOKEN";
+/// Variables of the host's that sound like no secret, for headers; the second looks like one of ours.
+pub(crate) const HEADER_VARIABLES: [&str; 2] = ["TESTERS_TEAM", "MCP_FRONT_OF_A_TEAM"];
 /// The user's own key variable, the one place where a secret of ours may stand.
 pub(crate) const KEY_VARIABLE: &str = "MCP_FRONT_ENCRYPTION_KEY";
 /// A key of 32 bytes.
@@ -101,7 +103,7 @@ fn own_variables(line: &str) -> &'static [&'static str] {
     match line.strip_prefix(BINARY).map(str::trim) {
         None | Some("open-browser") => &[],
         Some("refresh-child" | "login-child") => &[KEY_VARIABLE],
-        Some(_) => &[KEY_VARIABLE, HOST_VARIABLE],
+        Some(_) => &[KEY_VARIABLE, HOST_VARIABLE, HEADER_VARIABLES[0], HEADER_VARIABLES[1]],
     }
 }
 
