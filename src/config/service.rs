@@ -10,8 +10,8 @@ use super::{ConfigError, Settings, Source, check_name};
 use crate::authorizer::{Commands, Subject};
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
-use crate::store::StoreKind;
 use crate::store::index::{Entry, EntryKind, Index, IndexError};
+use crate::store::{StoreKind, lies_in_files};
 
 /// One hosted MCP server under one profile.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Service {
     pub is_named: bool,
     /// What is stored about it, if anything is.
     pub entry: Option<Entry>,
+    /// The store in which its record was found, where its entry is damaged and does not tell.
+    pub found_in: Option<StoreKind>,
     /// What is built in about its endpoint.
     pub preset: Option<&'static Preset>,
 }
@@ -83,15 +85,17 @@ impl Service {
         index: &Index,
         is_kept: impl Fn(&Entry) -> bool,
     ) -> Result<Self, ConfigError> {
-        let entry = match index.get(&ServiceKey::new(&settings.profile, &server)) {
+        let key = ServiceKey::new(&settings.profile, &server);
+        match index.get(&key) {
             // The record wins: whoever saves or deletes it next mends the entry.
             Err(error @ IndexError::Corrupt { .. }) => {
-                tracing::warn!(%error, "going on without it");
-                None
+                tracing::warn!(%error, "going on without the entry, which the next login or refresh repairs");
+                let is_in_files = lies_in_files(&settings.paths()?, &key);
+                let found_in = is_in_files.then_some(StoreKind::File);
+                Ok(Self { found_in, ..Self::new(server, settings, None) })
             }
-            read => read?.filter(is_kept),
-        };
-        Ok(Self::new(server, settings, entry))
+            read => Ok(Self::new(server, settings, read?.filter(is_kept))),
+        }
     }
 
     fn of(entry: Entry, settings: &Settings) -> Result<Self, ConfigError> {
@@ -113,7 +117,16 @@ impl Service {
             (None, None) => name_of(server.as_url()),
         };
         let key = ServiceKey::new(&settings.profile, &server);
-        Self { name, server, profile: settings.profile.clone(), key, is_named: false, entry, preset }
+        Self {
+            name,
+            server,
+            profile: settings.profile.clone(),
+            key,
+            is_named: false,
+            entry,
+            found_in: None,
+            preset,
+        }
     }
 
     /// Renames the service, as `--name` asks. A new service without a name of its own gets one
@@ -191,7 +204,7 @@ impl Service {
 
     /// The store that the service's login is pinned to.
     fn pinned(&self) -> Option<StoreKind> {
-        let store = self.entry.as_ref().map(|entry| entry.identity.store);
+        let store = self.entry.as_ref().map(|entry| entry.identity.store).or(self.found_in);
         // What another process kept in its memory is gone with it, and pins nothing.
         store.filter(|store| *store != StoreKind::Memory)
     }

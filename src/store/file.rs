@@ -16,6 +16,7 @@ use aes_gcm::{Aes256Gcm, KeyInit};
 use zeroize::Zeroizing;
 
 use crate::paths::{self, Paths};
+use crate::server_uri::ServiceKey;
 use crate::store::items::{Bytes, ItemName, Items};
 use crate::store::key::{EncryptionKey, KEY_ID_BYTES, KeyId};
 use crate::store::{KeyError, KeySource, StoreError};
@@ -49,6 +50,11 @@ impl FileItems {
 
     fn path(&self, name: &ItemName) -> PathBuf {
         self.paths.credentials().join(format!("{name}.{EXTENSION}"))
+    }
+
+    /// Whether there is a record of the service, readable or not.
+    pub(super) fn has_record(&self, key: &ServiceKey) -> bool {
+        fs::symlink_metadata(self.path(&ItemName::record(key))).is_ok()
     }
 
     fn read(&self, name: &ItemName) -> Result<Option<Sealed>, StoreError> {

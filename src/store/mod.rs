@@ -282,6 +282,12 @@ impl Patience {
     }
 }
 
+/// Whether the encrypted files hold a record of the service, for whoever does not know which store keeps
+/// it. No key is needed to tell.
+pub fn lies_in_files(paths: &Paths, key: &ServiceKey) -> bool {
+    FileItems::of(paths, None, GeneratedKey::default()).has_record(key)
+}
+
 /// A text that names no kind of store.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is no store: choose keyring, file or memory")]

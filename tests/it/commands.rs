@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::bridge::Bridge;
-use crate::support::home::Home;
+use crate::support::bridge::{Bridge, initialize_params};
+use crate::support::home::{Home, finish};
 use crate::support::mcp_server::McpServer;
 use crate::support::service::{NAME, Service};
 
@@ -76,9 +76,23 @@ fn a_damaged_index_entry_costs_no_login() {
         drop(bridge);
         assert_eq!(listed(&service.home).len(), 1, "the refresh repaired it");
 
+        // Nothing but the record tells which store is meant.
+        damage(&path);
+        let mut command = service.home.command(["login", &url, "--name", NAME]);
+        command.env_remove("MCP_FRONT_STORE");
+        let again = finish(command, b"").expect(0).stderr;
+        assert!(again.contains(path.to_str().unwrap()), "{again}");
+        assert_eq!(service.browser.tabs(), 0, "the login is good");
+        assert_eq!((&service.row()["name"], &service.row()["store"]), (&json!(NAME), &json!("file")));
+
         damage(&path);
         let list = service.home.run(["tokens", "list"]).expect(0);
         assert!(list.stderr.contains(path.to_str().unwrap()), "{}", list.stderr);
+        assert!(list.stderr.contains("login URL`, with its address"), "{}", list.stderr);
+        let mut bridge = service.bridge();
+        let answer = bridge.call(0, "initialize", initialize_params());
+        let message = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("no error: {answer}"));
+        assert!(message.contains(path.to_str().unwrap()) && message.contains("by its URL"), "{message}");
         let unknown = service.home.run(["tokens", "delete", NAME, "--yes"]).expect(5);
         assert!(unknown.stderr.contains("name the service by its URL"), "{}", unknown.stderr);
         service.home.run(["tokens", "delete", &url, "--yes"]).expect(0);

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::{Context, moment, terminal};
 use crate::config::{ConfigError, Settings, Source};
 use crate::redact::printable;
-use crate::store::index::{Entry, EntryKind, Index, State};
+use crate::store::index::{Entry, EntryKind, Index, IndexError, State};
 use crate::store::{Store, StoreKind};
 
 const EXAMPLES: &str = "\
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     let paths = settings.paths()?;
     let (mut entries, unreadable) = Index::open(paths.clone()).survey().map_err(ConfigError::from)?;
     for error in &unreadable {
-        let _ = writeln!(io::stderr(), "warning: {error}");
+        let _ = write!(io::stderr(), "{}", damage(error, settings));
     }
     if settings.profile_source != Source::Default {
         entries.retain(|entry| entry.identity.profile == settings.profile);
@@ -65,6 +65,19 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
         table(&rows, now)
     };
     crate::cli::print(&text)
+}
+
+/// What is wrong with an entry, and what to do about it.
+fn damage(error: &IndexError, settings: &Settings) -> String {
+    let remedy = match error {
+        IndexError::Corrupt { .. } => format!(
+            "  What is stored for the service is not lost. {}, with its address in\n  place of URL (and --name \
+             NAME), writes the entry anew.\n",
+            settings.program.login_at_address()
+        ),
+        _ => String::new(),
+    };
+    format!("warning: {error}\n{remedy}")
 }
 
 /// Logs in to the service that needs no address.
