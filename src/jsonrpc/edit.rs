@@ -43,18 +43,32 @@ struct Part<'a> {
     value: Range<usize>,
 }
 
+/// The JSON texts of the members `names`, each `None` where it is absent; all are where `object` is
+/// none.
+///
+/// # Errors
+/// [`Repeated`] where one stands there twice.
+pub fn members<'a, const N: usize>(
+    object: &'a str,
+    names: [&'static str; N],
+) -> Result<[Option<&'a str>; N], Repeated> {
+    let (mut found, mut repeated) = ([None; N], None);
+    scan(object, |part| {
+        if let Some(place) = names.iter().position(|name| name.as_bytes() == part.name)
+            && found[place].replace(&object[part.value]).is_some()
+        {
+            repeated = Some(Repeated(names[place]));
+        }
+    });
+    repeated.map_or(Ok(found), Err)
+}
+
 /// The JSON text of the member `name`; `None` where it is absent, or where `object` is none.
 ///
 /// # Errors
-/// [`Repeated`] where it stands there twice.
+/// As [`members`].
 pub fn member<'a>(object: &'a str, name: &'static str) -> Result<Option<&'a str>, Repeated> {
-    let (mut found, mut repeated) = (None, false);
-    scan(object, |part| {
-        if part.name == name.as_bytes() {
-            repeated |= found.replace(&object[part.value]).is_some();
-        }
-    });
-    if repeated { Err(Repeated(name)) } else { Ok(found) }
+    members(object, [name]).map(|[member]| member)
 }
 
 /// The same along a path of members.
@@ -116,6 +130,9 @@ impl<'a> Edit<'a> {
     /// [`Repeated`] where a member that is named stands there twice.
     pub fn finish(&self) -> Result<Cow<'a, str>, Repeated> {
         let object = self.object;
+        if self.changes.is_empty() {
+            return Ok(Cow::Borrowed(object));
+        }
         let mut seen = vec![false; self.changes.len()];
         let (mut text, mut repeated) = (String::with_capacity(object.len() + self.grows_by()), None);
         let mut unchanged = true;
@@ -331,6 +348,8 @@ mod tests {
         let object = r#"{"params": {"_meta" : { "n" : 1.0 } , "list":[1]}}"#;
         assert_eq!(member_at(object, &["params", "_meta", "n"]), Ok(Some("1.0")));
         assert_eq!(member_at(object, &["params", "list", "n"]), Ok(None));
+        assert_eq!(members(r#"{"a":1,"b":2,"c":3,"c":4}"#, ["b", "x"]), Ok([Some("2"), None]));
+        assert_eq!(members(r#"{"a":1,"b":2,"c":3,"c":4}"#, ["b", "c"]), Err(Repeated("c")));
         assert_eq!(member_at(r#"{"a":{"b":1,"b":2}}"#, &["a", "b"]), Err(Repeated("b")));
         let mut members = Vec::new();
         each_member(r#"{ "\ud800" : [ 1 ],"a:":2}"#, |name, value| members.push((name, value)));

@@ -47,4 +47,5 @@ mod subscriptions;
 mod support;
 mod tidy;
 mod translation;
+mod translation_peers;
 mod unknown_service;

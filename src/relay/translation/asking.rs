@@ -79,7 +79,7 @@ impl Patience {
         }
         Ok(match round.questions.is_empty() {
             false => Duration::ZERO,
-            true => (PAUSE_LEAST * 2_u32.pow(self.put_off.min(8))).min(PAUSE_MOST),
+            true => (PAUSE_LEAST * 2_u32.pow((self.put_off - 1).min(8))).min(PAUSE_MOST),
         })
     }
 }

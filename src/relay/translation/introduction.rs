@@ -5,11 +5,11 @@ use crate::jsonrpc::edit::{self, Edit, Repeated};
 use crate::jsonrpc::{Head, Message};
 use crate::wire::{LATEST_WITH_INITIALIZE, WITH_INITIALIZE, WITHOUT_INITIALIZE};
 
-const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
-const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
-const META_SERVER: &str = "io.modelcontextprotocol/serverInfo";
+pub(super) const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+pub(super) const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+pub(super) const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+pub(super) const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+pub(super) const META_SERVER: &str = "io.modelcontextprotocol/serverInfo";
 
 /// Why a request of the host's cannot be said to a modern server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,23 @@ pub(super) struct Offers {
     pub(super) extensions: bool,
 }
 
+impl Offers {
+    /// Reads a host's capabilities. An elicitation without modes is one with forms.
+    pub(super) fn of(capabilities: &str) -> Result<Self, Repeated> {
+        let has = |object: &str, name| Ok::<_, Repeated>(edit::member(object, name)?.is_some_and(is_object));
+        let elicitation = edit::member(capabilities, "elicitation")?.filter(|text| is_object(text));
+        let urls = elicitation.map_or(Ok(false), |modes| has(modes, "url"))?;
+        let forms = elicitation.map_or(Ok(false), |modes| has(modes, "form"))?;
+        Ok(Self {
+            forms: forms || (elicitation.is_some() && !urls),
+            urls,
+            sampling: has(capabilities, "sampling")?,
+            roots: has(capabilities, "roots")?,
+            extensions: has(capabilities, "extensions")?,
+        })
+    }
+}
+
 impl Introduction {
     /// Reads the host's `initialize`.
     pub(super) fn of(initialize: &Message) -> Result<Self, Repeated> {
@@ -67,19 +84,9 @@ impl Introduction {
         self.version
     }
 
-    /// What the host lets servers ask of it. An elicitation without modes is one with forms.
+    /// What the host lets servers ask of it.
     pub(super) fn offers(&self) -> Result<Offers, Repeated> {
-        let has = |object: &str, name| Ok::<_, Repeated>(edit::member(object, name)?.is_some_and(is_object));
-        let elicitation = edit::member(&self.capabilities, "elicitation")?.filter(|text| is_object(text));
-        let urls = elicitation.map_or(Ok(false), |modes| has(modes, "url"))?;
-        let forms = elicitation.map_or(Ok(false), |modes| has(modes, "form"))?;
-        Ok(Offers {
-            forms: forms || (elicitation.is_some() && !urls),
-            urls,
-            sampling: has(&self.capabilities, "sampling")?,
-            roots: has(&self.capabilities, "roots")?,
-            extensions: has(&self.capabilities, "extensions")?,
-        })
+        Offers::of(&self.capabilities)
     }
 
     /// The request or notification with what the host said of itself, and with the log level that

@@ -2,6 +2,8 @@
 //! a legacy host's `initialize` (2026-07-28, versioning and Streamable HTTP, "Backward
 //! Compatibility").
 
+use bytes::Bytes;
+
 use super::introduction::{Discovered, Introduction};
 use super::requests::ambiguous;
 use crate::jsonrpc::{Head, Message, code, edit};
@@ -14,19 +16,25 @@ use crate::wire::{LATEST_WITH_INITIALIZE, WITHOUT_INITIALIZE};
 /// Whether the answer to `initialize` may be that of a server that knows no such thing: its own
 /// error, of whatever code, or a version in which there is no `initialize`. Nothing else is worth
 /// a second question; what says no more than a status is another transport's, or nobody's.
-fn may_be_modern(reply: &Reply) -> bool {
+async fn may_be_modern(reply: &mut Reply) -> bool {
     match reply {
-        Reply::Message(body) => match Message::parse(body.clone()).map(|answer| answer.head().clone()) {
-            Ok(Head::Response { successful: false, .. }) => true,
-            Ok(Head::Response { protocol_version: Some(version), .. }) => {
-                version.as_str() > LATEST_WITH_INITIALIZE
-            }
-            _ => false,
-        },
+        Reply::Message(body) => is_no_answer(body),
+        Reply::Events(stream) => stream.peek().await.is_some_and(|message| is_no_answer(&message)),
         Reply::Rejected(rejection) | Reply::SessionGone(rejection) => {
             let says_why = rejection.body.as_ref().is_some_and(|body| code::of(body).is_some());
             let status = rejection.status.as_u16();
             says_why && rejection.status.is_client_error() && !matches!(status, 401 | 403 | 407 | 408 | 429)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a message is no answer that `initialize` could have.
+fn is_no_answer(message: &Bytes) -> bool {
+    match Message::parse(message.clone()).as_ref().map(Message::head) {
+        Ok(Head::Response { successful: false, .. }) => true,
+        Ok(Head::Response { protocol_version: Some(version), .. }) => {
+            version.as_str() > LATEST_WITH_INITIALIZE
         }
         _ => false,
     }
@@ -52,14 +60,14 @@ impl Inner {
         first: Outgoing<'_>,
     ) -> Result<Opened, Failure> {
         if self.eras.is_only_modern() {
-            if let Some(answer) = self.introduce(initialize, first).await? {
+            if let Some(answer) = Box::pin(self.introduce(initialize, first)).await? {
                 return Ok(Opened::Translated(answer));
             }
             self.eras.learn_legacy(true);
         }
-        let answer = self.send(first).await?;
-        if may_be_modern(&answer.reply) {
-            match self.introduce(initialize, first).await {
+        let mut answer = self.send(first).await?;
+        if may_be_modern(&mut answer.reply).await {
+            match Box::pin(self.introduce(initialize, first)).await {
                 Ok(Some(answer)) => return Ok(Opened::Translated(answer)),
                 Ok(None) => {}
                 Err(failure) => tracing::debug!(%failure, "the server was not asked what it is"),

@@ -1,11 +1,12 @@
 //! A legacy host's messages to a modern server, and what comes back for them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Pair;
 use super::asking::Patience;
 use super::introduction::Unsayable;
-use super::results::{Said, for_host, said};
+use super::results::{Said, said};
 use super::retired::{self, Fate};
 use super::rounds::Round;
 use crate::jsonrpc::edit::Repeated;
@@ -84,16 +85,19 @@ impl Inner {
             let answer = self.ask_server(&outgoing, request).await?;
             let repeated = |repeated| ambiguous(request.id(), repeated);
             let result = match said(&answer).map_err(repeated)? {
-                Said::Other if !pair.offers.extensions => {
+                Said::Other(_) if !pair.offers.extensions => {
                     return Err(Failure::NoAnswer(
                         "the server answered with a type of result that nobody knows",
                     ));
                 }
-                Said::All | Said::Other => {
+                Said::All(said) | Said::Other(said) => {
                     let renamed = outgoing.head().request_id() != Some(request.id());
                     let id = renamed.then(|| request.id().as_json());
-                    let answer = for_host(answer.text(), method, id).map_err(repeated)?;
-                    self.answer_with(answer.into_owned().into(), request).await;
+                    let answer = match said.for_host(method, id).map_err(repeated)? {
+                        Cow::Borrowed(_) => answer.bytes().clone(),
+                        Cow::Owned(changed) => changed.into(),
+                    };
+                    self.answer_with(answer, request).await;
                     return Ok(());
                 }
                 Said::InputRequired(result) => result,

@@ -2,63 +2,64 @@
 
 use std::borrow::Cow;
 
+use crate::jsonrpc::Message;
 use crate::jsonrpc::edit::{self, Edit, Repeated};
-use crate::jsonrpc::{Head, Message};
 
 /// What an answer says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said<'a> {
     /// All there is to say: a complete result, or an error.
-    All,
+    All(Answer<'a>),
     /// The server needs something of the client first; the text of the result.
     InputRequired(&'a str),
     /// Something that an extension defines.
-    Other,
+    Other(Answer<'a>),
+}
+
+/// An answer that may go to the host.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer<'a> {
+    frame: &'a str,
+    /// The text of the result; `None` in an error.
+    result: Option<&'a str>,
+    structured: Option<&'a str>,
 }
 
 /// Reads what an answer says (2026-07-28 basic, "ResultType"); a result without a type is complete.
 pub(super) fn said(answer: &Message) -> Result<Said<'_>, Repeated> {
-    let Head::Response { successful: true, .. } = answer.head() else { return Ok(Said::All) };
-    let Some(result) = edit::member(answer.text(), "result")? else { return Ok(Said::All) };
-    let kind = edit::member(result, "resultType")?;
-    // The types have no letter that is written in two ways, unless somebody wants to confuse.
+    let frame = answer.text();
+    let Some(result) = edit::member(frame, "result")? else {
+        return Ok(Said::All(Answer { frame, result: None, structured: None }));
+    };
+    let [kind, structured] = edit::members(result, ["resultType", "structuredContent"])?;
+    let answer = Answer { frame, result: Some(result), structured };
     Ok(match kind.map(|text| serde_json::from_str::<String>(text).unwrap_or_default()).as_deref() {
-        None | Some("complete") => Said::All,
+        None | Some("complete") => Said::All(answer),
         Some("input_required") => Said::InputRequired(result),
-        Some(_) => Said::Other,
+        Some(_) => Said::Other(answer),
     })
 }
 
-/// An answer to a request of `method`, with the id of the host's request where it is another, and
-/// without what a legacy schema has no room for.
-pub(super) fn for_host<'a>(
-    answer: &'a str,
-    method: &str,
-    id: Option<&'a str>,
-) -> Result<Cow<'a, str>, Repeated> {
-    let mut frame = Edit::of(answer).unwrap_or_default();
-    if let Some(id) = id {
-        frame.set("id", id);
-    }
-    let result = edit::member(answer, "result")?.unwrap_or_default();
-    let legible = match method {
-        "tools/list" => legible_tools(result)?,
-        "tools/call" => legible_call(result)?,
-        _ => None,
-    };
-    if let Some(legible) = legible {
-        frame.set("result", legible);
-    }
-    frame.finish()
-}
-
-/// The result of a call without `structuredContent` that is no object; `None` where nothing changes.
-fn legible_call(result: &str) -> Result<Option<String>, Repeated> {
-    match edit::member(result, "structuredContent")? {
-        Some(structured) if !structured.starts_with('{') => {
-            Ok(Some(Edit::of(result).unwrap_or_default().remove("structuredContent").finish()?.into_owned()))
+impl<'a> Answer<'a> {
+    /// The answer to a request of `method`, with the id of the host's request where it is another,
+    /// and without what a legacy schema has no room for.
+    pub(super) fn for_host(&self, method: &str, id: Option<&'a str>) -> Result<Cow<'a, str>, Repeated> {
+        let mut frame = Edit::of(self.frame).unwrap_or_default();
+        if let Some(id) = id {
+            frame.set("id", id);
         }
-        _ => Ok(None),
+        let legible = match (method, self.result) {
+            ("tools/list", Some(result)) => legible_tools(result)?,
+            ("tools/call", Some(result)) if self.structured.is_some_and(|text| !text.starts_with('{')) => {
+                let mut result = Edit::of(result).unwrap_or_default();
+                Some(result.remove("structuredContent").finish()?.into_owned())
+            }
+            _ => None,
+        };
+        if let Some(legible) = legible {
+            frame.set("result", legible);
+        }
+        frame.finish()
     }
 }
 

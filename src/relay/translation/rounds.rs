@@ -92,11 +92,7 @@ impl Asks {
 impl<'a> Round<'a> {
     /// Reads an `InputRequiredResult`.
     pub(super) fn of(result: &'a str, offers: Offers) -> Result<Self, Unaskable> {
-        let state = edit::member(result, "requestState")?;
-        let requests = edit::member(result, "inputRequests")?;
-        if state.is_none() && requests.is_none() {
-            return Err(Unaskable::Malformed("neither `inputRequests` nor `requestState`"));
-        }
+        let [state, requests] = edit::members(result, ["requestState", "inputRequests"])?;
         let (mut questions, mut count) = (Vec::new(), 0);
         edit::each_member(requests.unwrap_or("{}"), |key, request| {
             count += 1;
@@ -104,6 +100,9 @@ impl<'a> Round<'a> {
                 questions.push((key, request));
             }
         });
+        if count == 0 && state.is_none() {
+            return Err(Unaskable::Malformed("neither `inputRequests` nor `requestState`"));
+        }
         if count > QUESTIONS {
             return Err(Unaskable::Malformed("too many input requests"));
         }

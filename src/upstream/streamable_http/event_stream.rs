@@ -1,5 +1,6 @@
 //! Server-sent events, as MCP uses them (WHATWG HTML §9.2; MCP transports, "Resumability").
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,9 @@ use sse_stream::SseByteStream;
 use super::MESSAGE_LIMIT;
 use crate::http::{HttpError, Response};
 
+/// How many events are looked at in search of a message.
+const LOOK_AHEAD: usize = 8;
+
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 /// An open event stream. Dropping it closes the connection.
@@ -20,6 +24,8 @@ pub struct EventStream {
     events: SseByteStream<Capped>,
     held: Arc<AtomicUsize>,
     end: Option<End>,
+    /// Events that were looked at, and are still to be read.
+    ahead: VecDeque<Result<Event, EventStreamError>>,
 }
 
 /// What ends a stream that its server does not end.
@@ -66,7 +72,7 @@ impl EventStream {
     fn of(bytes: Body) -> Self {
         let held = Arc::new(AtomicUsize::new(0));
         let capped = Capped { bytes, held: Arc::clone(&held), line: Line::Start };
-        Self { events: SseByteStream::new(capped), held, end: None }
+        Self { events: SseByteStream::new(capped), held, end: None, ahead: VecDeque::new() }
     }
 
     /// The same stream, which ends when `end` resolves, too.
@@ -82,6 +88,30 @@ impl EventStream {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn next(&mut self) -> Option<Result<Event, EventStreamError>> {
+        match self.ahead.pop_front() {
+            Some(event) => Some(event),
+            None => self.read().await,
+        }
+    }
+
+    /// The first message, which stays to be read; `None` where none is near.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn peek(&mut self) -> Option<Bytes> {
+        while self.ahead.len() < LOOK_AHEAD {
+            let event = self.read().await?;
+            let found = event.as_ref().map(|event| event.message.clone());
+            let (is_over, message) = (found.is_err(), found.ok().flatten());
+            self.ahead.push_back(event);
+            if is_over || message.is_some() {
+                return message;
+            }
+        }
+        None
+    }
+
+    async fn read(&mut self) -> Option<Result<Event, EventStreamError>> {
         let event = match &mut self.end {
             None => self.events.next().await?,
             Some(end) => tokio::select! {
@@ -206,6 +236,18 @@ mod tests {
         assert_eq!(messages, [None, Some(&b"{\"a\":\n1}"[..]), None, Some(b"z")]);
         assert_eq!(found[0].id.as_deref(), Some("1"));
         assert_eq!(found[0].retry, Some(Duration::from_millis(500)));
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_at_stays_to_be_read() {
+        let mut stream = stream(&["id: 1\nretry: 5\n\n", "data: a\n\n", "data: b\n\n"]);
+        assert_eq!(stream.peek().await.as_deref(), Some(&b"a"[..]));
+        let mut messages = Vec::new();
+        while let Some(event) = stream.next().await {
+            messages.push(event.unwrap().message);
+        }
+        assert_eq!(messages, [None, Some("a".into()), Some("b".into())]);
+        assert_eq!(stream.peek().await, None);
     }
 
     #[test]

@@ -254,7 +254,7 @@ impl Inner {
         let inner = Arc::clone(self);
         self.spawn_until_closing(async move {
             // A new session of the host's ends this wherever it is.
-            let _is_over = kept.run_until_cancelled(inner.open_again()).await;
+            let _is_over = Box::pin(kept.run_until_cancelled(inner.open_again())).await;
         });
     }
 
