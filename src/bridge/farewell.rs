@@ -58,18 +58,26 @@ async fn until(mut seen: watch::Receiver<Seen>, what: impl FnMut(&Seen) -> bool)
 /// reads. A parent-death signal would not do: it fires when the *thread* that started us ends.
 /// Without a thread to spare, the end of stdin remains as the sign.
 fn start_watching(sender: watch::Sender<Seen>) {
+    // Of this moment: the thread may get its first turn only after the host has died.
+    let parent = parent();
     let _no_thread = std::thread::Builder::new()
         .name("farewell".into())
         .stack_size(64 * 1024)
-        .spawn(move || watching(&sender));
+        .spawn(move || watching(parent, &sender));
+}
+
+/// A handle on the parent process.
+#[cfg(target_os = "linux")]
+fn parent() -> Option<std::os::fd::OwnedFd> {
+    use rustix::process::{PidfdFlags, getppid, pidfd_open};
+
+    pidfd_open(getppid()?, PidfdFlags::empty()).ok()
 }
 
 #[cfg(target_os = "linux")]
-fn watching(sender: &watch::Sender<Seen>) {
+fn watching(mut parent: Option<std::os::fd::OwnedFd>, sender: &watch::Sender<Seen>) {
     use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
-    let mut parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
     let mut stdin = Some(rustix::stdio::stdin());
     while stdin.is_some() || parent.is_some() {
         // Hangups are reported unasked; data that waits to be read is not asked about.
@@ -93,17 +101,24 @@ fn watching(sender: &watch::Sender<Seen>) {
     }
 }
 
+#[cfg(all(unix, not(target_os = "linux")))]
+fn parent() -> Option<rustix::process::Pid> {
+    rustix::process::getppid()
+}
+
 /// By looking at the parent every second: there is no handle to wait on that all these systems
 /// have.
 #[cfg(all(unix, not(target_os = "linux")))]
-fn watching(sender: &watch::Sender<Seen>) {
-    let parent = rustix::process::getppid();
+fn watching(parent: Option<rustix::process::Pid>, sender: &watch::Sender<Seen>) {
     while rustix::process::getppid() == parent {
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
     sender.send_modify(|seen| seen.parent_died = true);
 }
 
+#[cfg(not(unix))]
+fn parent() {}
+
 /// Nothing to watch: stdin ends with the host.
 #[cfg(not(unix))]
-fn watching(_sender: &watch::Sender<Seen>) {}
+fn watching(_parent: (), _sender: &watch::Sender<Seen>) {}
