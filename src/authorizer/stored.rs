@@ -103,12 +103,16 @@ pub(super) async fn clear(store: &Store, lock: ServiceLock) -> Option<StoreKind>
 ///
 /// # Cancel safety
 /// It only reads.
-pub async fn is_known(config: StoreConfig, key: &ServiceKey) -> Result<bool, ChangeError> {
+pub async fn is_known(
+    config: StoreConfig,
+    key: &ServiceKey,
+    patience: Patience,
+) -> Result<bool, ChangeError> {
     // A damaged entry is something.
     if !matches!(Index::open(config.paths.clone()).get(key), Ok(None)) {
         return Ok(true);
     }
-    match Store::open(config).holds(key, PATIENCE).await {
+    match Store::open(config).holds(key, patience).await {
         Err(StoreError::Absent { .. }) => Ok(false),
         found => Ok(found?),
     }
@@ -118,12 +122,12 @@ pub async fn is_known(config: StoreConfig, key: &ServiceKey) -> Result<bool, Cha
 ///
 /// # Errors
 /// [`ChangeError`]; a repeat finishes what was interrupted.
-pub async fn delete(config: StoreConfig, key: &ServiceKey) -> Result<bool, ChangeError> {
+pub async fn delete(config: StoreConfig, key: &ServiceKey, patience: Patience) -> Result<bool, ChangeError> {
     let index = Index::open(config.paths.clone());
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
     let known = index.mark_deleted(&lock)?;
     let store = Store::open(config);
-    let (lock, erased) = match returned(store.erase(lock, PATIENCE).await, PATIENCE) {
+    let (lock, erased) = match returned(store.erase(lock, patience).await, patience) {
         // Without a keychain, nothing can lie in it that the index does not know of.
         Err(StoreError::Absent { .. }) if !known => return Ok(false),
         outcome => outcome?,

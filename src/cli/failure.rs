@@ -141,13 +141,12 @@ impl Failure {
             }
             Self::Input(InputError::NotAsked { instead, .. }) => Verdict::of(USAGE, *instead),
             Self::Login { error, commands } => login(error, commands),
-            Self::Delete { error: ChangeError::Store(StoreError::Absent { .. }), commands } => Verdict::of(
-                STORE,
-                format!(
-                    "start the keychain; or leave there what it holds, and run {} to forget it here",
-                    commands.forget()
-                ),
-            ),
+            Self::Delete { error: ChangeError::Store(StoreError::Absent { .. }), commands } => {
+                out_of_reach("start the keychain", commands)
+            }
+            Self::Delete { error: ChangeError::Store(StoreError::Locked), commands } => {
+                out_of_reach("unlock the keychain", commands)
+            }
             Self::Set { error, commands } | Self::Delete { error, commands } => change(error, commands),
             Self::Input(_) | Self::Bridge(_) | Self::Demo(_) | Self::Helper(_) | Self::Io { .. } => {
                 Verdict::plain(FAILED)
@@ -269,6 +268,13 @@ fn change(error: &ChangeError, commands: &Commands) -> Verdict {
     }
 }
 
+/// What holds the login that is to be deleted gives no access.
+fn out_of_reach(mend: &str, commands: &Commands) -> Verdict {
+    let forget = commands.forget();
+    let hint = format!("{mend}; or leave there what it holds, and run {forget} to forget it here");
+    Verdict::of(STORE, hint)
+}
+
 fn store(error: &StoreError, commands: &Commands) -> Verdict {
     let again = "run the same command again";
     Verdict::of(
@@ -278,7 +284,11 @@ fn store(error: &StoreError, commands: &Commands) -> Verdict {
                 "start a keychain, or keep the login in encrypted files: run {}",
                 commands.move_to_files()
             ),
-            StoreError::Locked => format!("unlock the keychain and {again}"),
+            StoreError::Locked => format!(
+                "unlock the keychain (its prompt shows in a desktop session) and {again}; or keep the login in \
+                 encrypted files: run {}",
+                commands.move_to_files()
+            ),
             StoreError::Unresponsive { .. } => {
                 format!("look for an unlock prompt that waits for an answer, then {again}")
             }

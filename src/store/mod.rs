@@ -85,8 +85,10 @@ pub struct StoreConfig {
 pub enum Patience {
     /// Four seconds, and no question: a host waits for an answer within five.
     Bridge,
-    /// Five minutes: a person may unlock the keychain meanwhile.
+    /// Five minutes: a person may unlock the keychain meanwhile, asked or not.
     Person,
+    /// As long, for a person who is asked; where nobody can be, it is over at once.
+    Prompt,
 }
 
 /// What is known of a refresh that is, or was, under way.
@@ -143,7 +145,7 @@ impl Store {
         let noted = Arc::clone(&generated);
         let connector = move |patience: Patience| -> Result<Box<dyn Items>, StoreError> {
             Ok(match kind {
-                StoreKind::Keyring => Box::new(KeychainItems::connect(patience.may_prompt())?),
+                StoreKind::Keyring => Box::new(KeychainItems::connect(patience)?),
                 StoreKind::File => {
                     let key = config.encryption_key.as_ref();
                     Box::new(FileItems::of(&config.paths, key, Arc::clone(&noted)))
@@ -273,12 +275,12 @@ impl Patience {
     pub fn limit(self) -> Duration {
         match self {
             Self::Bridge => Duration::from_secs(4),
-            Self::Person => Duration::from_secs(300),
+            Self::Person | Self::Prompt => Duration::from_secs(300),
         }
     }
 
     fn may_prompt(self) -> bool {
-        matches!(self, Self::Person)
+        matches!(self, Self::Person | Self::Prompt)
     }
 }
 

@@ -242,7 +242,7 @@ fn a_deletion_during_a_refresh_wins() {
         arrivals(&gate, 1).await;
         let config = StoreConfig { kind: File, paths: kept.paths.clone(), encryption_key: None };
         let key = kept.key.clone();
-        let deleting = tokio::spawn(async move { stored::delete(config, &key).await });
+        let deleting = tokio::spawn(async move { stored::delete(config, &key, Patience::Person).await });
         gate.open();
         assert!(deleting.await.unwrap().unwrap());
         // The request itself may go either way; what follows may not.

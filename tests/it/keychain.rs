@@ -193,6 +193,35 @@ fn a_login_waits_for_a_person_to_unlock() {
     assert!(keychain.items() >= 1);
 }
 
+/// Where no prompt can be shown, as over ssh, `login` says so and waits until somebody unlocks the
+/// keychain otherwise, starting it anew even.
+#[test]
+fn a_login_waits_for_a_keychain_that_cannot_ask() {
+    let Some(mut session) = Session::locked() else { return };
+    let service = service_in(&session);
+    let mut login = Process::start(&mut service.home.command(service.login_arguments(&[])));
+    login.stderr.wait_for("a word about the waiting", |text| text.contains("the keychain is locked"));
+    session.stop_keyring();
+    session.start_keyring_with_the_password();
+    assert!(login.wait().success(), "{}", login.stderr.text());
+    assert_eq!(service.browser.tabs(), 1);
+    session.lock();
+    let row = service.row();
+    let forgotten = service.home.run(["tokens", "delete", NAME, "--yes", "--force"]).expect(0);
+    assert!(forgotten.stderr.contains("stays there"), "{row}: {}", forgotten.stderr);
+}
+
+/// A person who declines the prompt has answered: nothing is waited for.
+#[test]
+fn a_login_ends_when_the_person_declines_to_unlock() {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Declining(Duration::from_secs(2)));
+    let service = service_in(&session);
+    let stderr = service.login(&[]).expect(5).stderr;
+    assert!(stderr.contains("unlock the keychain") && stderr.contains("--store file"), "{stderr}");
+    assert_eq!((keychain.prompts(), service.browser.tabs()), (1, 0));
+}
+
 #[test]
 fn a_prompt_that_nobody_answers_does_not_hold_the_bridge() {
     let Some(session) = Session::without_keychain() else { return };

@@ -91,7 +91,7 @@ impl Stage {
                 assert!(matches!(self.save(Patience::Bridge).await, Err(StoreError::Locked)));
             }
             "dismissed" => {
-                let outcome = self.store.load(&key(), Patience::Person).await;
+                let outcome = self.store.load(&key(), Patience::Prompt).await;
                 assert!(matches!(outcome, Err(StoreError::Locked)), "{outcome:?}");
             }
             "stalled" => {

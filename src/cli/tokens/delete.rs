@@ -10,8 +10,8 @@ use crate::cli::failure::{Failure, listed};
 use crate::cli::terminal::{Input, InputError, Question};
 use crate::config::service::Service;
 use crate::config::{ConfigError, Settings, Source};
-use crate::store::StoreKind;
 use crate::store::index::{Index, IndexError};
+use crate::store::{Patience, StoreKind};
 
 const EXAMPLES: &str = "\
 The grant itself is not revoked at the provider. A running bridge notices at its next request.
@@ -39,6 +39,13 @@ pub(super) struct Arguments {
     /// Forget it even where its store cannot be reached: what lies there stays
     #[arg(long)]
     force: bool,
+}
+
+impl Arguments {
+    /// Whoever goes on without the store need not wait until it opens.
+    fn patience(&self) -> Patience {
+        if self.force { Patience::Prompt } else { Patience::Person }
+    }
 }
 
 /// Deletes after asking.
@@ -77,7 +84,9 @@ async fn is_known(arguments: &Arguments, service: &Service, context: &Context) -
     let settings = &context.settings;
     let paths = settings.paths()?;
     for kind in stores(service, settings, &Index::open(paths.clone()))? {
-        match stored::is_known(settings.store_config(kind, paths.clone()), &service.key).await {
+        match stored::is_known(settings.store_config(kind, paths.clone()), &service.key, arguments.patience())
+            .await
+        {
             Ok(false) => {}
             Ok(true) => return Ok(true),
             Err(_) if arguments.force => return Ok(true),
@@ -106,7 +115,9 @@ async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> R
     };
     let mut deleted = false;
     for kind in kinds {
-        match stored::delete(settings.store_config(kind, paths.clone()), &service.key).await {
+        match stored::delete(settings.store_config(kind, paths.clone()), &service.key, arguments.patience())
+            .await
+        {
             Err(ChangeError::Store(error)) if arguments.force => {
                 let _ = writeln!(io::stderr(), "What the store `{kind}` holds of it stays there: {error}.");
                 deleted |= stored::forget(&paths, &service.key).await.map_err(failed)?;

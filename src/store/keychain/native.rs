@@ -4,8 +4,8 @@ use keyring::{Entry, Error};
 use zeroize::Zeroizing;
 
 use super::{SERVICE, failed};
-use crate::store::StoreError;
 use crate::store::items::{Bytes, ItemName, Items};
+use crate::store::{Patience, StoreError};
 
 /// The keychain's name, for people.
 pub(in crate::store) const PLACE: &str = if cfg!(windows) {
@@ -22,7 +22,7 @@ pub(in crate::store) struct KeychainItems(());
 
 impl KeychainItems {
     /// Opens the keychain. The platform asks for what it needs by itself.
-    pub(in crate::store) fn connect(_may_prompt: bool) -> Result<Self, StoreError> {
+    pub(in crate::store) fn connect(_patience: Patience) -> Result<Self, StoreError> {
         match Entry::store_status() {
             Ok(()) => Ok(Self(())),
             Err(error) => Err(StoreError::absent(error.to_string())),

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use zbus::blocking::Connection;
@@ -29,6 +30,8 @@ pub(crate) enum Conduct {
     Lying,
     /// It is locked, and its prompt ends when the gate opens.
     Prompting(Gate),
+    /// It is locked, and the person who is asked declines after so long a look.
+    Declining(Duration),
 }
 
 /// The keychain on a session's bus; it leaves the bus when it is dropped.
@@ -59,7 +62,7 @@ type Shared = Arc<Mutex<State>>;
 impl FakeKeychain {
     /// Takes the keychain's name on `session`'s bus.
     pub(crate) fn start(session: &Session, conduct: Conduct) -> Self {
-        let locked = matches!(conduct, Conduct::Prompting(_));
+        let locked = matches!(conduct, Conduct::Prompting(_) | Conduct::Declining(_));
         let state = Arc::new(Mutex::new(State { conduct, locked, items: BTreeMap::new(), prompts: 0 }));
         let connection = session.connect();
         {
@@ -251,19 +254,26 @@ struct Prompt(Shared);
 impl Prompt {
     /// Answers at once, as the API wants it; the person's word comes later, as a signal.
     async fn prompt(&self, _window: String, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) {
-        let gate = {
+        let conduct = {
             let mut state = lock(&self.0);
             state.prompts += 1;
-            let Conduct::Prompting(gate) = &state.conduct else { return };
-            gate.clone()
+            state.conduct.clone()
         };
         let (state, emitter) = (Arc::clone(&self.0), emitter.to_owned());
         std::thread::spawn(move || {
-            if gate.pass() {
-                lock(&state).locked = false;
-                let unlocked = Value::from(vec![ObjectPath::from(path(COLLECTION))]);
-                zbus::block_on(Self::completed(&emitter, false, unlocked)).expect("the bus lives on");
-            }
+            let unlocked = match conduct {
+                Conduct::Prompting(gate) if gate.pass() => true,
+                // Nobody unparks it: the person takes all of that time.
+                Conduct::Declining(look) => {
+                    std::thread::park_timeout(look);
+                    false
+                }
+                Conduct::Prompting(_) | Conduct::Honest | Conduct::Lying => return,
+            };
+            lock(&state).locked = !unlocked;
+            let paths: Vec<_> = unlocked.then(|| ObjectPath::from(path(COLLECTION))).into_iter().collect();
+            zbus::block_on(Self::completed(&emitter, !unlocked, Value::from(paths)))
+                .expect("the bus lives on");
         });
     }
 
