@@ -24,7 +24,7 @@ use crate::oauth::{GrantError, TokenResponse, grant};
 use crate::paths::Paths;
 use crate::redact::{ExposeSecret, Secret, with_causes};
 use crate::server_uri::ServiceKey;
-use crate::store::index::{Identity, LastError};
+use crate::store::index::{Identity, LastError, UNSAVED_ROTATION};
 use crate::store::{JournalEntry, Store};
 
 /// How long another holder of the lock is waited for.
@@ -274,11 +274,15 @@ async fn keep(mut turn: Turn, base: Generation, kind: Kind, mut delivery: Delive
 async fn save_late(turn: &mut Turn, base: &Generation, kind: Kind) -> bool {
     let deadline = Instant::now() + SAVE_PATIENCE;
     let mut pause = SAVE_PAUSE.0;
+    let mut noted = false;
     while Instant::now() < deadline {
         tokio::time::sleep(pause).await;
         pause = SAVE_PAUSE.1.min(pause * 2);
         if !turn.regain(deadline).await {
             return false;
+        }
+        if !std::mem::replace(&mut noted, true) {
+            turn.note(unsaved());
         }
         match turn.load().await {
             // A login, a `tokens set` or a `tokens delete` of a person wins.
@@ -295,6 +299,15 @@ async fn save_late(turn: &mut Turn, base: &Generation, kind: Kind) -> bool {
         }
     }
     false
+}
+
+/// What the index says of a login whose new refresh token only this process and the journal have.
+fn unsaved() -> LastError {
+    LastError {
+        at: Timestamp::now(),
+        code: UNSAVED_ROTATION.to_owned(),
+        text: "the refreshed login could not be saved yet; saving is tried again for ten minutes".to_owned(),
+    }
 }
 
 /// Whether a stalled write arrived after all. A server may answer with the same access token.

@@ -21,7 +21,7 @@ use crate::server_uri::ServiceKey;
 
 mod entry;
 
-pub use entry::{Entry, EntryKind, Identity, LastError, SCHEMA, State};
+pub use entry::{Entry, EntryKind, Identity, LastError, SCHEMA, State, UNSAVED_ROTATION};
 
 /// How long a write waits for the index lock, which is only ever held for a few file operations.
 const GUARD_LIMIT: Duration = Duration::from_secs(2);

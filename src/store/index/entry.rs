@@ -11,6 +11,9 @@ use crate::store::StoreKind;
 /// The newest schema that this version reads and writes.
 pub const SCHEMA: u32 = 1;
 
+/// The code of a [`LastError`] that lasts: a refreshed login is not in the store yet.
+pub const UNSAVED_ROTATION: &str = "unsaved_rotation";
+
 /// Who a service is: what the user typed, and no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -55,6 +58,9 @@ pub struct Entry {
     pub access_expires_at: Option<Timestamp>,
     /// When the refresh token ends, where the server said so.
     pub refresh_expires_at: Option<Timestamp>,
+    /// When the refresh token in hand was first received; `None` where an earlier version wrote the entry.
+    #[serde(default)]
+    pub refresh_obtained_at: Option<Timestamp>,
     /// When the person logged in, or set the token.
     pub logged_in_at: Timestamp,
     /// When a refresh last succeeded.
@@ -100,7 +106,7 @@ pub enum State {
 pub struct LastError {
     /// When.
     pub at: Timestamp,
-    /// A short code, for instance `invalid_grant` or `timeout`.
+    /// A short code, for instance `invalid_grant` or [`UNSAVED_ROTATION`].
     pub code: String,
     /// A sentence for people, without any secret.
     pub text: String,
@@ -119,6 +125,7 @@ impl Entry {
             renews: false,
             access_expires_at: None,
             refresh_expires_at: None,
+            refresh_obtained_at: None,
             logged_in_at: Timestamp::UNIX_EPOCH,
             last_refresh_at: None,
             last_error: None,
@@ -146,6 +153,7 @@ impl Entry {
         self.renews = oauth.refresh_token.is_some();
         self.access_expires_at = access.expires_at;
         self.refresh_expires_at = oauth.refresh_token_expires_at;
+        self.refresh_obtained_at = oauth.refresh_token_obtained_at.filter(|_| self.renews);
         self.logged_in_at = oauth.logged_in_at;
         self.last_refresh_at = (access.obtained_at > oauth.logged_in_at).then_some(access.obtained_at);
         self.binding = Some(oauth.binding.clone());
