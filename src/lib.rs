@@ -16,7 +16,7 @@
 //! | 3 | [`upstream`] | one message out, replies back: Streamable HTTP, and the HTTP+SSE transport before it |
 //! | 2 | [`oauth`] | OAuth 2.1 as MCP profiles it: discovery, registration, authorization, grants; it asks and never stores |
 //! | 2 | [`store`] | credential stores behind one trait, the journal and the index |
-//! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`], [`signals`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock; where things live; opening an address; requests to end (`lock` may import `paths`) |
+//! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`], [`signals`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock, and which bridges run; where things live; opening an address; requests to end (`lock` may import `paths`) |
 //! | 0 | [`jsonrpc`], [`challenge`], [`credential`], [`server_uri`], [`redact`], [`hex`], [`wire`] | sans-I/O nouns (`credential` may import `redact`, `credential` may import `hex`, `server_uri` may import `redact`, `server_uri` may import `hex`) |
 //!
 //! Each outside package that does more than extend the language has one door:

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
 
+pub mod running;
+
 /// How long a waiter sleeps between two tries, at first and at most.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(25));
 
@@ -119,6 +121,20 @@ impl ServiceLock {
         Ok(file.map(|file| Self { _file: file, key: key.clone(), purpose }))
     }
 
+    /// Whether anybody holds the lock now. It is shared for a moment, and not taken.
+    ///
+    /// # Errors
+    /// [`LockError::Io`].
+    pub fn is_held(paths: &Paths, key: &ServiceKey, purpose: Purpose) -> Result<bool, LockError> {
+        let path = paths.locks().join(format!("{key}.{}", purpose.name()));
+        let failed = |source| LockError::Io { path: path.clone(), source };
+        match paths::open_private(&path).map_err(failed)?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
     /// The service that it locks.
     pub fn key(&self) -> &ServiceKey {
         &self.key
@@ -204,6 +220,8 @@ mod tests {
         let (one, two) = (key("https://one.example/"), key("https://two.example/"));
         let held = ServiceLock::try_acquire(&paths, &one, Purpose::Refresh).unwrap().unwrap();
         assert_eq!((held.key(), held.purpose()), (&one, Purpose::Refresh));
+        assert!(ServiceLock::is_held(&paths, &one, Purpose::Refresh).unwrap());
+        assert!(!ServiceLock::is_held(&paths, &two, Purpose::Refresh).unwrap());
         assert!(ServiceLock::try_acquire(&paths, &one, Purpose::Refresh).unwrap().is_none());
         assert!(ServiceLock::try_acquire(&paths, &one, Purpose::Login).unwrap().is_some());
         assert!(ServiceLock::try_acquire(&paths, &two, Purpose::Refresh).unwrap().is_some());

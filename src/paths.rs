@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 mod private;
 
 pub use private::{
-    create_private_dir, open_private, read_private, remove_private, write_new_private, write_private,
+    create_prepared, create_private_dir, open_private, read_private, remove_private, write_new_private,
+    write_private,
 };
 
 /// The product's directory name below a platform's own.
@@ -82,6 +83,11 @@ impl Paths {
         self.state.join("locks")
     }
 
+    /// Which bridges are running, an empty file each.
+    pub fn running(&self) -> PathBuf {
+        self.state.join("running")
+    }
+
     /// The encrypted file store.
     pub fn credentials(&self) -> PathBuf {
         self.state.join("credentials")
@@ -100,7 +106,8 @@ mod tests {
     #[test]
     fn one_variable_moves_everything() {
         let paths = Paths::resolve(Some(Path::new("/elsewhere"))).unwrap();
-        for path in [paths.services(), paths.eras(), paths.locks(), paths.credentials(), paths.key_file()] {
+        let kept = [paths.services(), paths.eras(), paths.locks(), paths.running(), paths.credentials()];
+        for path in kept.into_iter().chain([paths.key_file()]) {
             assert!(path.starts_with("/elsewhere"), "{}", path.display());
         }
     }

@@ -126,7 +126,7 @@ impl Keeper {
     }
 
     /// What the index says. A damaged entry is no answer: the record wins.
-    fn entry(&self) -> Result<Listed, Problem> {
+    pub(super) fn entry(&self) -> Result<Listed, Problem> {
         match self.index.get(&self.key) {
             Ok(Some(entry)) => Ok(Listed::Entry(Box::new(entry))),
             Ok(None) => Ok(Listed::Not),
@@ -141,7 +141,7 @@ impl Keeper {
     }
 
     /// The store that keeps the login: the one that was pinned when it was stored.
-    fn store_of(&self, entry: Option<&Entry>) -> Store {
+    pub(super) fn store_of(&self, entry: Option<&Entry>) -> Store {
         match entry.map(|entry| entry.identity.store) {
             // Another process's memory is out of reach, and ours stays ours.
             None | Some(StoreKind::Memory) => self.store.clone(),
@@ -151,7 +151,7 @@ impl Keeper {
     }
 
     /// Who the service is, where the index does not say.
-    fn identity(&self, store: &Store) -> Identity {
+    pub(super) fn identity(&self, store: &Store) -> Identity {
         let Config { server, name, profile, .. } = &self.config;
         let name = name.as_deref().unwrap_or(server.host());
         Identity::new(name, profile, server, store.kind())
@@ -188,7 +188,7 @@ impl Keeper {
     }
 
     /// Has the login renewed: in a process of its own, save for the memory store.
-    async fn renew(&self, store: Store, identity: Identity, refused: Refused) -> Answer {
+    pub(super) async fn renew(&self, store: Store, identity: Identity, refused: Refused) -> Answer {
         if store.kind() != StoreKind::Memory {
             return renew_in_child(&self.config.children, identity, refused).await;
         }
@@ -260,7 +260,7 @@ impl Keeper {
 }
 
 /// What the index says of a service.
-enum Listed {
+pub(super) enum Listed {
     Entry(Box<Entry>),
     /// Nobody logged in to it, as far as the index knows.
     Not,
@@ -268,14 +268,14 @@ enum Listed {
 }
 
 impl Listed {
-    fn as_entry(&self) -> Option<&Entry> {
+    pub(super) fn as_entry(&self) -> Option<&Entry> {
         match self {
             Self::Entry(entry) => Some(entry),
             Self::Not | Self::Unclear => None,
         }
     }
 
-    fn found(self) -> Option<Entry> {
+    pub(super) fn found(self) -> Option<Entry> {
         match self {
             Self::Entry(entry) => Some(*entry),
             Self::Not | Self::Unclear => None,

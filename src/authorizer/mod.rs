@@ -27,6 +27,7 @@ mod keeper;
 pub mod login;
 mod memory;
 mod merge;
+mod on_demand;
 mod process;
 mod refresh_child;
 mod refusal;
@@ -41,7 +42,7 @@ use tokio::time::Instant;
 
 use crate::challenge::Challenge;
 use crate::http;
-use crate::server_uri::ServerUri;
+use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::StoreConfig;
 
 use automatic_login::{AutomaticLogin, Cause};
@@ -54,6 +55,7 @@ pub use authorization::Authorization;
 pub use children::Children;
 pub use command::{CommandLine, Commands, Program, Subject, quoted};
 pub use error::AuthorizerError;
+pub use on_demand::Refreshed;
 pub use refresh_child::{RefreshChild, run_refresh_child};
 
 /// What an [`Authorizer`] works with.
@@ -100,6 +102,11 @@ impl Authorizer {
     /// Touches neither store nor network.
     pub fn new(config: Config) -> Self {
         Self { keeper: Arc::new(Keeper::new(config)), automatic: Arc::default(), attended: true }
+    }
+
+    /// The service whose login it keeps.
+    pub fn key(&self) -> &ServiceKey {
+        &self.keeper.key
     }
 
     /// The same keeper for traffic that nobody waits for: it never opens a browser.

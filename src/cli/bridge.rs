@@ -2,6 +2,7 @@
 //!
 //! Nothing is asked here, and stdout is the protocol's alone.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use ::http::HeaderMap;
@@ -18,6 +19,7 @@ use crate::config::headers::Headers;
 use crate::config::service::Service;
 use crate::config::{ConfigError, Environment};
 use crate::http;
+use crate::lock::running::Running;
 use crate::redact::with_causes;
 use crate::relay::{self, Eras};
 use crate::server_uri::ServiceKey;
@@ -86,13 +88,26 @@ pub(super) async fn run(arguments: Arguments, mut context: Context) -> Result<()
     // What stands in a header is a secret for all that is known, and no helper's business.
     let secret = variables.iter().map(String::as_str).filter(|name| !Children::need(name));
     context.environment.forget(secret);
-    let find = || find(&arguments, &headers, &context);
+    // Shown to `status` once it is known which service is meant, and for as long as this runs.
+    let running = OnceCell::new();
+    let find = || {
+        let config = find(&arguments, &headers, &context)?;
+        running.get_or_init(|| show(&config, &context));
+        Ok(config)
+    };
     let found = match find() {
         Ok(config) => Ok(config),
         Err(failure) => Err(unknown(&failure).ok_or(failure)?),
     };
     let again = || find().map_err(|failure| unknown(&failure).unwrap_or_else(|| unusable(&failure)));
     Ok(bridge::run(found, again).await?)
+}
+
+/// Shows this bridge to `status`. Where that cannot be, it runs unseen.
+fn show(config: &relay::Config, context: &Context) -> Option<Running> {
+    let paths = context.settings.paths().ok()?;
+    let shown = Running::start(&paths, config.authorizer.key());
+    shown.inspect_err(|error| tracing::debug!(%error, "`status` will not show this bridge")).ok()
 }
 
 /// Finds the service that is meant, and all that its session needs.

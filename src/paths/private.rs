@@ -58,6 +58,20 @@ pub fn write_new_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     platform::sync_dir(parent)
 }
 
+/// Creates the file empty and gives it its name only once `prepare` has had it, for instance to lock
+/// it. It is not made durable.
+///
+/// # Errors
+/// As [`write_new_private`], and whatever `prepare` returns.
+pub fn create_prepared(path: &Path, prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
+    let parent = parent(path)?;
+    create_private_dir(parent)?;
+    sweep(parent);
+    let file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(parent)?;
+    prepare(file.as_file())?;
+    file.persist_noclobber(path).map_err(|error| error.error)
+}
+
 /// Reads the file; `None` where there is none.
 ///
 /// # Errors
