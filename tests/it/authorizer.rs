@@ -2,27 +2,19 @@
 //! endpoint: what a request carries, what a refresh costs, and what a refusal leads to.
 
 use futures_util::future::join_all;
-use mcp_front::authorizer::{Authorization, AuthorizerError};
+use mcp_front::authorizer::AuthorizerError;
 use mcp_front::challenge::Challenge;
 use mcp_front::credential::{Kind, StaticToken};
 use mcp_front::redact::Secret;
 use mcp_front::store::StoreKind::{File, Memory};
 use mcp_front::store::index::State;
-use serde_json::json;
 
 use crate::support::authorization_server::Fault;
 use crate::support::http_server::Reply;
-use crate::support::kept_login::{KeptLogin, carried, run};
+use crate::support::kept_login::{KeptLogin, carried, login_required, run};
 
 fn challenge() -> Challenge {
     Challenge::default()
-}
-
-fn login_required(outcome: Result<Authorization, AuthorizerError>) -> (String, String) {
-    match outcome {
-        Err(AuthorizerError::LoginRequired { reason, command }) => (reason, command.as_str().to_owned()),
-        other => panic!("no login is required: {other:?}"),
-    }
 }
 
 /// F02: many requests of one process at expiry.
@@ -105,66 +97,6 @@ fn a_refused_token_is_renewed_once() {
     });
 }
 
-/// H18: what the server ended costs one token request, until somebody logs in again.
-#[test]
-fn an_ended_login_costs_one_request() {
-    run(async {
-        for kind in [Memory, File] {
-            let kept = KeptLogin::new(kind, -10).await;
-            kept.authorization.revoke_grants();
-            let authorizer = kept.authorizer();
-            for _ in 0..1000 {
-                let (reason, command) = login_required(authorizer.authorize().await);
-                assert!(reason.contains("invalid_grant"), "{reason}");
-                let place = if kind == File { " --store file" } else { "" };
-                assert!(command.ends_with(&format!("mcp-front login service{place}")), "{command}");
-            }
-            login_required(kept.authorizer().authorize().await);
-            assert_eq!(kept.authorization.refreshes(), 1);
-            assert!(matches!(kept.entry().state, State::LoginRequired { .. }));
-            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0), "it is kept");
-
-            kept.save(kept.oauth(3000)).await;
-            assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
-        }
-    });
-}
-
-/// H16: a refused client is told apart from a refused grant.
-#[test]
-fn a_refused_client_is_told_apart() {
-    run(async {
-        let kept = KeptLogin::new(Memory, -10).await;
-        kept.authorization.fault(Fault::Reply(Reply::json(401, r#"{"error":"invalid_client"}"#)));
-        let (reason, _) = login_required(kept.authorizer().authorize().await);
-        assert!(reason.contains("OAuth client"), "{reason}");
-        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0));
-    });
-}
-
-/// H03, H04: without a verdict the login is kept, requests get a prompt error, and no storm follows.
-#[test]
-fn a_server_without_a_verdict_is_left_alone() {
-    run(async {
-        let kept = KeptLogin::new(Memory, -10).await;
-        let busy = Reply::json(429, "{}").header("Retry-After", "120");
-        kept.authorization.fault(Fault::Reply(busy));
-        let authorizer = kept.authorizer();
-        for _ in 0..50 {
-            match authorizer.authorize().await {
-                Err(error @ AuthorizerError::Unavailable { .. }) => {
-                    let wait = error.data()["retryAfterSeconds"].as_u64().unwrap();
-                    assert!((100..=120).contains(&wait), "{wait}");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-        assert_eq!(kept.authorization.refreshes(), 1);
-        assert_eq!(kept.entry().last_error.unwrap().code, "rate_limited");
-        assert_eq!(kept.entry().state, State::Valid);
-    });
-}
-
 /// An early renewal that fails costs nothing: the token at hand is still good.
 #[test]
 fn a_good_token_outlives_a_failing_renewal() {
@@ -178,37 +110,6 @@ fn a_good_token_outlives_a_failing_renewal() {
             assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
         }
         assert_eq!(kept.authorization.refreshes(), 2, "one attempt, repeated once");
-    });
-}
-
-/// H01, H02: a lost answer is asked for again at once; without a grace the server's verdict stands.
-#[test]
-fn a_lost_answer_is_asked_for_again() {
-    run(async {
-        let lenient = KeptLogin::new(Memory, -10).await;
-        lenient.authorization.be_lenient();
-        lenient.authorization.fault(Fault::Lose);
-        assert_eq!(carried(&lenient.authorizer().authorize().await.unwrap()), lenient.access_token(1));
-        assert_eq!(lenient.stored_refresh_token().await, lenient.refresh_token(1));
-
-        let strict = KeptLogin::new(Memory, -10).await;
-        strict.authorization.fault(Fault::Lose);
-        let (reason, _) = login_required(strict.authorizer().authorize().await);
-        assert!(reason.contains("cut off"), "{reason}");
-        assert_eq!(strict.authorization.refreshes(), 2);
-        assert_eq!(strict.stored_refresh_token().await, strict.refresh_token(0));
-    });
-}
-
-/// H06, H13: what an answer omits stays; a narrowed scope is recorded.
-#[test]
-fn what_an_answer_omits_stays() {
-    run(async {
-        let kept = KeptLogin::new(Memory, -10).await;
-        kept.authorization.fault(Fault::Members(json!({"refresh_token": null, "scope": "less"})));
-        kept.authorizer().authorize().await.unwrap();
-        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0));
-        assert_eq!(kept.entry().scopes, ["less"]);
     });
 }
 
@@ -268,31 +169,5 @@ fn missing_scopes_name_the_command() {
             );
         }
         assert_eq!(kept.authorization.refreshes(), 0);
-    });
-}
-
-/// G09: a damaged record is an error that names it and the way out, and stays as it is; a token
-/// in memory goes on being used.
-#[test]
-fn a_damaged_record_is_named_and_left_alone() {
-    run(async {
-        let kept = KeptLogin::new(File, 3000).await;
-        let authorizer = kept.authorizer();
-        authorizer.authorize().await.unwrap();
-        let records: Vec<_> = std::fs::read_dir(kept.paths.credentials())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.is_file())
-            .collect();
-        for record in &records {
-            std::fs::write(record, b"{\"cut").unwrap();
-        }
-        let error = kept.authorizer().authorize().await.unwrap_err();
-        assert_eq!(error.data()["reason"], "credential_store", "{error}");
-        assert!(error.message().contains("login service --force"), "{error}");
-        assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
-        for record in &records {
-            assert_eq!(std::fs::read(record).unwrap(), b"{\"cut");
-        }
     });
 }

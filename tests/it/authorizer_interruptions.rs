@@ -1,49 +1,19 @@
 //! A refresh that is cut off, or cannot save: what is left, and what the next one makes of it.
 
 use std::fs;
-use std::path::Path;
 
 use jiff::Timestamp;
-use mcp_front::authorizer::{AuthorizerError, stored};
+use mcp_front::authorizer::AuthorizerError;
 use mcp_front::challenge::Challenge;
 use mcp_front::credential::Generation;
 use mcp_front::redact::SecretSlice;
 use mcp_front::store::StoreKind::{File, Memory};
 use mcp_front::store::{JournalEntry, KeySource, Patience, Store, StoreConfig};
-use rustix::process::{Pid, Signal, getsid, kill_process};
-use serde_json::json;
+use rustix::process::{Signal, kill_process};
 
-use crate::support::DEADLINE;
 use crate::support::authorization_server::Fault;
 use crate::support::gate::Gate;
-use crate::support::kept_login::{KeptLogin, carried, run};
-
-/// Waits until `count` requests stand at the gate.
-async fn arrivals(gate: &Gate, count: usize) {
-    let gate = gate.clone();
-    tokio::task::spawn_blocking(move || gate.wait_for_arrivals(count)).await.unwrap();
-}
-
-/// Waits until something holds that nothing announces.
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = std::time::Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(std::time::Instant::now() < end, "{what} did not come about");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-}
-
-/// The refreshing process of this home, by its environment.
-fn helper(home: &Path) -> Pid {
-    let mark = format!("MCP_FRONT_HOME={}", home.display());
-    let is_ours = |process: &Path| {
-        fs::read(process.join("environ"))
-            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|line| line == mark.as_bytes()))
-    };
-    let found = fs::read_dir("/proc").unwrap().flatten().find(|entry| is_ours(&entry.path()));
-    let name = found.expect("a helper runs").file_name();
-    Pid::from_raw(name.to_str().unwrap().parse().unwrap()).unwrap()
-}
+use crate::support::kept_login::{KeptLogin, carried, run, until};
 
 /// G01: an answer that was held when its process was killed is promoted; no refresh is needed.
 #[test]
@@ -157,8 +127,8 @@ fn a_killed_refresh_is_tried_once_more() {
             kept.authorization.fault(Fault::Hold(gate.clone()));
             let authorizer = kept.authorizer();
             let waiting = tokio::spawn(async move { authorizer.authorize().await });
-            arrivals(&gate, 1).await;
-            kill_process(helper(kept.home.path()), Signal::KILL).unwrap();
+            gate.arrivals(1).await;
+            kill_process(kept.helper(), Signal::KILL).unwrap();
             let error = waiting.await.unwrap().unwrap_err();
             assert!(matches!(error, AuthorizerError::Unavailable { .. }), "{error}");
             assert!(matches!(kept.journal().await, Some(JournalEntry::RequestSent { .. })));
@@ -179,32 +149,6 @@ fn a_killed_refresh_is_tried_once_more() {
     });
 }
 
-/// C05, C06, I09: the refreshing process has a session of its own and shrugs off what ends hosts;
-/// its arguments and its environment hold nothing of ours that is secret.
-#[test]
-fn a_refresh_outlives_what_ends_its_host() {
-    run(async {
-        let kept = KeptLogin::new(File, -10).await;
-        let gate = Gate::default();
-        kept.authorization.fault(Fault::Hold(gate.clone()));
-        let authorizer = kept.authorizer();
-        let waiting = tokio::spawn(async move { authorizer.authorize().await });
-        arrivals(&gate, 1).await;
-        let pid = helper(kept.home.path());
-        assert_eq!(getsid(Some(pid)).unwrap(), pid);
-        for file in ["environ", "cmdline"] {
-            let content = fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero())).unwrap();
-            assert!(!String::from_utf8_lossy(&content).contains("canary"), "{file}");
-        }
-        for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-            kill_process(pid, signal).unwrap();
-        }
-        gate.open();
-        assert_eq!(carried(&waiting.await.unwrap().unwrap()), kept.access_token(1));
-        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
-    });
-}
-
 /// A request that is cancelled stops waiting, and nothing else.
 #[test]
 fn a_cancelled_request_does_not_cancel_the_refresh() {
@@ -218,102 +162,11 @@ fn a_cancelled_request_does_not_cancel_the_refresh() {
                 let authorizer = authorizer.clone();
                 async move { authorizer.authorize().await }
             });
-            arrivals(&gate, 1).await;
+            gate.arrivals(1).await;
             cancelled.abort();
             gate.open();
             assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(1));
             assert_eq!(kept.authorization.refreshes(), 1);
         }
-    });
-}
-
-/// F07: a deletion during a refresh wins.
-#[test]
-fn a_deletion_during_a_refresh_wins() {
-    run(async {
-        let kept = KeptLogin::new(File, -10).await;
-        let gate = Gate::default();
-        kept.authorization.fault(Fault::Hold(gate.clone()));
-        let authorizer = kept.authorizer();
-        let waiting = tokio::spawn({
-            let authorizer = authorizer.clone();
-            async move { authorizer.authorize().await }
-        });
-        arrivals(&gate, 1).await;
-        let config = StoreConfig { kind: File, paths: kept.paths.clone(), encryption_key: None };
-        let key = kept.key.clone();
-        let deleting = tokio::spawn(async move { stored::delete(config, &key, Patience::Person).await });
-        gate.open();
-        assert!(deleting.await.unwrap().unwrap());
-        // The request itself may go either way; what follows may not.
-        drop(waiting.await.unwrap());
-        assert!(kept.record().await.is_none() && kept.index.get(&kept.key).unwrap().is_none());
-        assert!(authorizer.authorize().await.unwrap().is_bare());
-    });
-}
-
-/// G03, G04: what cannot be saved is used all the same, costs no second refresh, and is saved as
-/// soon as the store takes it: also where the access token stays and only the refresh token is new.
-#[test]
-fn an_answer_that_cannot_be_saved_is_used_and_saved_later() {
-    run(async {
-        for stays in [false, true] {
-            let kept = KeptLogin::new(File, -10).await;
-            let gate = Gate::default();
-            kept.authorization.fault(Fault::Hold(gate.clone()));
-            if stays {
-                kept.authorization.fault(Fault::Members(json!({"access_token": kept.access_token(0)})));
-            }
-            let authorizer = kept.authorizer();
-            let waiting = tokio::spawn({
-                let authorizer = authorizer.clone();
-                async move { authorizer.authorize().await }
-            });
-            arrivals(&gate, 1).await;
-            let (place, away) = (kept.paths.credentials(), kept.home.path().join("away"));
-            fs::rename(&place, &away).unwrap();
-            fs::write(&place, b"in the way").unwrap();
-            gate.open();
-            let renewed = carried(&waiting.await.unwrap().unwrap());
-            let token = kept.access_token(usize::from(!stays));
-            assert_eq!(renewed, token);
-            assert_eq!(carried(&authorizer.authorize().await.unwrap()), token);
-            fs::remove_file(&place).unwrap();
-            fs::rename(&away, &place).unwrap();
-            // The lock is free once the answer is saved.
-            drop(kept.lock().await);
-            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
-            assert_eq!(kept.authorization.refreshes(), 1);
-            assert!(kept.journal().await.is_none());
-        }
-    });
-}
-
-/// F12: without a lock nothing is refreshed.
-#[test]
-fn nothing_is_refreshed_unlocked() {
-    run(async {
-        for kind in [Memory, File] {
-            let kept = KeptLogin::new(kind, -10).await;
-            let locks = kept.paths.locks();
-            fs::rename(&locks, kept.home.path().join("away")).unwrap();
-            fs::write(&locks, b"in the way").unwrap();
-            let error = kept.authorizer().authorize().await.unwrap_err();
-            assert_eq!(error.data()["reason"], "credential_store", "{error}");
-            assert_eq!(kept.authorization.refreshes(), 0);
-        }
-    });
-}
-
-/// F05, F06: while somebody else holds the lock, a token that is still good is used.
-#[test]
-fn a_good_token_is_used_while_the_lock_is_held() {
-    run(async {
-        let kept = KeptLogin::new(Memory, 200).await;
-        let lock = kept.lock().await;
-        let authorizer = kept.authorizer();
-        assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
-        drop(lock);
-        until("the refresh", || kept.authorization.refreshes() == 1).await;
     });
 }

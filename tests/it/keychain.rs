@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::authorization_server::AuthorizationServer;
-use crate::support::bridge::{Bridge, REFUSAL_LIMIT, initialize_params};
+use crate::support::bridge::Bridge;
 use crate::support::fake_keychain::{Conduct, FakeKeychain};
 use crate::support::gate::Gate;
 use crate::support::home::Home;
@@ -23,23 +23,11 @@ use crate::support::skip;
 /// The two seconds that a bridge leaves for what is pending, and as many for a busy machine.
 const EXIT_LIMIT: Duration = Duration::from_secs(4);
 
-/// A service whose logins go into `session`'s keychain.
-fn service_in(session: &Session) -> Service {
-    let authorization = AuthorizationServer::start();
-    let server = McpServer::guarded_by(&authorization);
-    Service::of(authorization, server, session.home())
-}
-
-/// The error that a bridge answers `initialize` with, within the limit.
-fn refusal(bridge: &mut Bridge) -> Value {
-    bridge.refused_within(REFUSAL_LIMIT, "initialize", initialize_params())
-}
-
 /// A2: the default store is the keychain; what lies there tells nobody whose it is.
 #[test]
 fn a_login_lies_in_the_keychain_and_serves_the_bridge() {
     let Some(session) = Session::unlocked() else { return };
-    let service = service_in(&session);
+    let service = Service::in_keychain(&session);
     service.login(&[]).expect(0);
     assert_eq!(service.row()["store"], "keyring");
     let mut bridge = service.bridge();
@@ -117,24 +105,6 @@ fn a_poor_environment_is_enough() {
     assert_eq!(service.row()["store"], "keyring");
 }
 
-/// A locked keychain is said to be locked, and its being unlocked later is noticed.
-#[test]
-fn a_locked_keychain_is_told_and_unlocking_it_helps_a_running_bridge() {
-    let Some(mut session) = Session::unlocked() else { return };
-    let service = service_in(&session);
-    service.login(&[]).expect(0);
-    session.lock();
-    assert_eq!(service.row()["state"], "renews", "listing needs no keychain");
-    let mut bridge = service.strict_bridge();
-    let error = refusal(&mut bridge);
-    assert_eq!(error["data"]["reason"], "credential_store", "{error}");
-    assert!(error["message"].as_str().is_some_and(|text| text.contains("locked")), "{error}");
-    session.stop_keyring();
-    session.start_keyring_with_the_password();
-    bridge.initialize();
-    assert_eq!(bridge.echo(1, "unlocked"), "unlocked");
-}
-
 /// Without a keychain nothing is stored anywhere else by itself; the error names the choices.
 #[test]
 fn an_absent_keychain_is_told_with_the_choices() {
@@ -161,28 +131,13 @@ fn a_server_that_wants_no_login_needs_no_keychain() {
     assert_eq!(bridge.echo(1, "open"), "open");
 }
 
-/// A login whose keychain is gone at the next start.
-#[test]
-fn a_keychain_that_went_away_is_told_in_time() {
-    let Some(mut session) = Session::unlocked() else { return };
-    let service = service_in(&session);
-    service.login(&[]).expect(0);
-    session.stop_keyring();
-    let mut bridge = service.strict_bridge();
-    let error = refusal(&mut bridge);
-    assert_eq!(error["data"]["reason"], "credential_store", "{error}");
-    session.start_keyring_with_the_password();
-    bridge.initialize();
-    assert_eq!(bridge.echo(1, "it is back"), "it is back");
-}
-
 /// `login` waits for the person who unlocks; the bridge asks nobody.
 #[test]
 fn a_login_waits_for_a_person_to_unlock() {
     let Some(session) = Session::without_keychain() else { return };
     let gate = Gate::default();
     let keychain = FakeKeychain::start(&session, Conduct::Prompting(gate.clone()));
-    let service = service_in(&session);
+    let service = Service::in_keychain(&session);
     let mut login = Process::start(&mut service.home.command(service.login_arguments(&[])));
     gate.wait_for_arrivals(1);
     gate.open();
@@ -226,11 +181,11 @@ fn a_login_ends_when_the_person_declines_to_unlock() {
 fn a_prompt_that_nobody_answers_does_not_hold_the_bridge() {
     let Some(session) = Session::without_keychain() else { return };
     let keychain = FakeKeychain::start(&session, Conduct::Honest);
-    let service = service_in(&session);
+    let service = Service::in_keychain(&session);
     service.login(&[]).expect(0);
     keychain.lock(Conduct::Prompting(Gate::default()));
     let mut bridge = service.strict_bridge();
-    let error = refusal(&mut bridge);
+    let error = bridge.refusal();
     assert_eq!(error["data"]["reason"], "credential_store", "{error}");
     assert_eq!(keychain.prompts(), 0, "a bridge asks nobody");
     bridge.close_stdin();
@@ -242,7 +197,7 @@ fn ctrl_c_ends_a_login_that_waits_for_the_keychain() {
     let Some(session) = Session::without_keychain() else { return };
     let gate = Gate::default();
     let _keychain = FakeKeychain::start(&session, Conduct::Prompting(gate.clone()));
-    let service = service_in(&session);
+    let service = Service::in_keychain(&session);
     let mut login = Process::start(&mut service.home.command(service.login_arguments(&[])));
     gate.wait_for_arrivals(1);
     login.signal(Signal::INT);
@@ -253,11 +208,11 @@ fn ctrl_c_ends_a_login_that_waits_for_the_keychain() {
 #[test]
 fn a_stalled_keychain_is_told_in_time_and_does_not_hold_the_exit() {
     let Some(session) = Session::unlocked() else { return };
-    let service = service_in(&session);
+    let service = Service::in_keychain(&session);
     service.login(&[]).expect(0);
     session.stall_keyring();
     let mut bridge = service.strict_bridge();
-    let error = refusal(&mut bridge);
+    let error = bridge.refusal();
     assert_eq!(error["data"]["reason"], "credential_store", "{error}");
     let start = Instant::now();
     bridge.close_stdin();
@@ -271,7 +226,7 @@ fn a_stalled_keychain_is_told_in_time_and_does_not_hold_the_exit() {
 fn a_lying_keychain_is_found_out() {
     let Some(session) = Session::without_keychain() else { return };
     let keychain = FakeKeychain::start(&session, Conduct::Lying);
-    let service = service_in(&session);
+    let service = Service::in_keychain(&session);
     let outcome = service.login(&[]).expect(5);
     assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
     assert_eq!(service.row(), Value::Null, "nothing is listed as stored");
@@ -290,12 +245,12 @@ fn a_lying_keychain_is_found_out() {
 #[test]
 fn the_store_is_pinned_at_login() {
     let Some(session) = Session::unlocked() else { return };
-    let service = service_in(&session);
+    let service = Service::in_keychain(&session);
     service.login(&[]).expect(0);
     let outcome = service.login(&["--store", "file"]).expect(2);
     assert!(outcome.stderr.contains("keyring") && outcome.stderr.contains("file"), "{}", outcome.stderr);
     let mut bridge = Bridge::start(&service.home, &[NAME, "--store", "file"]);
-    let error = refusal(&mut bridge);
+    let error = bridge.refusal();
     assert_eq!(error["data"]["reason"], "store_pinned", "{error}");
 }
 

@@ -6,83 +6,20 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::bridge::Bridge;
-use crate::support::connect_proxy::{ConnectProxy, PASSWORD};
-use crate::support::home::{Home, Outcome, write_private};
+use crate::support::connect_proxy::PASSWORD;
+use crate::support::connect_proxy::free_of_password;
+use crate::support::home::{Home, write_private};
 use crate::support::http_server::{Reply, Request};
 use crate::support::mcp_server::{McpServer, result};
 use crate::support::service::NAME;
 use crate::support::tls::{Authority, TlsFront};
 use crate::support::tls_service::TlsService;
 
-/// A service that only a proxy knows, and the proxy.
-fn behind_a_proxy() -> (TlsService, ConnectProxy) {
-    behind_a_proxy_at("mcp.test", "auth.test")
-}
-
-fn behind_a_proxy_at(endpoint: &str, issuer: &str) -> (TlsService, ConnectProxy) {
-    let mut service = TlsService::at(endpoint, issuer);
-    let places = [(endpoint, service.endpoint.address()), (issuer, service.issuer.address())];
-    let proxy = ConnectProxy::start(places);
-    service.home = service.home.with("MCP_FRONT_CA_FILE", service.authority.roots());
-    (service, proxy)
-}
-
-fn free_of_password(outcome: Outcome) -> Outcome {
-    assert!(!outcome.stderr.contains(PASSWORD) && !outcome.stdout.contains(PASSWORD), "{outcome:?}");
-    outcome
-}
-
-/// Every leg goes through the proxy: the endpoint, discovery, registration and tokens, in this
-/// process and in those that refresh and log in; its password is never told.
-#[test]
-fn every_leg_goes_through_the_proxy() {
-    let (mut service, proxy) = behind_a_proxy();
-    service.home = service.home.with("https_proxy", proxy.url(PASSWORD)).with("MCP_FRONT_LOG", "trace");
-    let arguments = service.login_arguments(&["--log-format", "json"]);
-    free_of_password(service.home.run(arguments).expect(0));
-    assert_eq!(service.browser.tabs(), 1);
-    assert!(proxy.asked_for("mcp.test") > 0 && proxy.asked_for("auth.test") > 0, "{:?}", proxy.asked());
-
-    let before = proxy.asked_for("auth.test");
-    service.authorization.refuse_issued_access_tokens();
-    let mut bridge = Bridge::start(&service.home, &[NAME]);
-    bridge.initialize();
-    assert_eq!(bridge.echo(1, "through"), "through");
-    assert_eq!(service.authorization.refreshes(), 1);
-    assert!(proxy.asked_for("auth.test") > before, "the refresh goes through it too");
-
-    service.authorization.revoke_grants();
-    service.authorization.refuse_issued_access_tokens();
-    let before = proxy.asked_for("auth.test");
-    let mut other = Bridge::start(&service.home, &[NAME, "--login"]);
-    other.initialize();
-    assert_eq!(other.echo(1, "again"), "again");
-    assert_eq!(service.browser.tabs(), 1, "the login's own process opened it");
-    assert!(proxy.asked_for("auth.test") > before, "that login goes through it too");
-    for bridge in [&mut bridge, &mut other] {
-        bridge.close_stdin();
-        bridge.wait();
-        assert!(!bridge.process.stderr.text().contains(PASSWORD));
-    }
-    let files = service.home.files();
-    assert!(files.iter().all(|(_, content)| !String::from_utf8_lossy(content).contains(PASSWORD)));
-}
-
-/// What `NO_PROXY` names is reached without the proxy, and so not at all here.
-#[test]
-fn exceptions_are_reached_directly() {
-    let (mut service, proxy) = behind_a_proxy();
-    service.home = service.home.with("ALL_PROXY", proxy.url(PASSWORD)).with("NO_PROXY", "other.test, .test");
-    let outcome = free_of_password(service.home.run(service.login_arguments(&[])).expect(3));
-    assert!(outcome.stderr.contains("mcp.test"), "{}", outcome.stderr);
-    assert!(proxy.asked().is_empty(), "{:?}", proxy.asked());
-}
-
 /// A proxy that refuses, and one that is none, are told without their passwords; nothing goes
 /// around them.
 #[test]
 fn a_proxy_that_does_not_serve_is_told_without_its_password() {
-    let (mut service, proxy) = behind_a_proxy();
+    let (mut service, proxy) = TlsService::behind_a_proxy("mcp.test", "auth.test");
     service.home = service.home.with("HTTPS_PROXY", proxy.url(&format!("x{PASSWORD}")));
     let outcome = free_of_password(service.home.run(service.login_arguments(&["-vvv"])).expect(3));
     assert!(outcome.stderr.contains("proxy"), "{}", outcome.stderr);
@@ -95,33 +32,6 @@ fn a_proxy_that_does_not_serve_is_told_without_its_password() {
     let outcome = free_of_password(service.home.run(service.login_arguments(&[])).expect(2));
     assert!(outcome.stderr.contains("HTTPS_PROXY"), "{}", outcome.stderr);
     assert!(service.server.requests().is_empty());
-}
-
-/// A root that the platform does not know is trusted where a flag or a variable names it, by the
-/// helper processes too; without it nothing is sent.
-#[test]
-fn a_private_authority_is_trusted_where_it_is_named() {
-    let service = TlsService::on_loopback(None);
-    let outcome = service.home.run(service.login_arguments(&[])).expect(3);
-    assert!(outcome.stderr.contains("--ca-file"), "{}", outcome.stderr);
-    assert!(service.server.requests().is_empty());
-
-    let roots = service.authority.roots();
-    let named = service.login_arguments(&["--ca-file", &roots]);
-    let outcome = service.home.run(named).expect(0);
-    let entry = format!("MCP_FRONT_CA_FILE={roots}");
-    assert!(outcome.stderr.contains(&entry), "the host's entry names it: {}", outcome.stderr);
-    service.authorization.refuse_issued_access_tokens();
-    let mut bridge = Bridge::start(&service.home, &[NAME, "--ca-file", &roots]);
-    bridge.initialize();
-    assert_eq!(bridge.echo(1, "trusted"), "trusted");
-    assert_eq!(service.authorization.refreshes(), 1, "the refreshing process trusts it as well");
-
-    let mut bridge = Bridge::start(&service.home, &[NAME]);
-    let answer = bridge.initialize();
-    assert_eq!(answer["error"]["data"]["reason"], "unreachable", "{answer}");
-    assert_eq!(answer["error"]["data"]["mayHaveExecuted"], false, "{answer}");
-    assert!(answer["error"]["message"].to_string().contains("--ca-file"), "{answer}");
 }
 
 /// The user's certificate goes to the endpoint's origin, its metadata included, and to nobody else.
@@ -216,7 +126,7 @@ fn bad_files_are_told_before_any_request() {
 /// A04, A05: a public service cannot send this machine into its own network, unless that is allowed.
 #[test]
 fn private_addresses_are_asked_only_where_that_is_allowed() {
-    let (mut service, proxy) = behind_a_proxy_at("mcp.test", "10.20.30.40");
+    let (mut service, proxy) = TlsService::behind_a_proxy("mcp.test", "10.20.30.40");
     service.home = service.home.with("HTTPS_PROXY", proxy.url(PASSWORD));
     let outcome = service.home.run(service.login_arguments(&[])).expect(3);
     assert!(outcome.stderr.contains("10.20.30.40"), "{}", outcome.stderr);
@@ -231,7 +141,7 @@ fn private_addresses_are_asked_only_where_that_is_allowed() {
 /// A private endpoint may name its neighbours, and those alone.
 #[test]
 fn a_private_endpoint_names_its_neighbours() {
-    let (mut service, proxy) = behind_a_proxy_at("10.20.30.41", "10.20.30.40");
+    let (mut service, proxy) = TlsService::behind_a_proxy("10.20.30.41", "10.20.30.40");
     service.home = service.home.with("HTTPS_PROXY", proxy.url(PASSWORD));
     service.home.run(service.login_arguments(&[])).expect(0);
     let asked = service.authorization.authorizations().pop().expect("an authorization request");

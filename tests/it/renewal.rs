@@ -3,30 +3,16 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
 
-use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::{Bridge, REFUSAL_LIMIT, initialize_params};
 use crate::support::gate::Gate;
 use crate::support::home::BINARY;
-use crate::support::http_server::{Reply, Request};
+use crate::support::http_server::Request;
 use crate::support::kept_login::run;
-use crate::support::mcp_server::{McpServer, Setup};
 use crate::support::service::{NAME, Service};
-
-/// How long an outage of the token endpoint may hold up an answer, repetitions included: hosts give a
-/// server that starts half a minute.
-const OUTAGE_LIMIT: Duration = Duration::from_secs(15);
-
-/// A call's error; fails the test where the call succeeds.
-fn refused(bridge: &mut Bridge, id: i64) -> Value {
-    let answer = bridge.call(id, "tools/call", json!({"name": "echo", "arguments": {"text": "x"}}));
-    assert!(answer["error"]["message"].is_string(), "no error: {answer}");
-    answer["error"].clone()
-}
 
 /// The token that a request carries.
 fn bearer(request: &Request) -> String {
@@ -65,57 +51,6 @@ fn rotation_survives_restarts() {
     assert_eq!(service.authorization.living_grants(), 1);
 }
 
-/// A12: a fresh token that is refused again is told as such and listed, with no loop.
-#[test]
-fn a_fresh_token_that_is_refused_is_not_tried_for_ever() {
-    let service = Service::logged_in();
-    let mut bridge = service.bridge();
-    bridge.initialize();
-    service.authorization.revoke_access_for_ever();
-    let error = refused(&mut bridge, 1);
-    assert_eq!(error["data"]["reason"], "token_rejected");
-    assert!(error["message"].as_str().is_some_and(|text| text.contains("rights. Should the")), "{error}");
-    assert!(service.authorization.refreshes() <= 2);
-    let row = service.row();
-    assert_eq!(
-        (&row["state"], &row["last_error"]["code"]),
-        (&json!("login_required"), &json!("token_rejected"))
-    );
-    let entry = std::fs::read(service.entry_file()).unwrap();
-    let calls = service.server.posted().len();
-    refused(&mut bridge, 2);
-    assert!(service.server.posted().len() <= calls + 2);
-    assert!(service.authorization.refreshes() <= 3, "{} refreshes", service.authorization.refreshes());
-    assert_eq!(std::fs::read(service.entry_file()).unwrap(), entry, "it is noted once");
-}
-
-/// A28: what is transient keeps the login, is told as retryable, and heals without a restart.
-#[test]
-fn transient_failures_keep_the_login() {
-    let page = "<html><body>Welcome to the hotel</body></html>";
-    for (what, reply) in [
-        ("500", Reply::status(500)),
-        ("502 with a page", Reply::html(502, page)),
-        ("503", Reply::json(503, "{}")),
-        ("429", Reply::json(429, "{}").header("Retry-After", "120")),
-        ("a captive portal", Reply::html(200, page)),
-        ("an empty 200", Reply::status(200)),
-        ("a gateway's empty 401", Reply::status(401)),
-        ("a gateway's 401", Reply::json(401, r#"{"message":"Unauthorized"}"#)),
-        ("a gateway's 403", Reply::json(403, r#"{"error":"access_denied"}"#)),
-    ] {
-        let service = Service::with_expired_token();
-        for _ in 0..8 {
-            service.authorization.fault(Fault::Reply(reply.clone()));
-        }
-        let mut bridge = service.strict_bridge();
-        let error = bridge.refused_within(OUTAGE_LIMIT, "initialize", initialize_params());
-        assert_eq!(error["data"]["reason"], "unavailable", "{what}: {error}");
-        assert_ne!(service.row()["state"], "login_required", "{what}");
-        assert_eq!(service.authorization.living_grants(), 1);
-    }
-}
-
 /// A6, A28: a grant that has ended is told with the command that helps; the login is kept and marked.
 #[test]
 fn the_end_of_a_grant_names_the_command_and_costs_one_request() {
@@ -123,12 +58,12 @@ fn the_end_of_a_grant_names_the_command_and_costs_one_request() {
     let mut bridge = service.bridge();
     bridge.initialize();
     service.authorization.revoke_grants();
-    let error = refused(&mut bridge, 1);
+    let error = bridge.refused(1);
     assert_eq!(error["data"]["reason"], "login_required", "{error}");
     let message = error["message"].as_str().unwrap_or_default();
     assert!(message.contains(&format!("{BINARY} login {NAME}")), "{message}");
     for id in 2..=50 {
-        refused(&mut bridge, id);
+        bridge.refused(id);
     }
     assert_eq!(service.authorization.refreshes(), 1, "a terminal failure is not repeated");
     let row = service.row();
@@ -137,18 +72,6 @@ fn the_end_of_a_grant_names_the_command_and_costs_one_request() {
     assert_eq!(row["last_error"]["code"], "invalid_grant", "{row}");
     assert_eq!(row["renews"], false, "what wants a person does not renew: {row}");
     assert_eq!(service.browser.tabs(), 0, "no tab is opened");
-}
-
-/// A6: a login in another terminal is picked up by the next request, without a restart.
-#[test]
-fn a_login_in_another_terminal_is_picked_up() {
-    let service = Service::logged_in();
-    let mut bridge = service.bridge();
-    bridge.initialize();
-    service.authorization.revoke_grants();
-    refused(&mut bridge, 1);
-    service.login(&[]).expect(0);
-    assert_eq!(bridge.echo(2, "back"), "back");
 }
 
 #[test]
@@ -176,84 +99,6 @@ fn an_oversized_scope_leaves_the_login_usable() {
     assert_eq!(service.row()["scopes"].as_array().map(Vec::len), Some(256));
     service.login(&["--force"]).expect(0);
     service.home.run(["tokens", "delete", NAME, "--yes"]).expect(0);
-}
-
-/// A26: what a server says of an access token's end, in every dialect, and what it leaves out.
-#[test]
-fn expiries_of_every_dialect_are_understood() {
-    let now = jiff::Timestamp::now();
-    let at = now.as_second() + 1800;
-    for (members, known) in [
-        (json!({"expires_in": 1800}), true),
-        (json!({"expires_in": "1800"}), true),
-        (json!({"expires_in": 1800.5}), true),
-        (json!({"expires_in": null, "expires_at": at}), true),
-        (json!({"expires_in": null, "expires_at": at * 1000}), true),
-        (json!({"expires_in": null, "expires_at": at.to_string()}), true),
-        (
-            json!({"expires_in": null, "expires_at": jiff::Timestamp::from_second(at).unwrap().to_string()}),
-            true,
-        ),
-        (json!({"expires_in": null}), false),
-    ] {
-        let service = Service::new();
-        service.authorization.fault(Fault::Members(members.clone()));
-        service.login(&[]).expect(0);
-        let expiry = service.row()["access_token_expires_at"].clone();
-        assert_eq!(expiry.is_string(), known, "{members}: {expiry}");
-        if let Some(expiry) = expiry.as_str() {
-            let expiry: jiff::Timestamp = expiry.parse().expect("RFC 3339");
-            assert!((expiry.as_second() - at).abs() < 60, "{members}: {expiry}");
-        }
-        let mut bridge = service.bridge();
-        bridge.initialize();
-        assert_eq!(bridge.echo(1, "x"), "x");
-        assert_eq!(service.authorization.refreshes(), 0, "{members}");
-    }
-}
-
-/// Absurd lives: no tight loop, no failure.
-#[test]
-fn absurd_lives_make_no_storm() {
-    for members in [
-        json!({"expires_in": 0}),
-        json!({"expires_in": -5}),
-        json!({"expires_in": 1e18}),
-        json!({"expires_in": 5}),
-        json!({"expires_in": "soon"}),
-    ] {
-        let service = Service::new();
-        service.authorization.set_expiry(members.clone());
-        service.login(&[]).expect(0);
-        let mut bridge = service.bridge();
-        bridge.initialize();
-        for id in 1..=5 {
-            assert_eq!(bridge.echo(id, "x"), "x", "{members}");
-        }
-        let refreshes = service.authorization.refreshes();
-        assert!(refreshes <= 8, "{members}: {refreshes} refreshes for 7 requests");
-        assert_eq!(service.authorization.living_grants(), 1);
-    }
-}
-
-/// A7, A30: a host that kills its bridge in the middle of a refresh loses nothing: the refresh runs
-/// in a process of its own, to the save.
-#[test]
-fn a_killed_bridge_does_not_interrupt_its_refresh() {
-    let service = Service::with_expired_token();
-    let gate = Gate::default();
-    service.authorization.fault(Fault::Hold(gate.clone()));
-    let mut bridge = service.bridge();
-    bridge.send(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}).to_string());
-    gate.wait_for_arrivals(1);
-    bridge.signal(Signal::KILL);
-    bridge.wait();
-    gate.open();
-    let mut next = service.bridge();
-    next.initialize();
-    assert_eq!(next.echo(1, "kept"), "kept");
-    assert_eq!(service.authorization.refreshes(), 1, "the killed bridge's refresh was saved");
-    assert_eq!(service.authorization.living_grants(), 1);
 }
 
 /// A slow authorization server spends a refresh token all the same: whoever waits gets an error in
@@ -301,33 +146,6 @@ fn a_journal_of_another_key_blocks_nothing() {
     assert!(!service.home.files().iter().any(|(path, _)| is_sealed(path)));
 }
 
-/// A wider scope that the server asks for is not fetched in a loop; the command is named.
-#[test]
-fn a_step_up_is_told_and_not_repeated() {
-    let authorization = crate::support::authorization_server::AuthorizationServer::start();
-    let server = McpServer::start(Setup {
-        authorization: Some(authorization.clone()),
-        script: Some(Box::new(|request, responder| {
-            let is_call = request.json()["method"] == "tools/call";
-            if is_call {
-                let challenge = r#"Bearer error="insufficient_scope", scope="mcp:admin""#;
-                responder.reply(&Reply::json(403, "{}").header("WWW-Authenticate", challenge));
-            }
-            is_call
-        })),
-        ..Setup::default()
-    });
-    let service = Service::of(authorization, server, crate::support::home::Home::with_file_store());
-    service.login(&[]).expect(0);
-    service.browser.opened();
-    let mut bridge = service.bridge();
-    bridge.initialize();
-    let error = refused(&mut bridge, 1);
-    assert_eq!(error["data"]["reason"], "insufficient_scope", "{error}");
-    assert!(error["message"].as_str().is_some_and(|text| text.contains("--scope=mcp:admin")), "{error}");
-    assert_eq!((service.authorization.refreshes(), service.browser.tabs()), (0, 0));
-}
-
 /// A login is bound to where it came from: a service that starts to name another authorization
 /// server gets nothing secret there.
 #[test]
@@ -338,9 +156,9 @@ fn another_authorization_server_gets_nothing() {
     bridge.initialize();
     service.server.name_authorization_server(&evil.issuer());
     service.authorization.revoke_access_for_ever();
-    refused(&mut bridge, 1);
+    bridge.refused(1);
     service.authorization.revoke_grants();
-    refused(&mut bridge, 2);
+    bridge.refused(2);
     assert!(evil.token_requests().is_empty());
     assert!(evil.authorizations().is_empty());
 }

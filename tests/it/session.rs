@@ -4,14 +4,14 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request};
 use crate::support::mcp_server::McpServer;
-use crate::support::open_session::{OpenSession, is, is_post_of};
+use crate::support::open_session::{OpenSession, is, is_named, is_post_of};
 
 /// A11: the host's frames, and nothing else, reach the server; EOF ends the session and the process.
 #[test]
@@ -62,26 +62,6 @@ fn nothing_is_sent_before_the_first_frame_and_a_probe_leaves_initialize_as_the_w
     assert_eq!(server.posted(), [probe.to_string().into_bytes()]);
     bridge.initialize();
     assert_eq!(bridge.echo(1, "still here"), "still here");
-}
-
-/// A lost session is replayed with the host's own frames, once, whatever form the refusal has.
-#[test]
-fn a_lost_session_is_replayed_and_the_host_does_not_notice() {
-    let server = McpServer::open();
-    let mut session = OpenSession::on(&server);
-    assert_eq!(session.bridge.echo(1, "before"), "before");
-    server.forget_sessions();
-    assert_eq!(session.bridge.echo(2, "after"), "after");
-    assert_eq!(server.sessions(), (2, 1));
-    let posted = server.posted();
-    let initializes: Vec<_> = posted.iter().filter(|body| is_named(body, "initialize")).collect();
-    assert_eq!(initializes.len(), 2);
-    assert_eq!(initializes[0], initializes[1]);
-    assert_eq!(posted.iter().filter(|body| is_named(body, "notifications/initialized")).count(), 2);
-}
-
-fn is_named(body: &[u8], method: &str) -> bool {
-    serde_json::from_slice::<Value>(body).is_ok_and(|message| message["method"] == method)
 }
 
 #[test]
@@ -181,60 +161,6 @@ fn the_get_stream_is_opened_again_after_a_refusal() {
     let mut session = OpenSession::on(&server);
     assert_eq!(session.bridge.message()["method"], "before");
     assert_eq!(session.bridge.message()["method"], "after");
-}
-
-#[test]
-fn a_cut_stream_is_resumed_behind_its_last_event() {
-    let server = McpServer::scripted(|request, responder| {
-        if is_post_of(request, "tools/call") {
-            responder.start_events();
-            responder.chunk("id: e1\nretry: 10\ndata:\n\n");
-            responder.chunk("id: e2\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n");
-            return true;
-        }
-        let resumes = request.method == "GET" && request.header("Last-Event-ID") == Some("e2");
-        if resumes {
-            responder.start_events();
-            responder.chunk("id: e3\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"resumed\":true}}\n\n");
-            responder.end();
-        }
-        resumes
-    });
-    let mut session = OpenSession::on(&server);
-    let answer = session.bridge.call(1, "tools/call", json!({"name": "long"}));
-    assert_eq!(answer["result"]["resumed"], true, "{answer}");
-    assert_eq!(
-        server.posted().iter().filter(|body| is_named(body, "tools/call")).count(),
-        1,
-        "never sent again"
-    );
-}
-
-/// A12: a request that the server may have executed is never sent again: cut off, it is an error.
-#[test]
-fn a_cut_answer_without_events_is_an_error_at_once_and_never_a_second_request() {
-    for cut in 0..4 {
-        let server = McpServer::on_calls(move |_, responder| match cut {
-            0 => responder.reset(),
-            1 => _ = responder.start_events(),
-            2 => {
-                responder.start_events();
-                responder.chunk("data: {\"jsonrpc\":\"2.0\",\"id\":1,");
-            }
-            _ => _ = responder.raw(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"json",
-            ),
-        });
-        let mut session = OpenSession::on(&server);
-        let answer = session.bridge.call(1, "tools/call", json!({"name": "send"}));
-        assert!(answer["error"]["message"].is_string(), "cut {cut}: {answer}");
-        assert_eq!(
-            server.posted().iter().filter(|body| is_named(body, "tools/call")).count(),
-            1,
-            "cut {cut}"
-        );
-        assert_eq!(session.bridge.call(2, "ping", json!({}))["result"], json!({}));
-    }
 }
 
 #[test]

@@ -3,78 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::support::authorization_server::{AuthorizationServer, Fault};
-use crate::support::bridge::{Bridge, initialize_params};
+use crate::support::bridge::{Bridge, said};
 use crate::support::gate::Gate;
-use crate::support::home::{BINARY, Home};
+use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::mcp_server::{McpServer, Setup};
 use crate::support::service::Service;
-
-/// What the answer to a call says.
-fn said(answer: &Value) -> &str {
-    answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {answer}"))
-}
-
-fn tools(bridge: &mut Bridge, id: i64) -> Vec<String> {
-    let listed = bridge.call(id, "tools/list", json!({}));
-    let tools = listed["result"]["tools"].as_array().unwrap_or_else(|| panic!("no list: {listed}"));
-    tools.iter().map(|tool| tool["name"].as_str().unwrap_or_default().to_owned()).collect()
-}
-
-/// Reads what the host is told until it knows that all lists have changed.
-fn wait_for_changes(bridge: &mut Bridge) {
-    for list in ["tools", "prompts", "resources"] {
-        assert_eq!(bridge.message()["method"], format!("notifications/{list}/list_changed"));
-    }
-}
-
-/// The host is let in, told what to run, and served by the same process once that has been run.
-#[test]
-fn the_host_is_let_in_and_served_once_the_login_is_there() {
-    let service = Service::new();
-    let mut bridge = Bridge::start(&service.home, &[&service.server.url()]);
-    let mut params = initialize_params();
-    params["protocolVersion"] = "2025-06-18".into();
-    let answer = bridge.call(0, "initialize", params);
-    assert_eq!(answer["result"]["protocolVersion"], "2025-06-18", "{answer}");
-    for list in ["tools", "prompts", "resources"] {
-        assert_eq!(answer["result"]["capabilities"][list]["listChanged"], true, "{answer}");
-    }
-    bridge.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
-    let command = format!("{BINARY} login {}", service.server.url());
-    let names_it = |text: &Value| text.as_str().is_some_and(|text| text.contains(&command));
-    let listed = bridge.call(1, "tools/list", json!({}));
-    let tool = &listed["result"]["tools"][0];
-    assert!(names_it(&tool["description"]), "{listed}");
-    for (id, method, list) in [
-        (2, "prompts/list", "prompts"),
-        (3, "resources/list", "resources"),
-        (4, "resources/templates/list", "resourceTemplates"),
-    ] {
-        assert_eq!(bridge.call(id, method, json!({}))["result"][list], json!([]));
-    }
-    assert_eq!(bridge.call(5, "ping", json!({}))["result"], json!({}));
-    for name in [tool["name"].as_str().unwrap(), "remembered_from_yesterday"] {
-        let called = bridge.call(6, "tools/call", json!({"name": name, "arguments": {}}));
-        assert!(said(&called).contains(&command), "{called}");
-        assert_eq!(called["result"]["isError"], true, "{called}");
-    }
-    let refused = bridge.call(7, "resources/read", json!({"uri": "x:y"}));
-    assert!(names_it(&refused["error"]["data"]["command"]), "{refused}");
-    assert_eq!(service.browser.tabs(), 0, "no tab is opened");
-
-    service.login(&[]).expect(0);
-    wait_for_changes(&mut bridge);
-    assert_eq!(tools(&mut bridge, 8), ["echo"]);
-    assert_eq!(bridge.echo(9, "served"), "served");
-    assert_eq!(service.server.sessions().0, 1);
-    // A host that has not listed anew.
-    let late = bridge.call(10, "tools/call", json!({"name": tool["name"], "arguments": {}}));
-    assert!(said(&late).contains("List the tools again"), "{late}");
-    bridge.close_stdin();
-    assert!(bridge.wait().0.success());
-    assert_eq!(service.server.sessions().1, 0, "the session is ended");
-}
 
 /// A host that does not hear that the lists have changed works after its next list.
 #[test]
@@ -83,10 +17,10 @@ fn a_request_finds_the_login_by_itself() {
     service.authorization.revoke_grants();
     let mut bridge = service.bridge();
     bridge.initialize();
-    assert_ne!(tools(&mut bridge, 1), ["echo"]);
+    assert_ne!(bridge.tools(1), ["echo"]);
     service.login(&[]).expect(0);
     let mut id = 2;
-    while tools(&mut bridge, id) != ["echo"] {
+    while bridge.tools(id) != ["echo"] {
         id += 1;
         assert!(id < 50, "the login is not found");
     }

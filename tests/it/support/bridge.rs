@@ -17,6 +17,10 @@ use super::process::Process;
 /// the network do: a person waits, and hosts give up on a server that does not start.
 pub(crate) const REFUSAL_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long an outage of the token endpoint may hold up an answer, repetitions included: hosts give a
+/// server that starts half a minute.
+pub(crate) const OUTAGE_LIMIT: Duration = Duration::from_secs(15);
+
 /// A running `mcp-front bridge` (or anything that speaks MCP on stdio).
 pub(crate) struct Bridge {
     pub(crate) process: Process,
@@ -103,6 +107,34 @@ impl Bridge {
         answer["error"].clone()
     }
 
+    /// The error that `initialize` is answered with, in the time that a missing login may take.
+    #[track_caller]
+    pub(crate) fn refusal(&mut self) -> Value {
+        self.refused_within(REFUSAL_LIMIT, "initialize", initialize_params())
+    }
+
+    /// The error of a call; fails the test where the call succeeds.
+    #[track_caller]
+    pub(crate) fn refused(&mut self, id: i64) -> Value {
+        let answer = self.call(id, "tools/call", json!({"name": "echo", "arguments": {"text": "x"}}));
+        assert!(answer["error"]["message"].is_string(), "no error: {answer}");
+        answer["error"].clone()
+    }
+
+    /// The names of the listed tools.
+    pub(crate) fn tools(&mut self, id: i64) -> Vec<String> {
+        let listed = self.call(id, "tools/list", json!({}));
+        let tools = listed["result"]["tools"].as_array().unwrap_or_else(|| panic!("no list: {listed}"));
+        tools.iter().map(|tool| tool["name"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Reads what the host is told until it knows that all lists have changed.
+    pub(crate) fn wait_for_changes(&mut self) {
+        for list in ["tools", "prompts", "resources"] {
+            assert_eq!(self.message()["method"], format!("notifications/{list}/list_changed"));
+        }
+    }
+
     /// The response to `id`; other messages stay to be read.
     pub(crate) fn response(&mut self, id: &Value) -> Value {
         let is_it = |line: &[u8]| {
@@ -164,4 +196,9 @@ pub(crate) fn initialize_params() -> Value {
         "capabilities": {"roots": {"listChanged": true}},
         "clientInfo": {"name": "mcp-front-tests", "version": "1"}
     })
+}
+
+/// What the answer to a call says.
+pub(crate) fn said(answer: &Value) -> &str {
+    answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {answer}"))
 }

@@ -10,6 +10,8 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::home::Outcome;
+
 pub(crate) const USER: &str = "proxy-user";
 /// A canary that must never be seen anywhere.
 pub(crate) const PASSWORD: &str = "canary-proxy-password-7c2f";
@@ -112,4 +114,10 @@ where
         });
     });
     address
+}
+
+/// What a command left behind, without the proxy's password.
+pub(crate) fn free_of_password(outcome: Outcome) -> Outcome {
+    assert!(!outcome.stderr.contains(PASSWORD) && !outcome.stdout.contains(PASSWORD), "{outcome:?}");
+    outcome
 }

@@ -31,6 +31,12 @@ impl Gate {
         changed.notify_all();
     }
 
+    /// Waits until `count` have come to the gate, in a test that runs on a runtime.
+    pub(crate) async fn arrivals(&self, count: usize) {
+        let gate = self.clone();
+        tokio::task::spawn_blocking(move || gate.wait_for_arrivals(count)).await.unwrap();
+    }
+
     /// Waits until `count` have come to the gate.
     pub(crate) fn wait_for_arrivals(&self, count: usize) {
         let (state, changed) = &*self.0;

@@ -1,10 +1,13 @@
 //! A stored login without the journey that leads to it: the record is written as a login would
 //! write it, and authorizers of this process keep it, with the real binary as their helper.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use mcp_front::authorizer::{Authorization, Authorizer, Children, Config, LoginPolicy, Program};
+use mcp_front::authorizer::{
+    Authorization, Authorizer, AuthorizerError, Children, Config, LoginPolicy, Program,
+};
 use mcp_front::credential::{
     AccessToken, Binding, Client, ClientAuthentication, Credential, Kind, OauthCredential, Registration,
 };
@@ -15,6 +18,7 @@ use mcp_front::redact::Secret;
 use mcp_front::server_uri::{ServerUri, ServiceKey};
 use mcp_front::store::index::{Entry, Identity, Index};
 use mcp_front::store::{JournalEntry, Patience, Store, StoreConfig, StoreKind};
+use rustix::process::Pid;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -173,6 +177,11 @@ impl KeptLogin {
         ServiceLock::acquire(&self.paths, &self.key, Purpose::Refresh, deadline).await.expect("the lock")
     }
 
+    /// The refreshing process, by its environment.
+    pub(crate) fn helper(&self) -> Pid {
+        refreshing_process(self.home.path())
+    }
+
     fn identity(&self) -> Identity {
         let server = ServerUri::parse(SERVER, false).expect("a URL");
         Identity::new("service", "default", &server, self.kind)
@@ -192,4 +201,35 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     // Whoever comes second finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test);
+}
+
+/// The refreshing process of a home, by its arguments and its environment.
+pub(crate) fn refreshing_process(home: &Path) -> Pid {
+    let mark = format!("MCP_FRONT_HOME={}", home.display());
+    let holds = |process: &Path, file: &str, wanted: &str| {
+        fs::read(process.join(file))
+            .is_ok_and(|content| content.split(|byte| *byte == 0).any(|part| part == wanted.as_bytes()))
+    };
+    let is_ours =
+        |process: &Path| holds(process, "cmdline", "refresh-child") && holds(process, "environ", &mark);
+    let found = fs::read_dir("/proc").unwrap().flatten().find(|entry| is_ours(&entry.path()));
+    let name = found.expect("a refresh is under way").file_name();
+    Pid::from_raw(name.to_str().unwrap().parse().unwrap()).unwrap()
+}
+
+/// Waits until something holds that nothing announces.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < end, "{what} did not come about");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+/// Why a login is required, and the command that helps; fails the test where none is.
+pub(crate) fn login_required(outcome: Result<Authorization, AuthorizerError>) -> (String, String) {
+    match outcome {
+        Err(AuthorizerError::LoginRequired { reason, command }) => (reason, command.as_str().to_owned()),
+        other => panic!("no login is required: {other:?}"),
+    }
 }

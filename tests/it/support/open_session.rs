@@ -29,3 +29,8 @@ pub(crate) fn is(method: &'static str) -> impl Fn(&Request) -> bool {
 pub(crate) fn is_post_of(request: &Request, method: &str) -> bool {
     request.method == "POST" && request.json()["method"] == method
 }
+
+/// Whether a body is a message of this method.
+pub(crate) fn is_named(body: &[u8], method: &str) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|message| message["method"] == method)
+}

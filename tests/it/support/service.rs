@@ -19,6 +19,7 @@ use super::bridge::Bridge;
 use super::browser::Browser;
 use super::home::{Home, Outcome, write_private};
 use super::kept_login::run;
+use super::keychain::Session;
 use super::mcp_server::{McpServer, Setup};
 
 /// The name under which the tests log in.
@@ -56,6 +57,13 @@ impl Service {
         let secret = secret.to_string_lossy().into_owned();
         service.login = ["--client-id", CLIENT_ID, "--client-secret-file", &secret].map(str::to_owned).into();
         service
+    }
+
+    /// Logins go into `session`'s keychain.
+    pub(crate) fn in_keychain(session: &Session) -> Self {
+        let authorization = AuthorizationServer::start();
+        let server = McpServer::guarded_by(&authorization);
+        Self::of(authorization, server, session.home())
     }
 
     pub(crate) fn of(authorization: AuthorizationServer, server: McpServer, home: Home) -> Self {

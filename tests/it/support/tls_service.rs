@@ -7,6 +7,7 @@ use url::Url;
 
 use super::authorization_server::AuthorizationServer;
 use super::browser::{Browser, follow};
+use super::connect_proxy::ConnectProxy;
 use super::home::Home;
 use super::mcp_server::McpServer;
 use super::service::NAME;
@@ -30,6 +31,15 @@ impl TlsService {
     /// Endpoint and authorization server under hosts that only a proxy knows.
     pub(crate) fn at(endpoint: &str, issuer: &str) -> Self {
         Self::start(endpoint, issuer, None, |name, _| format!("https://{name}"))
+    }
+
+    /// The same, and the proxy that knows them.
+    pub(crate) fn behind_a_proxy(endpoint: &str, issuer: &str) -> (Self, ConnectProxy) {
+        let mut service = Self::at(endpoint, issuer);
+        let places = [(endpoint, service.endpoint.address()), (issuer, service.issuer.address())];
+        let proxy = ConnectProxy::start(places);
+        service.home = service.home.with("MCP_FRONT_CA_FILE", service.authority.roots());
+        (service, proxy)
     }
 
     /// Under `https://localhost`; the endpoint asks for a certificate of `clients`.

@@ -1,0 +1,240 @@
+//! H: what a token endpoint answers, and what becomes of the login.
+
+use mcp_front::authorizer::AuthorizerError;
+use mcp_front::store::StoreKind::{File, Memory};
+use mcp_front::store::index::State;
+use serde_json::json;
+
+use crate::support::authorization_server::Fault;
+use crate::support::bridge::{OUTAGE_LIMIT, initialize_params};
+use crate::support::http_server::Reply;
+use crate::support::kept_login::{KeptLogin, carried, login_required, run};
+use crate::support::mcp_server::{McpServer, Setup};
+use crate::support::service::Service;
+
+/// H01, H02: a lost answer is asked for again at once; without a grace the server's verdict stands.
+#[test]
+fn h01_a_lost_answer_is_asked_for_again() {
+    run(async {
+        let lenient = KeptLogin::new(Memory, -10).await;
+        lenient.authorization.be_lenient();
+        lenient.authorization.fault(Fault::Lose);
+        assert_eq!(carried(&lenient.authorizer().authorize().await.unwrap()), lenient.access_token(1));
+        assert_eq!(lenient.stored_refresh_token().await, lenient.refresh_token(1));
+
+        let strict = KeptLogin::new(Memory, -10).await;
+        strict.authorization.fault(Fault::Lose);
+        let (reason, _) = login_required(strict.authorizer().authorize().await);
+        assert!(reason.contains("cut off"), "{reason}");
+        assert_eq!(strict.authorization.refreshes(), 2);
+        assert_eq!(strict.stored_refresh_token().await, strict.refresh_token(0));
+    });
+}
+
+/// A28: what is transient keeps the login, is told as retryable, and heals without a restart.
+#[test]
+fn h03_transient_failures_keep_the_login() {
+    let page = "<html><body>Welcome to the hotel</body></html>";
+    for (what, reply) in [
+        ("500", Reply::status(500)),
+        ("502 with a page", Reply::html(502, page)),
+        ("503", Reply::json(503, "{}")),
+        ("429", Reply::json(429, "{}").header("Retry-After", "120")),
+        ("a captive portal", Reply::html(200, page)),
+        ("an empty 200", Reply::status(200)),
+        ("a gateway's empty 401", Reply::status(401)),
+        ("a gateway's 401", Reply::json(401, r#"{"message":"Unauthorized"}"#)),
+        ("a gateway's 403", Reply::json(403, r#"{"error":"access_denied"}"#)),
+    ] {
+        let service = Service::with_expired_token();
+        for _ in 0..8 {
+            service.authorization.fault(Fault::Reply(reply.clone()));
+        }
+        let mut bridge = service.strict_bridge();
+        let error = bridge.refused_within(OUTAGE_LIMIT, "initialize", initialize_params());
+        assert_eq!(error["data"]["reason"], "unavailable", "{what}: {error}");
+        assert_ne!(service.row()["state"], "login_required", "{what}");
+        assert_eq!(service.authorization.living_grants(), 1);
+    }
+}
+
+/// H03, H04: without a verdict the login is kept, requests get a prompt error, and no storm follows.
+#[test]
+fn h04_a_server_that_asks_to_wait_is_left_alone() {
+    run(async {
+        let kept = KeptLogin::new(Memory, -10).await;
+        let busy = Reply::json(429, "{}").header("Retry-After", "120");
+        kept.authorization.fault(Fault::Reply(busy));
+        let authorizer = kept.authorizer();
+        for _ in 0..50 {
+            match authorizer.authorize().await {
+                Err(error @ AuthorizerError::Unavailable { .. }) => {
+                    let wait = error.data()["retryAfterSeconds"].as_u64().unwrap();
+                    assert!((100..=120).contains(&wait), "{wait}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(kept.authorization.refreshes(), 1);
+        assert_eq!(kept.entry().last_error.unwrap().code, "rate_limited");
+        assert_eq!(kept.entry().state, State::Valid);
+    });
+}
+
+/// H06, H13: what an answer omits stays; a narrowed scope is recorded.
+#[test]
+fn h06_what_an_answer_omits_stays() {
+    run(async {
+        let kept = KeptLogin::new(Memory, -10).await;
+        kept.authorization.fault(Fault::Members(json!({"refresh_token": null, "scope": "less"})));
+        kept.authorizer().authorize().await.unwrap();
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0));
+        assert_eq!(kept.entry().scopes, ["less"]);
+    });
+}
+
+/// A26: what a server says of an access token's end, in every dialect, and what it leaves out.
+#[test]
+fn h09_expiries_of_every_dialect_are_understood() {
+    let now = jiff::Timestamp::now();
+    let at = now.as_second() + 1800;
+    for (members, known) in [
+        (json!({"expires_in": 1800}), true),
+        (json!({"expires_in": "1800"}), true),
+        (json!({"expires_in": 1800.5}), true),
+        (json!({"expires_in": null, "expires_at": at}), true),
+        (json!({"expires_in": null, "expires_at": at * 1000}), true),
+        (json!({"expires_in": null, "expires_at": at.to_string()}), true),
+        (
+            json!({"expires_in": null, "expires_at": jiff::Timestamp::from_second(at).unwrap().to_string()}),
+            true,
+        ),
+        (json!({"expires_in": null}), false),
+    ] {
+        let service = Service::new();
+        service.authorization.fault(Fault::Members(members.clone()));
+        service.login(&[]).expect(0);
+        let expiry = service.row()["access_token_expires_at"].clone();
+        assert_eq!(expiry.is_string(), known, "{members}: {expiry}");
+        if let Some(expiry) = expiry.as_str() {
+            let expiry: jiff::Timestamp = expiry.parse().expect("RFC 3339");
+            assert!((expiry.as_second() - at).abs() < 60, "{members}: {expiry}");
+        }
+        let mut bridge = service.bridge();
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, "x"), "x");
+        assert_eq!(service.authorization.refreshes(), 0, "{members}");
+    }
+}
+
+/// Absurd lives: no tight loop, no failure.
+#[test]
+fn h11_absurd_lives_make_no_storm() {
+    for members in [
+        json!({"expires_in": 0}),
+        json!({"expires_in": -5}),
+        json!({"expires_in": 1e18}),
+        json!({"expires_in": 5}),
+        json!({"expires_in": "soon"}),
+    ] {
+        let service = Service::new();
+        service.authorization.set_expiry(members.clone());
+        service.login(&[]).expect(0);
+        let mut bridge = service.bridge();
+        bridge.initialize();
+        for id in 1..=5 {
+            assert_eq!(bridge.echo(id, "x"), "x", "{members}");
+        }
+        let refreshes = service.authorization.refreshes();
+        assert!(refreshes <= 8, "{members}: {refreshes} refreshes for 7 requests");
+        assert_eq!(service.authorization.living_grants(), 1);
+    }
+}
+
+/// A12: a fresh token that is refused again is told as such and listed, with no loop.
+#[test]
+fn h14_a_fresh_token_that_is_refused_is_not_tried_for_ever() {
+    let service = Service::logged_in();
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    service.authorization.revoke_access_for_ever();
+    let error = bridge.refused(1);
+    assert_eq!(error["data"]["reason"], "token_rejected");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("rights. Should the")), "{error}");
+    assert!(service.authorization.refreshes() <= 2);
+    let row = service.row();
+    assert_eq!(
+        (&row["state"], &row["last_error"]["code"]),
+        (&json!("login_required"), &json!("token_rejected"))
+    );
+    let entry = std::fs::read(service.entry_file()).unwrap();
+    let calls = service.server.posted().len();
+    bridge.refused(2);
+    assert!(service.server.posted().len() <= calls + 2);
+    assert!(service.authorization.refreshes() <= 3, "{} refreshes", service.authorization.refreshes());
+    assert_eq!(std::fs::read(service.entry_file()).unwrap(), entry, "it is noted once");
+}
+
+/// A wider scope that the server asks for is not fetched in a loop; the command is named.
+#[test]
+fn h15_a_step_up_is_told_and_not_repeated() {
+    let authorization = crate::support::authorization_server::AuthorizationServer::start();
+    let server = McpServer::start(Setup {
+        authorization: Some(authorization.clone()),
+        script: Some(Box::new(|request, responder| {
+            let is_call = request.json()["method"] == "tools/call";
+            if is_call {
+                let challenge = r#"Bearer error="insufficient_scope", scope="mcp:admin""#;
+                responder.reply(&Reply::json(403, "{}").header("WWW-Authenticate", challenge));
+            }
+            is_call
+        })),
+        ..Setup::default()
+    });
+    let service = Service::of(authorization, server, crate::support::home::Home::with_file_store());
+    service.login(&[]).expect(0);
+    service.browser.opened();
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    let error = bridge.refused(1);
+    assert_eq!(error["data"]["reason"], "insufficient_scope", "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("--scope=mcp:admin")), "{error}");
+    assert_eq!((service.authorization.refreshes(), service.browser.tabs()), (0, 0));
+}
+
+/// H16: a refused client is told apart from a refused grant.
+#[test]
+fn h16_a_refused_client_is_told_apart() {
+    run(async {
+        let kept = KeptLogin::new(Memory, -10).await;
+        kept.authorization.fault(Fault::Reply(Reply::json(401, r#"{"error":"invalid_client"}"#)));
+        let (reason, _) = login_required(kept.authorizer().authorize().await);
+        assert!(reason.contains("OAuth client"), "{reason}");
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0));
+    });
+}
+
+/// H18: what the server ended costs one token request, until somebody logs in again.
+#[test]
+fn h18_an_ended_login_costs_one_request() {
+    run(async {
+        for kind in [Memory, File] {
+            let kept = KeptLogin::new(kind, -10).await;
+            kept.authorization.revoke_grants();
+            let authorizer = kept.authorizer();
+            for _ in 0..1000 {
+                let (reason, command) = login_required(authorizer.authorize().await);
+                assert!(reason.contains("invalid_grant"), "{reason}");
+                let place = if kind == File { " --store file" } else { "" };
+                assert!(command.ends_with(&format!("mcp-front login service{place}")), "{command}");
+            }
+            login_required(kept.authorizer().authorize().await);
+            assert_eq!(kept.authorization.refreshes(), 1);
+            assert!(matches!(kept.entry().state, State::LoginRequired { .. }));
+            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0), "it is kept");
+
+            kept.save(kept.oauth(3000)).await;
+            assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
+        }
+    });
+}
