@@ -153,7 +153,7 @@ fn a_login_waits_for_a_person_to_unlock() {
 #[test]
 fn a_login_waits_for_a_keychain_that_cannot_ask() {
     let Some(mut session) = Session::locked() else { return };
-    let service = service_in(&session);
+    let service = Service::in_keychain(&session);
     let mut login = Process::start(&mut service.home.command(service.login_arguments(&[])));
     login.stderr.wait_for("a word about the waiting", |text| text.contains("the keychain is locked"));
     session.stop_keyring();
@@ -171,7 +171,7 @@ fn a_login_waits_for_a_keychain_that_cannot_ask() {
 fn a_login_ends_when_the_person_declines_to_unlock() {
     let Some(session) = Session::without_keychain() else { return };
     let keychain = FakeKeychain::start(&session, Conduct::Declining(Duration::from_secs(2)));
-    let service = service_in(&session);
+    let service = Service::in_keychain(&session);
     let stderr = service.login(&[]).expect(5).stderr;
     assert!(stderr.contains("unlock the keychain") && stderr.contains("--store file"), "{stderr}");
     assert_eq!((keychain.prompts(), service.browser.tabs()), (1, 0));
