@@ -100,10 +100,10 @@ impl Message {
         &self.bytes
     }
 
-    /// The same as text.
+    /// The same as text, without the white space around the object.
     pub fn text(&self) -> &str {
         // It was UTF-8 when it was read.
-        std::str::from_utf8(&self.bytes).unwrap_or_default()
+        std::str::from_utf8(&self.bytes).unwrap_or_default().trim_ascii()
     }
 
     /// The frame, without a newline anywhere.
@@ -201,6 +201,13 @@ mod tests {
     fn newlines_between_tokens_become_spaces() {
         let message = parse("{\n\"jsonrpc\":\"2.0\",\r\n\"method\":\"a\\nb\"}").unwrap();
         assert_eq!(&message.bytes()[..], b"{ \"jsonrpc\":\"2.0\",  \"method\":\"a\\nb\"}");
+    }
+
+    #[test]
+    fn the_text_is_the_object_alone_and_the_frame_stays() {
+        let message = parse("\r\n {\"jsonrpc\":\"2.0\",\"method\":\"a\"}\n").unwrap();
+        assert_eq!(message.text(), r#"{"jsonrpc":"2.0","method":"a"}"#);
+        assert_eq!(&message.bytes()[..], b"   {\"jsonrpc\":\"2.0\",\"method\":\"a\"} ");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::Reply;
 use crate::support::mcp_server::{self, McpServer};
-use crate::support::modern_server::{error, modern, remembered};
+use crate::support::modern_server::{error, modern, remembered, serve};
 use crate::support::open_session::{OpenSession, is, is_post_of};
 use crate::support::translated::{capabilities, event, introduce, methods, posts_of, result, session};
 
@@ -223,6 +223,26 @@ fn frames_keep_all_but_what_must_change() {
             && sent.ends_with(r#"}},"odd":[1.0]}"#),
         "{sent}"
     );
+}
+
+/// Servers put newlines around their bodies.
+#[test]
+fn white_space_around_an_answer_hides_nothing_of_it() {
+    let server = modern(|request, responder| {
+        let asks = is("tools/call")(request) && request.json()["params"].get("inputResponses").is_none();
+        let roots = json!({"resultType": "input_required", "inputRequests": {"r": {"method": "roots/list"}}});
+        let mut reply = if asks { result(request, roots) } else { serve(request) };
+        reply.body = [b"\n ", &reply.body[..], b"\r\n"].concat();
+        responder.reply(&reply);
+        true
+    });
+    let (_home, mut bridge) = session(&server);
+    let params = json!({"name": "echo", "arguments": {"text": "heard"}});
+    bridge.send(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string());
+    let question = bridge.message();
+    assert_eq!(question["method"], "roots/list", "{question}");
+    bridge.send(json!({"jsonrpc": "2.0", "id": question["id"], "result": {"roots": []}}).to_string());
+    assert_eq!(bridge.response(&json!(1))["result"]["content"][0]["text"], "heard");
 }
 
 /// The session's own errors stay what they are.
