@@ -41,17 +41,19 @@ fn a_subscription_outlives_its_connection_until_the_server_ends_it() {
         }
         let id = &request.json()["id"];
         match count.fetch_add(1, Ordering::SeqCst) {
-            // Cut, ended without an answer, refused for a moment, and at last answered.
-            0 => {
+            // Cut before a word, cut, ended without an answer, refused for a moment, and at last
+            // answered.
+            0 => drop(responder.start_events()),
+            1 => {
                 open(request, responder);
                 responder.chunk(event(&told(CHANGED, id)));
             }
-            1 => {
+            2 => {
                 open(request, responder);
                 responder.chunk(event(&told(CHANGED, id)));
                 responder.end();
             }
-            2 => responder.reply(&Reply::status(503)),
+            3 => responder.reply(&Reply::status(503)),
             _ => {
                 open(request, responder);
                 responder.chunk(event(&told(CHANGED, id)));
@@ -73,7 +75,7 @@ fn a_subscription_outlives_its_connection_until_the_server_ends_it() {
     }
     assert_eq!(session.bridge.message()["result"]["resultType"], "complete");
     let sent: Vec<_> = server.requests().into_iter().filter(listens).collect();
-    assert_eq!(sent.len(), 4);
+    assert_eq!(sent.len(), 5);
     for request in sent {
         assert_eq!(String::from_utf8(request.body.clone()).unwrap(), listen);
         assert_eq!(request.header("Mcp-Method"), Some("subscriptions/listen"));

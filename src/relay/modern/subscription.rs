@@ -41,6 +41,7 @@ impl Inner {
         let headers = headers::routing(message.head(), None);
         let mut reconnects = Reconnects::new(PAUSE);
         let (mut has_stood, mut owes_changes) = (false, false);
+        let mut is_acknowledged = false;
         loop {
             // A person who is asked to log in has asked for something.
             let outgoing = Outgoing {
@@ -56,7 +57,11 @@ impl Inner {
                     if std::mem::take(&mut owes_changes) {
                         self.tell_changes(message).await;
                     }
-                    match self.follow_subscription(replies, request, again).await {
+                    if again {
+                        // What changed meanwhile was told to nobody.
+                        self.modern.tools.changed();
+                    }
+                    match self.follow_subscription(replies, request, &mut is_acknowledged).await {
                         End::Over => return Ok(()),
                         End::Broke { was_good: true } => reconnects.stood(),
                         End::Broke { was_good: false } => {}
@@ -72,7 +77,7 @@ impl Inner {
                 Err(Failure::Http(_) | Failure::Authorizer(_)) if has_stood => None,
                 Err(Failure::Authorizer(_)) if self.modern.stands_in.load(Ordering::Relaxed) => {
                     self.acknowledge(message).await;
-                    (has_stood, owes_changes) = (true, true);
+                    (has_stood, owes_changes, is_acknowledged) = (true, true, true);
                     None
                 }
                 answer => {
@@ -87,12 +92,13 @@ impl Inner {
         }
     }
 
-    /// Hands on what the stream brings; `again` where it stands in for one that broke.
-    async fn follow_subscription(&self, mut replies: Replies, request: &Ticket, again: bool) -> End {
-        if again {
-            // What changed meanwhile was told to nobody.
-            self.modern.tools.changed();
-        }
+    /// Hands on what the stream brings, but for an acknowledgement where the host has had one.
+    async fn follow_subscription(
+        &self,
+        mut replies: Replies,
+        request: &Ticket,
+        is_acknowledged: &mut bool,
+    ) -> End {
         let since = Instant::now();
         let mut messages = 0;
         loop {
@@ -107,8 +113,7 @@ impl Inner {
             messages += 1;
             let is_acknowledgement =
                 message.head().method() == Some("notifications/subscriptions/acknowledged");
-            if again && messages == 1 && is_acknowledgement {
-                // The host has had one.
+            if is_acknowledgement && std::mem::replace(is_acknowledged, true) {
                 continue;
             }
             let is_end = ends(&message, request.id());
