@@ -36,7 +36,7 @@ fn is_fallback(answer: &Value) -> bool {
 #[test]
 fn a_server_of_the_era_before_sends_the_host_to_initialize() {
     type Refusal = fn(&Request, &mut Responder);
-    let refusals: [(&str, Refusal, bool); 9] = [
+    let refusals: [(&str, Refusal, bool); 10] = [
         ("400 without a word", |_, responder| responder.reply(&Reply::status(400)), true),
         (
             "400 with an error of its own",
@@ -67,7 +67,12 @@ fn a_server_of_the_era_before_sends_the_host_to_initialize() {
             },
             true,
         ),
-        ("a captive portal", |_, responder| responder.reply(&Reply::html(200, "<html>")), true),
+        ("a captive portal", |_, responder| responder.reply(&Reply::html(200, "<html>")), false),
+        (
+            "a word of a proxy",
+            |_, responder| responder.reply(&Reply::json(200, r#"{"error":"wait"}"#)),
+            false,
+        ),
         ("an outage", |_, responder| responder.reply(&Reply::html(503, "down")), false),
         ("a reset", |_, responder| responder.reset(), false),
     ];

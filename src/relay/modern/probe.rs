@@ -115,22 +115,30 @@ async fn verdict(answer: Answer, request: &Ticket) -> Verdict {
         Reply::Rejected(rejection) | Reply::SessionGone(rejection) if !tells(rejection) => Verdict::Unknown,
         _ => Verdict::Legacy,
     };
-    let Ok(mut replies) = Replies::of(answer.reply, request.id()) else { return otherwise };
+    let mut replies = match Replies::of(answer.reply, request.id()) {
+        Ok(replies) => replies,
+        // Whoever speaks no JSON-RPC is no server of either era: a portal, or a proxy.
+        Err(Failure::Invalid(_)) => return Verdict::Unknown,
+        Err(_) => return otherwise,
+    };
     loop {
         match replies.next().await {
             Ok(Some(message)) if matches!(message.head(), Head::Response { .. }) => {
                 return if is_modern(&message) { Verdict::Modern(message.into_bytes()) } else { otherwise };
             }
             Ok(Some(_)) => {}
-            Ok(None) | Err(Failure::StreamLost(_)) => return Verdict::Unknown,
+            Ok(None) | Err(Failure::StreamLost(_) | Failure::Invalid(_)) => return Verdict::Unknown,
             Err(_) => return otherwise,
         }
     }
 }
 
-/// Whether a refusal says something of the server, and not of a moment or of who asks.
+/// Whether a refusal says something of the server, and not of a moment, of who asks, or of somebody
+/// on the way who answers in the server's place.
 fn tells(rejection: &Rejection) -> bool {
-    !rejection.may_pass() && !matches!(rejection.status.as_u16(), 300..=399 | 401 | 403 | 407)
+    rejection.status.is_client_error()
+        && !rejection.may_pass()
+        && !matches!(rejection.status.as_u16(), 401 | 403 | 407)
 }
 
 /// Whether only a server of 2026-07-28 or later answers so: with the versions that it supports, or
