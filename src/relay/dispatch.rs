@@ -8,6 +8,7 @@ use super::batch::Destination;
 use super::pending::{Registered, Ticket};
 use super::{Failure, Inner, Session};
 use crate::jsonrpc::{ErrorResponse, Head, Id, Message, code};
+use crate::wire::WITH_INITIALIZE;
 
 /// The way of a request.
 #[derive(Clone, Copy)]
@@ -134,8 +135,12 @@ impl Inner {
             "server/discover" if !self.eras.is_modern() => return Way::Probe,
             _ => {}
         }
+        let names_its_era = parameters.protocol_version.as_deref().is_some_and(|version| {
+            // Within a session it may be said again what was agreed on at its beginning.
+            !(WITH_INITIALIZE.contains(&version) && self.legacy.handshake.can_restart())
+        });
         // Of a request that says less than it must, the server is the judge.
-        if parameters.protocol_version.is_none() && self.modern.host_version().is_none() {
+        if !names_its_era && self.modern.host_version().is_none() {
             return Way::Session { earlier: self.legacy.notifications.queued() };
         }
         self.modern.host_sent(message);

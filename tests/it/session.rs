@@ -64,6 +64,19 @@ fn nothing_is_sent_before_the_first_frame_and_a_probe_leaves_initialize_as_the_w
     assert_eq!(bridge.echo(1, "still here"), "still here");
 }
 
+/// What was agreed on may be said again with each request: that is no request of 2026-07-28.
+#[test]
+fn a_request_that_names_the_sessions_version_is_of_the_session() {
+    let server = McpServer::open();
+    let mut session = OpenSession::on(&server);
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2025-11-25"});
+    let params = json!({"name": "echo", "arguments": {"text": "within"}, "_meta": meta});
+    let answer = session.bridge.call(1, "tools/call", params);
+    assert_eq!(answer["result"]["content"][0]["text"], "within", "{answer}");
+    assert_eq!(session.bridge.echo(2, "still within"), "still within");
+    assert_eq!(server.sessions(), (1, 1));
+}
+
 #[test]
 fn a_400_that_says_the_session_is_unknown_counts_as_lost() {
     let refused = AtomicUsize::new(0);
