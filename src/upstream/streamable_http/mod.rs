@@ -167,5 +167,7 @@ fn redirect_within_origin(response: &Response) -> Option<Url> {
     }
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     let next = response.url().join(location).ok()?;
-    (next.origin() == response.url().origin()).then_some(next)
+    // User information would become an `Authorization` of the server's choosing.
+    let is_bare = next.username().is_empty() && next.password().is_none();
+    (is_bare && next.origin() == response.url().origin()).then_some(next)
 }
