@@ -41,12 +41,7 @@ fn a_server_of_the_era_before_sends_the_host_to_initialize() {
         (
             "400 with an error of its own",
             |request, responder| {
-                responder.reply(&error(
-                    400,
-                    &request.json()["id"],
-                    -32000,
-                    "Bad Request: Server not initialized",
-                ));
+                responder.reply(&error(400, &request.json()["id"], -32000, "Not initialized"))
             },
             true,
         ),
