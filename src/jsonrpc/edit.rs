@@ -6,6 +6,8 @@
 //! refused, as it is where a frame is read. Nothing is collected of an object but what is named, for
 //! a member may take five bytes where its reference takes many more.
 
+mod elements;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -14,7 +16,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::head::{Decoded, decode_string};
-use super::parts;
+pub use elements::{each_element, holds, map_elements, map_members, map_values, retain_elements};
 
 /// A member that is to be read or changed stands there twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -114,13 +116,18 @@ impl<'a> Edit<'a> {
     /// Gives the member `name` the JSON text `value`: in the place where it stands, or behind all
     /// others.
     pub fn set(&mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> &mut Self {
-        self.changes.push(Change { name, value: Some(value.into()) });
-        self
+        self.change(Change { name, value: Some(value.into()) })
     }
 
     /// Removes the member `name`, if it is there.
     pub fn remove(&mut self, name: &'static str) -> &mut Self {
-        self.changes.push(Change { name, value: None });
+        self.change(Change { name, value: None })
+    }
+
+    /// The last change of a member is the one that is made.
+    fn change(&mut self, change: Change<'a>) -> &mut Self {
+        self.changes.retain(|earlier| earlier.name != change.name);
+        self.changes.push(change);
         self
     }
 
@@ -180,58 +187,6 @@ impl<'a> Edit<'a> {
         let of =
             |change: &Change<'_>| change.name.len() + change.value.as_ref().map_or(0, |text| text.len()) + 8;
         self.changes.iter().map(of).sum()
-    }
-}
-
-/// An array with each element as `change` wants it; `None` leaves one as it is. Borrowed where all
-/// stay, and where `array` is none.
-pub fn map_elements<'a>(array: &'a str, mut change: impl FnMut(&'a str) -> Option<String>) -> Cow<'a, str> {
-    let Ok(raw) = serde_json::from_str::<&RawValue>(array) else { return Cow::Borrowed(array) };
-    let mut splices = Splices::of(array);
-    parts::each_element(raw, |element| {
-        if let Some(changed) = change(element.get()) {
-            splices.replace(range_in(array, element.get()), &changed);
-        }
-    });
-    splices.finish()
-}
-
-/// An object with the value of each member as `change` wants it; `None` leaves one as it is.
-/// Borrowed where all stay, and where `object` is none.
-pub fn map_values<'a>(object: &'a str, mut change: impl FnMut(&'a str) -> Option<String>) -> Cow<'a, str> {
-    let mut splices = Splices::of(object);
-    scan(object, |part| {
-        if let Some(changed) = change(&object[part.value.clone()]) {
-            splices.replace(part.value, &changed);
-        }
-    });
-    splices.finish()
-}
-
-/// A text with parts of it replaced, from its start to its end.
-struct Splices<'a> {
-    text: &'a str,
-    spliced: String,
-    copied: usize,
-}
-
-impl<'a> Splices<'a> {
-    fn of(text: &'a str) -> Self {
-        Self { text, spliced: String::new(), copied: 0 }
-    }
-
-    fn replace(&mut self, range: Range<usize>, with: &str) {
-        self.spliced.push_str(&self.text[self.copied..range.start]);
-        self.spliced.push_str(with);
-        self.copied = range.end;
-    }
-
-    fn finish(mut self) -> Cow<'a, str> {
-        if self.copied == 0 {
-            return Cow::Borrowed(self.text);
-        }
-        self.spliced.push_str(&self.text[self.copied..]);
-        Cow::Owned(self.spliced)
     }
 }
 
@@ -322,6 +277,8 @@ mod tests {
         let mut edit = Edit::of(r#"{"a":1, "b":2, "c":3, "d":4}"#).unwrap();
         edit.remove("a").set("x", "9").remove("c").set("d", "null").remove("y");
         assert_eq!(edit.finish().unwrap(), r#"{ "b":2, "d":null,"x":9}"#);
+        edit.set("x", "8").set("a", "7").remove("b");
+        assert_eq!(edit.finish().unwrap(), r#"{"a":7, "d":null,"x":8}"#);
         assert!(matches!(Edit::of(r#"{"a":1}"#).unwrap().remove("b").finish(), Ok(Cow::Borrowed(_))));
     }
 
@@ -354,25 +311,6 @@ mod tests {
         let mut members = Vec::new();
         each_member(r#"{ "\ud800" : [ 1 ],"a:":2}"#, |name, value| members.push((name, value)));
         assert_eq!(members, [(r#""\ud800""#, "[ 1 ]"), (r#""a:""#, "2")]);
-    }
-
-    #[test]
-    fn elements_and_values_change_in_their_places() {
-        let twos = |text: &str| (text == "2").then(|| "[9]".to_owned());
-        for (array, expected) in [
-            ("[1,2,3]", "[1,[9],3]"),
-            ("[ 2 , 2 ]", "[ [9] , [9] ]"),
-            ("[{\"2\":2}]", "[{\"2\":2}]"),
-            ("[]", "[]"),
-            ("2", "2"),
-        ] {
-            assert_eq!(map_elements(array, twos), expected);
-        }
-        for (object, expected) in
-            [(r#"{"a": 2 ,"a":2,"b":[2]}"#, r#"{"a": [9] ,"a":[9],"b":[2]}"#), ("{}", "{}"), ("2", "2")]
-        {
-            assert_eq!(map_values(object, twos), expected);
-        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ const KEYWORD: &str = "x-mcp-header";
 const DEPTH_MOST: usize = 64;
 /// How many parameters of one tool may be annotated: servers bound what headers they take.
 const COUNT_MOST: usize = 100;
+/// How long a header's name and the names that lead to its parameter may be together, in bytes.
+const LENGTH_MOST: usize = 4096;
 
 /// One annotated parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,13 @@ pub(super) struct Annotation {
     pub(super) header: String,
     /// The names that lead to the parameter from the arguments on.
     pub(super) path: Vec<String>,
+}
+
+impl Annotation {
+    /// How long its texts are together, in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.header.len() + self.path.iter().map(String::len).sum::<usize>()
+    }
 }
 
 /// The annotations of a tool, in their order.
@@ -157,7 +166,11 @@ impl Walk<'_> {
         if self.found.len() == COUNT_MOST {
             return Err("it has too many x-mcp-header");
         }
-        self.found.push(Annotation { header, path: self.path.clone() });
+        let annotation = Annotation { header, path: self.path.clone() };
+        if annotation.length() > LENGTH_MOST {
+            return Err("x-mcp-header and the names that lead to its parameter are too long");
+        }
+        self.found.push(annotation);
         Ok(())
     }
 }
@@ -272,6 +285,8 @@ mod tests {
             r#"{"properties":{"a":{"type":"string","x-mcp-header":"MyField"},"b":{"properties":{"c":{"type":"string","x-mcp-header":"myfield"}}}}}"#.to_owned(),
             format!(r#"{{"properties":{{{}}}}}"#, many.join(",")),
             deep,
+            parameter(&format!(r#"{{"type":"string","x-mcp-header":"{}"}}"#, "R".repeat(LENGTH_MOST))),
+            format!(r#"{{"properties":{{"{}":{}}}}}"#, "a".repeat(LENGTH_MOST), parameter(r#"{"type":"string","x-mcp-header":"R"}"#)),
         ] {
             assert!(of(&schema).is_err(), "{schema} gave {:?}", of(&schema));
         }

@@ -106,8 +106,8 @@ impl Inner {
                     },
                 }
             };
-            let page = self.modern.tools.learn(page.into_bytes(), asked);
             cursor = tools::next_cursor(&page).map(str::to_owned);
+            self.modern.tools.learn(page, asked);
             if cursor.is_none() {
                 return Ok(());
             }

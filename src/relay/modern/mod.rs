@@ -80,9 +80,7 @@ impl Modern {
     pub(super) fn learn_from(&self, answer: Message, request: &Message, asked: Asked) -> Bytes {
         let lists_tools = request.head().method() == Some("tools/list");
         match answer.head() {
-            Head::Response { successful: true, .. } if lists_tools => {
-                self.tools.learn(answer.into_bytes(), asked)
-            }
+            Head::Response { successful: true, .. } if lists_tools => self.tools.learn(answer, asked),
             _ => answer.into_bytes(),
         }
     }

@@ -1,20 +1,22 @@
 //! What answers to `tools/list` taught: the annotations of each tool, page by page. Tools whose
 //! annotations break a rule are cut out of the answer; all else in it stays to the byte.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::annotations::{self, Annotation};
-use crate::jsonrpc::parts;
+use crate::jsonrpc::{Message, edit, parts};
 use crate::redact::printable;
 
-/// How many tools with annotations are remembered; of further ones the server refuses the calls
-/// that want headers.
-const TOOLS_MOST: usize = 10_000;
+/// How much is remembered of tools with annotations, in bytes; of further ones the server refuses
+/// the calls that want headers.
+const SIZE_MOST: usize = 16 * 1024 * 1024;
+/// What an annotation takes beside its texts, about.
+const OVERHEAD: usize = 128;
 
 /// What is known of the server's tools.
 #[derive(Default)]
@@ -23,6 +25,8 @@ pub(super) struct Tools(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     annotated: HashMap<String, Arc<[Annotation]>>,
+    /// How much these take.
+    size: usize,
     /// How often the server has said that its list changed.
     changes: u64,
     /// The changes that the last whole list knew of.
@@ -61,57 +65,39 @@ impl Tools {
 
     /// Learns from the answer to `tools/list`, and gives it without the tools that are refused. A
     /// page adds to what the pages before it said.
-    pub(super) fn learn(&self, frame: Bytes, asked: Asked) -> Bytes {
+    pub(super) fn learn(&self, answer: Message, asked: Asked) -> Bytes {
         let mut known = self.known();
         // Most lists hold nothing to learn, and are not read.
-        if known.annotated.is_empty() && !annotations::may_mention(&frame) {
-            return frame;
+        if known.annotated.is_empty() && !annotations::may_mention(answer.bytes()) {
+            return answer.into_bytes();
         }
-        let Some(result) = result(&frame) else { return frame };
-        let mut cuts = Vec::new();
-        parts::each_member(result, |name, tools| {
-            if name == b"tools" {
-                known.read(&frame, tools, &mut cuts);
-            }
+        let left = edit::map_members(answer.text(), |name, result| {
+            (name == b"result").then(|| known.read(result)).flatten()
         });
-        if next_cursor(&frame).is_none() {
+        if next_cursor(&answer).is_none() {
             known.listed = known.listed.max(asked.0);
         }
-        without(frame, &cuts)
+        match left {
+            Cow::Borrowed(_) => answer.into_bytes(),
+            Cow::Owned(left) => left.into(),
+        }
     }
 }
 
-/// What asks for the next page behind the one in this frame, as it was written.
-pub(super) fn next_cursor(frame: &Bytes) -> Option<&str> {
-    let cursor = parts::member(result(frame)?, "nextCursor")?.get();
+/// What asks for the next page behind the one in this answer, as it was written.
+pub(super) fn next_cursor(answer: &Message) -> Option<&str> {
+    let cursor = edit::member_at(answer.text(), &["result", "nextCursor"]).ok()??;
     (cursor != "null").then_some(cursor)
 }
 
 impl Known {
-    /// Reads one array of tools, and finds what of it is to be cut out of the frame.
-    fn read(&mut self, frame: &Bytes, tools: &RawValue, cuts: &mut Vec<Range<usize>>) {
-        let mut previous: Option<(Range<usize>, bool)> = None;
-        let mut leading: Option<usize> = None;
-        parts::each_element(tools, |tool| {
-            let place = place(frame, tool);
-            let is_kept = self.keep(tool);
-            // A tool is cut with the comma before it, or, where nothing before it stays, with the
-            // one behind it.
-            match (&previous, is_kept) {
-                (Some((before, _)), false) if leading.is_none() => cuts.push(before.end..place.end),
-                (None, false) => leading = Some(place.start),
-                (_, true) => {
-                    if let Some(start) = leading.take() {
-                        cuts.push(start..place.start);
-                    }
-                }
-                _ => {}
-            }
-            previous = Some((place, is_kept));
+    /// Reads one page; gives it without the tools that are refused, where there are any.
+    fn read(&mut self, result: &str) -> Option<String> {
+        let left = edit::map_members(result, |name, tools| match name {
+            b"tools" => changed(edit::retain_elements(tools, |tool| self.keep(tool))),
+            _ => None,
         });
-        if let (Some(start), Some((last, _))) = (leading, previous) {
-            cuts.push(start..last.end);
-        }
+        changed(left)
     }
 
     /// Remembers a tool's annotations; false where they break a rule.
@@ -125,45 +111,40 @@ impl Known {
                 return false;
             }
         };
-        if found.is_empty() && self.annotated.is_empty() {
-            return true;
-        }
-        if let Some(name) = name() {
-            match found.is_empty() {
-                true => drop(self.annotated.remove(&name)),
-                false if self.annotated.len() < TOOLS_MOST || self.annotated.contains_key(&name) => {
-                    self.annotated.insert(name, found.into());
-                }
-                false => tracing::debug!("too many tools with annotations"),
-            }
+        let may_be_known = !found.is_empty() || !self.annotated.is_empty();
+        if may_be_known && let Some(name) = name() {
+            self.remember(name, found);
         }
         true
     }
-}
 
-fn result(frame: &Bytes) -> Option<&RawValue> {
-    parts::member(serde_json::from_slice(frame).ok()?, "result")
-}
-
-/// Where in the frame a part of it stands.
-fn place(frame: &Bytes, part: &RawValue) -> Range<usize> {
-    let start = part.get().as_ptr() as usize - frame.as_ptr() as usize;
-    start..start + part.get().len()
-}
-
-/// The frame without what is cut, in the order of the cuts.
-fn without(frame: Bytes, cuts: &[Range<usize>]) -> Bytes {
-    if cuts.is_empty() {
-        return frame;
+    fn remember(&mut self, name: String, found: Vec<Annotation>) {
+        if let Some(former) = self.annotated.remove(&name) {
+            self.size -= size(&name, &former);
+        }
+        let size = size(&name, &found);
+        if found.is_empty() {
+            return;
+        }
+        if self.size + size > SIZE_MOST {
+            return tracing::debug!("too many tools with annotations");
+        }
+        self.size += size;
+        self.annotated.insert(name, found.into());
     }
-    let mut rest = BytesMut::with_capacity(frame.len());
-    let mut from = 0;
-    for cut in cuts {
-        rest.extend_from_slice(&frame[from..cut.start]);
-        from = cut.end;
+}
+
+/// How much the annotations of a tool take, about.
+fn size(tool: &str, annotations: &[Annotation]) -> usize {
+    let takes = |one: &Annotation| OVERHEAD * (1 + one.path.len()) + one.length();
+    tool.len() + annotations.iter().map(takes).sum::<usize>()
+}
+
+fn changed(text: Cow<'_, str>) -> Option<String> {
+    match text {
+        Cow::Owned(text) => Some(text),
+        Cow::Borrowed(_) => None,
     }
-    rest.extend_from_slice(&frame[from..]);
-    rest.freeze()
 }
 
 #[cfg(test)]
@@ -176,12 +157,18 @@ mod tests {
     const BAD: &str =
         r#"{"name":"bad","inputSchema":{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}}"#;
 
-    fn answer(tools: &str, rest: &str) -> Bytes {
-        format!(r#"{{"id":1.0, "result" : {{"tools":{tools}{rest}}}, "jsonrpc":"2.0","x":1,"x":2}}"#).into()
+    fn answer(tools: &str, rest: &str) -> Message {
+        message(&format!(
+            r#"{{"id":1.0, "result" : {{"tools":{tools}{rest}}}, "jsonrpc":"2.0","x":1,"x":2}}"#
+        ))
     }
 
-    fn learn(tools: &Tools, frame: Bytes) -> Bytes {
-        tools.learn(frame, tools.ask())
+    fn message(frame: &str) -> Message {
+        Message::parse(frame.to_owned().into()).unwrap()
+    }
+
+    fn learn(tools: &Tools, answer: Message) -> Bytes {
+        tools.learn(answer, tools.ask())
     }
 
     #[test]
@@ -189,24 +176,20 @@ mod tests {
         for (given, left) in [
             (format!("[{GOOD}]"), format!("[{GOOD}]")),
             (format!("[ {BAD} ]"), "[  ]".to_owned()),
-            (format!("[{BAD}, {BAD} , {BAD}]"), "[]".to_owned()),
-            (format!("[{BAD} , {GOOD}]"), format!("[{GOOD}]")),
-            (format!("[{BAD},{BAD} ,\t{GOOD}]"), format!("[{GOOD}]")),
-            (format!("[{GOOD} , {BAD} ]"), format!("[{GOOD} ]")),
-            (format!("[{GOOD} , {BAD},{BAD} , {PLAIN}]"), format!("[{GOOD} , {PLAIN}]")),
             (format!("[{BAD}, {GOOD} , {BAD},\t{PLAIN},{BAD}]"), format!("[{GOOD},\t{PLAIN}]")),
             ("[1 ,null]".to_owned(), "[1 ,null]".to_owned()),
             ("{}".to_owned(), "{}".to_owned()),
         ] {
             for rest in ["", r#" , "nextCursor":"\u0041"  "#, r#","tools":[]"#] {
                 let page = learn(&Tools::default(), answer(&given, rest));
-                assert_eq!(page, answer(&left, rest));
+                assert_eq!(page, answer(&left, rest).bytes());
+                let page = message(std::str::from_utf8(&page).unwrap());
                 assert_eq!(next_cursor(&page), rest.contains("next").then_some(r#""\u0041""#));
             }
         }
         let doubled = format!(r#","tools":[{BAD},{GOOD}]"#);
         let page = learn(&Tools::default(), answer(&format!("[{BAD}]"), &doubled));
-        assert_eq!(page, answer("[]", &format!(r#","tools":[{GOOD}]"#)));
+        assert_eq!(page, answer("[]", &format!(r#","tools":[{GOOD}]"#)).bytes());
     }
 
     #[test]
@@ -216,8 +199,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"result":["x-mcp-header"]}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{"tools":null,"nextCursor":null,"x":"x-mcp-header"}}"#,
         ] {
-            let page = learn(&Tools::default(), Bytes::from_static(frame.as_bytes()));
-            assert_eq!((&page[..], next_cursor(&page)), (frame.as_bytes(), None));
+            assert_eq!(next_cursor(&message(frame)), None);
+            assert_eq!(learn(&Tools::default(), message(frame)), frame);
         }
     }
 
@@ -233,6 +216,22 @@ mod tests {
         assert_eq!(header("plain"), None);
         learn(&tools, answer(r#"[{"name":"good"}]"#, ""));
         assert_eq!((header("good"), header("other").as_deref()), (None, Some("B")));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_what_is_forgotten_makes_room() {
+        let tools = Tools::default();
+        let annotated = GOOD.replace("\"a\"", &format!("\"{}\"", "a".repeat(4000)));
+        let page = |from: usize, tool: &str| {
+            let tools = (from..from + 5000).map(|number| tool.replace("good", &number.to_string()));
+            answer(&format!("[{}]", tools.collect::<Vec<_>>().join(",")), "")
+        };
+        learn(&tools, page(0, &annotated));
+        assert!(tools.known().size <= SIZE_MOST && tools.annotations("4999").is_none());
+        learn(&tools, page(0, r#"{"name":"good"}"#));
+        assert_eq!(tools.known().size, 0);
+        learn(&tools, page(4000, &annotated));
+        assert!(tools.annotations("4999").is_some());
     }
 
     #[test]
