@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::introduction::Tells;
 use crate::jsonrpc::edit::{self, Edit, Repeated};
-use crate::jsonrpc::{Head, Id, Message};
+use crate::jsonrpc::{Head, Id, Message, parts};
 
 const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 /// How many resources a host may hear of.
@@ -70,15 +70,27 @@ pub(super) fn heard<'a>(message: &'a Message, id: &Id) -> Result<Heard<'a>, Repe
             let told = edit::member_at(text, &["params", "notifications"])?;
             let resources =
                 told.map(|told| edit::member(told, "resourceSubscriptions")).transpose()?.flatten();
-            let parse = |text| serde_json::from_str::<BTreeSet<String>>(text).unwrap_or_default();
             // Naming none of what was asked for means none; naming nothing at all says nothing.
-            Ok(Heard::Acknowledged(told.map(|_| resources.map(parse).unwrap_or_default())))
+            Ok(Heard::Acknowledged(told.map(|_| resources.map(named).unwrap_or_default())))
         }
         Head::Notification { method, .. } if method == "notifications/cancelled" => Ok(Heard::Ended),
         Head::Notification { .. } => Ok(Heard::Change(without_subscription(text)?)),
         Head::Response { id: answered, .. } if answered == id => Ok(Heard::Ended),
         Head::Request { .. } | Head::Response { .. } => Ok(Heard::Foreign),
     }
+}
+
+/// The resources of a list, as many as a host may hear of.
+fn named(list: &str) -> BTreeSet<String> {
+    let mut resources = BTreeSet::new();
+    edit::each_element(list, |resource| {
+        if resources.len() < RESOURCES
+            && let Some(resource) = parts::text(resource)
+        {
+            resources.insert(resource);
+        }
+    });
+    resources
 }
 
 /// The notification without the id of our subscription.

@@ -144,9 +144,8 @@ impl Discovered {
             return Ok(None);
         }
         let Some(result) = edit::member(answer.text(), "result")? else { return Ok(None) };
-        let versions = edit::member(result, "supportedVersions")?.unwrap_or("null");
-        let versions: Vec<String> = serde_json::from_str(versions).unwrap_or_default();
-        if !versions.iter().any(|version| version == WITHOUT_INITIALIZE) {
+        let versions = edit::member(result, "supportedVersions")?;
+        if !versions.is_some_and(|versions| edit::holds(versions, WITHOUT_INITIALIZE)) {
             return Ok(None);
         }
         let tells = |of, what| {

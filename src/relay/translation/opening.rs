@@ -143,7 +143,5 @@ fn supports_our_version(answer: &Message) -> bool {
         return false;
     }
     let supported = edit::member_at(answer.text(), &["error", "data", "supported"]);
-    let supported: Vec<String> =
-        supported.ok().flatten().and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
-    supported.iter().any(|version| version == WITHOUT_INITIALIZE)
+    supported.ok().flatten().is_some_and(|versions| edit::holds(versions, WITHOUT_INITIALIZE))
 }
