@@ -95,6 +95,7 @@ always\t''
 never\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l login -d 'Open the browser where a login is required'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l strict -d 'Refuse a host while a login is required, instead of letting it connect and saying what to run'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l keep-alive -d 'Renew the login now and then while nobody uses it, so that it does not end of idleness'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-scope -d 'Ask for no scope at all'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l allow-http -d 'Allow plain http beyond this machine: tokens travel unencrypted'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l allow-private-network -d 'Let a public service name addresses of private networks at a login'

@@ -58,7 +58,9 @@
 //! used. Otherwise a short-lived process of this same binary takes the service's lock → reads the
 //! store again (authoritative) → journals → asks the token endpoint that the login bound → merges →
 //! saves → reads back → clears the journal → unlocks, and hands the access token back over a pipe.
-//! A 401 takes the same way, once. A login takes it from the other end, under the same lock.
+//! While the token at hand is good no request waits for that: it happens behind the request, or
+//! before one comes, for as long as the session lasts. A 401 takes the same way, once. A login takes
+//! it from the other end, under the same lock.
 //!
 //! # Invariants
 //!

@@ -2,12 +2,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::Config;
 use super::authorization::Authorization;
 use super::command::{Commands, Subject};
-use super::decision::{Refused, Step};
+use super::decision::{Refused, Stagger, Step};
 use super::error::AuthorizerError;
 use super::failure::Failure;
 use super::memory::{Memory, Now, Outcome, Person, Problem};
@@ -25,17 +25,23 @@ pub(super) struct Keeper {
     pub(super) config: Config,
     pub(super) key: ServiceKey,
     pub(super) index: Index,
+    pub(super) stagger: Stagger,
+    /// Told when a request uses a token that none has used before.
+    pub(super) token_used: Notify,
     store: Store,
     memory: Mutex<Memory>,
 }
 
 impl Keeper {
     pub(super) fn new(config: Config) -> Self {
+        let stagger = Stagger::draw();
         Self {
             key: ServiceKey::new(&config.profile, &config.server),
             index: Index::open(config.store.paths.clone()),
             store: Store::open(config.store.clone()),
-            memory: Mutex::default(),
+            stagger,
+            token_used: Notify::new(),
+            memory: Mutex::new(Memory::new(stagger)),
             config,
         }
     }
@@ -68,11 +74,19 @@ impl Keeper {
         self.index.generation(&self.key)
     }
 
-    /// Finds out what a request may carry, at whatever cost.
+    /// Notes what a request goes out with.
+    pub(super) fn note_use(&self, authorization: &Authorization) {
+        if authorization.digest().is_some_and(|token| self.memory().note_use(token)) {
+            self.token_used.notify_one();
+        }
+    }
+
+    /// Finds out what a request may carry, at whatever cost; says in between that it has `read` the
+    /// store, where a renewal follows.
     ///
     /// # Cancel safety
     /// It runs in a task of its own; whatever must not be cut off, in a process of its own.
-    pub(super) async fn settle(&self, refused: Refused) -> Outcome {
+    pub(super) async fn settle(&self, refused: Refused, read: impl FnOnce()) -> Outcome {
         let seen = self.generation();
         let entry = self.entry()?;
         let store = self.store_of(entry.as_entry());
@@ -107,6 +121,7 @@ impl Keeper {
         let identity = entry.map_or_else(|| self.identity(&store), |entry| entry.identity);
         match step {
             Step::Renew { .. } => {
+                read();
                 let answer = self.renew(store, identity, refused).await;
                 self.conclude(answer, refused, seen)
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::authorization::{Authorization, TokenDigest};
-use super::decision::{Refused, Renewal, Step, View, decide};
+use super::decision::{Ahead, Refused, Renewal, Stagger, Step, View, decide};
 use super::error::AuthorizerError;
 use super::flight::Flight;
 use super::standing::Standing;
@@ -17,8 +17,8 @@ use crate::credential::Generation;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts, a server's own wish included.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// The longest wait that is our own choice.
-const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(30);
+/// The longest wait that is our own choice: a request that waits for the next attempt has to see one.
+const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(5);
 /// How long a token that was renewed and refused again is not renewed once more; doubles as well.
 const REJECTION_PAUSE: Duration = Duration::from_secs(60);
 /// How old a token may be that counts as new when it is refused.
@@ -30,6 +30,10 @@ pub(super) struct Memory {
     /// The index's generation before what is held was read; `None` before the first reading.
     seen: Option<Option<Generation>>,
     held: Option<Held>,
+    /// The last token that a request used.
+    used: Option<TokenDigest>,
+    /// This process's place among those that hold the same token.
+    stagger: Stagger,
     /// The server answered a bare request with a 401.
     demanded: bool,
     trouble: Option<Trouble>,
@@ -115,6 +119,11 @@ pub(super) enum Person {
 }
 
 impl Memory {
+    /// Remembers nothing yet.
+    pub(super) fn new(stagger: Stagger) -> Self {
+        Self { stagger, ..Self::default() }
+    }
+
     /// Answers a question from memory, given the index's generation now.
     pub(super) fn recall(&self, refused: Refused, generation: Option<&Generation>, now: Now) -> Recalled {
         if self.seen.as_ref().is_none_or(|seen| seen.as_ref() != generation) {
@@ -156,7 +165,7 @@ impl Memory {
     pub(super) fn hold(&mut self, seen: Option<Generation>, standing: Option<&Standing>) {
         self.seen = Some(seen);
         self.held = standing.map(|standing| Held {
-            view: standing.view(),
+            view: View { stagger: self.stagger, ..standing.view() },
             generation: standing.generation.clone(),
             scopes: standing.scopes().to_vec(),
             authorization: Authorization::bearer(&standing.token),
@@ -169,6 +178,20 @@ impl Memory {
     /// Forgets which generation was seen, so that the next request asks the store again.
     pub(super) fn doubt(&mut self) {
         self.seen = None;
+    }
+
+    /// Notes that a request uses the token; whether none has used it before.
+    pub(super) fn note_use(&mut self, token: TokenDigest) -> bool {
+        self.used.replace(token) != Some(token)
+    }
+
+    /// What to do about the token at hand while no request waits for it.
+    pub(super) fn ahead(&self, now: Now) -> Ahead {
+        let Some(held) = &self.held else { return Ahead::Rest };
+        match (held.view.ahead(self.used == Some(held.view.digest), now.wall), self.pause(now)) {
+            (Ahead::Renew { .. }, Some(pause)) => Ahead::Wait(pause),
+            (ahead, _) => ahead,
+        }
     }
 
     /// Remembers that the server wants a login.
@@ -229,7 +252,7 @@ impl Memory {
         now: Now,
     ) -> AuthorizerError {
         let failures = self.trouble.as_ref().map_or(0, |trouble| trouble.failures);
-        let own = FIRST_PAUSE.saturating_mul(1 << failures.min(5)).min(LONGEST_OWN_PAUSE);
+        let own = FIRST_PAUSE.saturating_mul(1 << failures.min(3)).min(LONGEST_OWN_PAUSE);
         let pause = wish.map_or(own, |wish| wish.clamp(FIRST_PAUSE, LONGEST_PAUSE));
         self.trouble =
             Some(Trouble { until: now.steady + pause, failures: failures + 1, error: error.clone() });
@@ -273,9 +296,14 @@ impl Memory {
 
     /// The failure that still holds attempts back, with what is left of the wait.
     pub(super) fn trouble(&self, now: Now) -> Option<AuthorizerError> {
-        let trouble = self.trouble.as_ref()?;
-        let left = trouble.until.checked_duration_since(now.steady).filter(|left| !left.is_zero())?;
-        Some(trouble.error.clone().retrying_in(left))
+        let left = self.pause(now)?;
+        self.trouble.as_ref().map(|trouble| trouble.error.clone().retrying_in(left))
+    }
+
+    /// What is left of the wait after a failure.
+    fn pause(&self, now: Now) -> Option<Duration> {
+        let until = self.trouble.as_ref()?.until;
+        until.checked_duration_since(now.steady).filter(|left| !left.is_zero())
     }
 }
 

@@ -7,7 +7,9 @@
 //! Otherwise the store is read again, which is authoritative. What is fresh there and is not what
 //! was refused is adopted. Else the token is refreshed in a short-lived process of our own binary,
 //! which takes the service's lock, reads again, journals, asks, saves, reads back and answers. In
-//! this process one such operation runs at a time, and those who wait share its outcome.
+//! this process one such operation runs at a time, and those who wait share its outcome. Who holds
+//! a token that is still good does not wait: it is renewed behind the request, or before one comes
+//! ([`Authorizer::tend`]).
 //!
 //! A request that was refused with a 401 takes the same way, once. What the authorization server
 //! ended stays stored, marked as ended, and costs no token request until somebody logs in again;
@@ -15,6 +17,7 @@
 //! Nothing secret goes anywhere but to the token endpoint that the login bound, and no discovery
 //! happens here (MCP authorization, "Token Handling"; RFC 6749 §6; RFC 6750 §3; RFC 9700 §4.14).
 
+mod ahead;
 mod authorization;
 mod automatic_login;
 mod children;
@@ -74,6 +77,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// What happens where a login is required.
     pub login: LoginPolicy,
+    /// Whether a login that nobody uses is renewed now and then.
+    pub keep_alive: bool,
     /// How refreshes and logins are started.
     pub children: Children,
     /// The client for refreshes that run in this process (the memory store's).
@@ -126,6 +131,21 @@ impl Authorizer {
         }
     }
 
+    /// Keeps ahead of expiries: renews the token in use before it ends, and a login that nobody uses
+    /// where that is configured. Runs until it is dropped.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves a renewal under way to its end.
+    pub async fn tend(self) {
+        let keeper = &self.keeper;
+        let idle = async {
+            if keeper.config.keep_alive {
+                ahead::keep_alive(keeper).await;
+            }
+        };
+        tokio::join!(ahead::stay_ahead(keeper), idle);
+    }
+
     /// What the next request must carry. A good token in memory costs a `stat`.
     ///
     /// # Errors
@@ -137,7 +157,16 @@ impl Authorizer {
     pub async fn authorize(&self) -> Result<Authorization, AuthorizerError> {
         let asked = Instant::now();
         let outcome = resolve(&self.keeper, Refused::No).await;
-        self.finish(outcome, Refused::No, None, asked).await
+        let authorization = self.finish(outcome, Refused::No, None, asked).await?;
+        Ok(self.used(authorization))
+    }
+
+    /// The same, noted as used. What nobody waits for makes no token worth renewing ahead of time.
+    fn used(&self, authorization: Authorization) -> Authorization {
+        if self.attended {
+            self.keeper.note_use(&authorization);
+        }
+        authorization
     }
 
     /// What a request must carry that was refused with a 401 while it carried `refused`: a newer
@@ -168,8 +197,8 @@ impl Authorizer {
                 is_new
             });
         let outcome = if rejected { Err(Problem::Rejected) } else { resolve(&self.keeper, question).await };
-        let renewed = self.finish(outcome, question, Some(challenge), asked).await;
-        renewed.map(Authorization::answering_refusal)
+        let renewed = self.finish(outcome, question, Some(challenge), asked).await?;
+        Ok(self.used(renewed).answering_refusal())
     }
 
     /// What a request must carry that was refused with a 403 `insufficient_scope` while it carried
@@ -193,7 +222,7 @@ impl Authorizer {
         if let Ok(authorization) = &known
             && authorization.digest() != refused.digest()
         {
-            return Ok(authorization.clone().answering_refusal());
+            return Ok(self.used(authorization.clone()).answering_refusal());
         }
         let scopes = union(self.keeper.memory().scopes(), challenge.scope.as_deref());
         let cause = Cause::StepUp(scopes.clone());

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::authorization::TokenDigest;
-use super::decision::{Renewal, View};
+use super::decision::{Renewal, Stagger, View};
 use crate::credential::{Credential, Generation, Kind};
 use crate::redact::Secret;
 
@@ -85,6 +85,7 @@ impl Standing {
             obtained_at: self.obtained_at,
             expires_at: self.expires_at,
             renewal: self.renewal.clone(),
+            stagger: Stagger::default(),
         }
     }
 }

@@ -59,6 +59,9 @@ pub(super) struct Arguments {
     /// Refuse a host while a login is required, instead of letting it connect and saying what to run
     #[arg(long)]
     pub(super) strict: bool,
+    /// Renew the login now and then while nobody uses it, so that it does not end of idleness
+    #[arg(long)]
+    pub(super) keep_alive: bool,
     /// Transport to speak; sse is the old HTTP+SSE of 2024-11-05 [default: auto]
     #[arg(long, value_name = "auto|http|sse", hide_possible_values = true, value_parser = transport())]
     pub(super) transport: Option<Transport>,
@@ -132,6 +135,7 @@ fn find(arguments: &Arguments, headers: &HeaderMap, context: &Context) -> Result
         program: settings.program.clone(),
         store: settings.store_config(store, paths),
         login,
+        keep_alive: arguments.keep_alive,
         children: super::children(context)?,
         http: client.clone(),
     });

@@ -102,6 +102,7 @@ impl Session {
     pub fn new(config: Config, outbox: mpsc::Sender<Bytes>) -> Self {
         let (legacy, queue) = Legacy::new(config.transport);
         let (translation, withdrawn) = Translation::new();
+        let tended = config.authorizer.clone().tend();
         let session = Self(Arc::new(Inner {
             upstream: config.upstream,
             authorizer: config.authorizer,
@@ -118,6 +119,7 @@ impl Session {
             batches: TaskTracker::new(),
             closing: CancellationToken::new(),
         }));
+        session.0.spawn_until_closing(tended);
         session.0.spawn_until_closing(Arc::clone(&session.0).send_notifications(queue));
         session.0.spawn_until_closing(Arc::clone(&session.0).withdraw_questions(withdrawn));
         session

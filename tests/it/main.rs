@@ -6,6 +6,7 @@
 // A test's word for "this must hold" is a panic, and what it leaves out it says on stderr.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod ahead;
 mod authorizer;
 mod authorizer_interruptions;
 mod batches;

@@ -103,7 +103,7 @@ fn pauses_grow_to_their_limit() {
             other => panic!("{other}"),
         })
         .collect();
-    assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
+    assert_eq!(pauses, [1, 2, 4, 5, 5, 5, 5, 5]);
 }
 
 /// H14: what was renewed and refused again is not renewed once more for a while.

@@ -35,7 +35,7 @@ fn h01_a_lost_answer_is_asked_for_again() {
 #[test]
 fn h03_transient_failures_keep_the_login() {
     let page = "<html><body>Welcome to the hotel</body></html>";
-    for (what, reply) in [
+    let faults = [
         ("500", Reply::status(500)),
         ("502 with a page", Reply::html(502, page)),
         ("503", Reply::json(503, "{}")),
@@ -45,9 +45,10 @@ fn h03_transient_failures_keep_the_login() {
         ("a gateway's empty 401", Reply::status(401)),
         ("a gateway's 401", Reply::json(401, r#"{"message":"Unauthorized"}"#)),
         ("a gateway's 403", Reply::json(403, r#"{"error":"access_denied"}"#)),
-    ] {
+    ];
+    let outage = |(what, reply): (&str, Reply)| {
         let service = Service::with_expired_token();
-        for _ in 0..8 {
+        for _ in 0..32 {
             service.authorization.fault(Fault::Reply(reply.clone()));
         }
         let mut bridge = service.strict_bridge();
@@ -55,7 +56,26 @@ fn h03_transient_failures_keep_the_login() {
         assert_eq!(error["data"]["reason"], "unavailable", "{what}: {error}");
         assert_ne!(service.row()["state"], "login_required", "{what}");
         assert_eq!(service.authorization.living_grants(), 1);
+    };
+    std::thread::scope(|scope| {
+        for fault in faults {
+            scope.spawn(move || outage(fault));
+        }
+    });
+}
+
+/// An outage that passes while a request can wait costs the host nothing.
+#[test]
+fn h03_a_short_outage_is_waited_out() {
+    let service = Service::with_expired_token();
+    for _ in 0..3 {
+        service.authorization.fault(Fault::Reply(Reply::status(500)));
     }
+    service.authorization.fault(Fault::Reply(Reply::json(429, "{}").header("Retry-After", "2")));
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "on"), "on");
+    assert_eq!((service.authorization.refreshes(), service.authorization.living_grants()), (5, 1));
 }
 
 /// H03, H04: without a verdict the login is kept, requests get a prompt error, and no storm follows.

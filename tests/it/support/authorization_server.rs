@@ -5,11 +5,13 @@ mod grants;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use self::grants::State;
+use super::DEADLINE;
 use super::gate::Gate;
 use super::http_server::{Reply, Request, Responder, Server};
 
@@ -35,6 +37,7 @@ pub(crate) enum Fault {
 /// One token request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenRequest {
+    pub(crate) at: Instant,
     pub(crate) form: HashMap<String, String>,
     pub(crate) authorization: Option<String>,
 }
@@ -44,6 +47,7 @@ pub(crate) struct TokenRequest {
 pub(crate) struct AuthorizationServer {
     server: Arc<Server>,
     state: Arc<Mutex<State>>,
+    requested: Arc<Condvar>,
 }
 
 impl AuthorizationServer {
@@ -74,10 +78,13 @@ impl AuthorizationServer {
 
     fn with(state: State) -> Self {
         let state = Arc::new(Mutex::new(state));
-        let shared = Arc::clone(&state);
-        let server = Arc::new(Server::start(move |request, responder| answer(&shared, request, responder)));
+        let requested = Arc::new(Condvar::new());
+        let shared = (Arc::clone(&state), Arc::clone(&requested));
+        let server = Arc::new(Server::start(move |request, responder| {
+            answer(&shared.0, &shared.1, request, responder)
+        }));
         state.lock().unwrap().issuer = server.origin();
-        Self { server, state }
+        Self { server, state, requested }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -177,10 +184,22 @@ impl AuthorizationServer {
 
     /// How many refreshes were asked for so far.
     pub(crate) fn refreshes(&self) -> usize {
-        let is_refresh = |request: &&TokenRequest| {
-            request.form.get("grant_type").is_some_and(|kind| kind == "refresh_token")
-        };
-        self.state().requests.iter().filter(is_refresh).count()
+        self.state().refreshes().count()
+    }
+
+    /// Every refresh token that was sent so far, with the time when it came.
+    pub(crate) fn sent_refresh_tokens(&self) -> Vec<(String, Instant)> {
+        let state = self.state();
+        let sent = |request: &TokenRequest| (request.form["refresh_token"].clone(), request.at);
+        state.refreshes().map(sent).collect()
+    }
+
+    /// Waits until so many refreshes have been asked for since the start.
+    pub(crate) fn wait_for_refreshes(&self, count: usize) {
+        let lacks = |state: &mut State| state.refreshes().count() < count;
+        let (state, _) = self.requested.wait_timeout_while(self.state(), DEADLINE, lacks).unwrap();
+        let came = state.refreshes().count();
+        assert!(came >= count, "{came} of {count} refreshes were asked for");
     }
 
     /// The parameters of every authorization request so far.
@@ -194,23 +213,24 @@ impl AuthorizationServer {
     }
 }
 
-fn answer(state: &Mutex<State>, request: &Request, responder: &mut Responder) {
+fn answer(state: &Mutex<State>, requested: &Condvar, request: &Request, responder: &mut Responder) {
     let reply = match (request.method.as_str(), request.path()) {
         ("GET", "/.well-known/oauth-authorization-server") => state.lock().unwrap().metadata(),
         ("GET", "/authorize") => state.lock().unwrap().authorize(&request.query()),
         ("POST", "/register") => state.lock().unwrap().register(&request.json()),
-        ("POST", "/token") => return token(state, request, responder),
+        ("POST", "/token") => return token(state, requested, request, responder),
         _ => Reply::status(404),
     };
     responder.reply(&reply);
 }
 
 /// Serves one token request, with its fault.
-fn token(state: &Mutex<State>, request: &Request, responder: &mut Responder) {
+fn token(state: &Mutex<State>, requested: &Condvar, request: &Request, responder: &mut Responder) {
     let form = request.form();
     let authorization = request.header("Authorization").map(str::to_owned);
-    let received = TokenRequest { form, authorization };
+    let received = TokenRequest { at: Instant::now(), form, authorization };
     state.lock().unwrap().requests.push(received.clone());
+    requested.notify_all();
     let members = loop {
         let fault = state.lock().unwrap().faults.pop_front();
         match fault {

@@ -81,6 +81,7 @@ impl KeptLogin {
             program: Program::new(BINARY.as_ref(), [], false),
             store: StoreConfig { kind: self.kind, paths: self.paths.clone(), encryption_key: None },
             login: LoginPolicy::Never,
+            keep_alive: false,
             children: Children::new(
                 PathBuf::from(BINARY),
                 environment.map(|(name, value)| (name.into(), value)),

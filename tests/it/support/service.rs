@@ -83,7 +83,15 @@ impl Service {
     /// As [`logged_in`](Self::logged_in), with an access token that has ended since.
     pub(crate) fn with_expired_token() -> Self {
         let service = Self::logged_in();
-        run(service.let_hours_pass(2));
+        run(service.let_pass(SignedDuration::from_hours(2)));
+        service
+    }
+
+    /// As [`logged_in`](Self::logged_in), with an access token that every process finds due for
+    /// renewal, and that is good for three minutes yet.
+    pub(crate) fn with_token_in_its_last_minutes() -> Self {
+        let service = Self::logged_in();
+        run(service.let_pass(SignedDuration::from_mins(57)));
         service
     }
 
@@ -130,14 +138,14 @@ impl Service {
     }
 
     /// Moves all times of the stored login back.
-    async fn let_hours_pass(&self, hours: i64) {
+    async fn let_pass(&self, span: SignedDuration) {
         let (paths, store, key) = self.kept();
         let mut credential = store.load(&key, Patience::Person).await.expect("a store").expect("a login");
         if let Kind::Oauth(login) = &mut credential.kind {
             let times = [&mut login.access_token.obtained_at, &mut login.logged_in_at];
             let optional = [&mut login.access_token.expires_at, &mut login.refresh_token_obtained_at];
             for time in times.into_iter().chain(optional.into_iter().flatten()) {
-                *time -= SignedDuration::from_hours(hours);
+                *time -= span;
             }
         }
         let lock = ServiceLock::try_acquire(&paths, &key, Purpose::Refresh)

@@ -208,6 +208,14 @@ impl State {
         self.issue(self.grants.len() - 1);
     }
 
+    /// The token requests that were refreshes, well or not.
+    pub(super) fn refreshes(&self) -> impl Iterator<Item = &TokenRequest> {
+        let is_refresh = |request: &&TokenRequest| {
+            request.form.get("grant_type").is_some_and(|kind| kind == "refresh_token")
+        };
+        self.requests.iter().filter(is_refresh)
+    }
+
     fn secret(&mut self, kind: &str) -> String {
         let mut bytes = [0; 12];
         getrandom::fill(&mut bytes).expect("entropy");
