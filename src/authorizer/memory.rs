@@ -11,6 +11,7 @@ use super::decision::{Ahead, Refused, Renewal, Stagger, Step, View, decide};
 use super::error::AuthorizerError;
 use super::flight::Flight;
 use super::standing::Standing;
+use crate::clock;
 use crate::credential::Generation;
 
 /// The wait after a first failure; it doubles with each further one.
@@ -80,7 +81,7 @@ pub(super) struct Now {
 
 impl Now {
     pub(super) fn read() -> Self {
-        Self { wall: Timestamp::now(), steady: Instant::now() }
+        Self { wall: clock::now(), steady: Instant::now() }
     }
 }
 

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::keeper::Listed;
 use super::standing::Standing;
 use super::{Authorizer, AuthorizerError};
+use crate::clock;
 use crate::store::{Patience, StoreError, StoreKind};
 
 /// What came of asking for a refresh.
@@ -103,10 +104,10 @@ fn over(reason: &str) -> String {
 /// What is plain without asking anybody; the error is why a login is required.
 fn settled(view: &View, refused: Refused) -> Option<Result<Refreshed, String>> {
     let expires_at = view.expires_at;
-    match (&view.renewal, decide(Some(view), refused, Timestamp::now())) {
+    match (&view.renewal, decide(Some(view), refused, clock::now())) {
         (Renewal::Static, _) => Some(Ok(Refreshed::Static)),
         (Renewal::Ended(reason), _) => Some(Err(over(reason))),
-        (Renewal::NoRefreshToken, _) => Some(match decide(Some(view), Refused::No, Timestamp::now()) {
+        (Renewal::NoRefreshToken, _) => Some(match decide(Some(view), Refused::No, clock::now()) {
             Step::Use => Ok(Refreshed::NotRenewable { expires_at }),
             _ => Err(over("its access token has expired, and there is no refresh token")),
         }),

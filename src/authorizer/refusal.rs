@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::authorization::TokenDigest;
 use super::keeper::Keeper;
 use super::memory::{Person, Problem};
+use crate::clock;
 use crate::credential::Generation;
 use crate::lock::{Purpose, ServiceLock};
 use crate::redact::with_causes;
@@ -66,7 +66,7 @@ impl Keeper {
                 return;
             }
         };
-        let refusal = LastError { at: Timestamp::now(), code: CODE.to_owned(), text: text.to_owned() };
+        let refusal = LastError { at: clock::now(), code: CODE.to_owned(), text: text.to_owned() };
         if let Err(error) = self.index.mark_refused(&lock, generation, refusal) {
             tracing::warn!(error = with_causes(&error), "cannot note the refusal");
         }

@@ -8,7 +8,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -17,6 +16,7 @@ use super::failure::Failure;
 use super::merge::{ended, merged};
 use super::standing::Standing;
 use super::turn::{Turn, generation_of};
+use crate::clock;
 use crate::credential::{Credential, Generation, Kind, OauthCredential};
 use crate::http;
 use crate::lock::{Purpose, ServiceLock};
@@ -114,13 +114,13 @@ async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> 
         let Some(due) = Due::find(record.as_ref(), refused) else {
             break;
         };
-        let sent = JournalEntry::RequestSent { succeeds: Some(due.base.clone()), at: Timestamp::now() };
+        let sent = JournalEntry::RequestSent { succeeds: Some(due.base.clone()), at: clock::now() };
         // A store that cannot take the journal would not take the answer either.
         turn.write_journal(sent).await?;
         let (verdict, lost) = ask(&turn.place.http, &due, delivery).await;
         let error = match verdict {
             Ok(response) => {
-                let kind = Kind::Oauth(Box::new(merged(&due.oauth, response, Timestamp::now())));
+                let kind = Kind::Oauth(Box::new(merged(&due.oauth, response, clock::now())));
                 return Ok(Advance::Renewed { base: due.base, kind });
             }
             Err(error) => error,
@@ -131,7 +131,7 @@ async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> 
         }
         record = turn.load().await?;
         if let Some(found) = record.take_if(|found| found.generation == due.base) {
-            let kind = Kind::Oauth(Box::new(ended(&due.oauth, &error, cut_off || lost, Timestamp::now())));
+            let kind = Kind::Oauth(Box::new(ended(&due.oauth, &error, cut_off || lost, clock::now())));
             let dead = bury(turn, Credential { kind, ..found }).await;
             return Ok(Advance::Stands(Some(dead)));
         }
@@ -154,7 +154,7 @@ impl Due {
     fn find(record: Option<&Credential>, refused: Refused) -> Option<Self> {
         let credential = record?;
         let view = Standing::of(credential).view();
-        if !matches!(decide(Some(&view), refused, Timestamp::now()), Step::Renew { .. }) {
+        if !matches!(decide(Some(&view), refused, clock::now()), Step::Renew { .. }) {
             return None;
         }
         let Kind::Oauth(oauth) = &credential.kind else {
@@ -223,7 +223,7 @@ async fn postpone(turn: &mut Turn, error: &GrantError) {
         GrantError::Malformed { .. } => "malformed_answer",
         _ => "no_verdict",
     };
-    turn.note(LastError { at: Timestamp::now(), code: code.to_owned(), text: with_causes(error) });
+    turn.note(LastError { at: clock::now(), code: code.to_owned(), text: with_causes(error) });
     if !matches!(error, GrantError::Transient { .. }) {
         turn.clear_journal().await;
     }
@@ -247,7 +247,7 @@ async fn bury(turn: &mut Turn, dead: Credential) -> Credential {
 /// Saves a new record and hands it out; what cannot be saved is handed out too, and saving is
 /// tried again.
 async fn keep(mut turn: Turn, base: Generation, kind: Kind, mut delivery: Delivery) {
-    let (succeeds, at) = (Some(base.clone()), Timestamp::now());
+    let (succeeds, at) = (Some(base.clone()), clock::now());
     let held = JournalEntry::AnswerHeld { succeeds, at, kind: kind.clone() };
     if let Err(failure) = turn.write_journal(held).await {
         tracing::warn!(?failure, "cannot journal the refreshed login");
@@ -304,7 +304,7 @@ async fn save_late(turn: &mut Turn, base: &Generation, kind: Kind) -> bool {
 /// What the index says of a login whose new refresh token only this process and the journal have.
 fn unsaved() -> LastError {
     LastError {
-        at: Timestamp::now(),
+        at: clock::now(),
         code: UNSAVED_ROTATION.to_owned(),
         text: "the refreshed login could not be saved yet; saving is tried again for ten minutes".to_owned(),
     }

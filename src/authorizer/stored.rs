@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::credential::{Kind, StaticToken};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
@@ -69,7 +69,7 @@ pub async fn set_token(
     let former = former.map(|kind| Store::open(StoreConfig { kind, ..config.clone() }));
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
     let store = Store::open(config);
-    let token = StaticToken { value, set_at: Timestamp::now() };
+    let token = StaticToken { value, set_at: clock::now() };
     let replaced = match store.load(key, PATIENCE).await {
         // What cannot be read is set aside.
         Err(StoreError::Corrupt { .. }) => true,

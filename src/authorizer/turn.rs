@@ -3,11 +3,11 @@
 //! The lock travels through every write. A write that does not answer in time keeps it; then no
 //! other write starts until that one has returned.
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::renewal::Place;
+use crate::clock;
 use crate::credential::{Credential, Generation, Kind};
 use crate::lock::{Purpose, ServiceLock};
 use crate::store::index::{Entry, Index, IndexError, LastError};
@@ -61,7 +61,7 @@ impl Turn {
             Err(error) if error.is_unreadable_item() => {
                 self.remark = Some(format!("going on without the journal of a refresh: {error}"));
                 let succeeds = generation_of(record).cloned();
-                Ok(Some(JournalEntry::RequestSent { succeeds, at: Timestamp::now() }))
+                Ok(Some(JournalEntry::RequestSent { succeeds, at: clock::now() }))
             }
             read => read.map_err(|error| self.failure(&error)),
         }

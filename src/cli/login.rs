@@ -7,7 +7,6 @@ mod summary;
 use std::io::{self, Write};
 
 use clap::Args;
-use jiff::Timestamp;
 
 use super::Context;
 use super::failure::Failure;
@@ -16,6 +15,7 @@ use super::network_flags::NetworkFlags;
 use super::terminal::{Input, Question};
 use super::tokens::Standing;
 use crate::authorizer::login::{Config, LoginError, Redirect};
+use crate::clock;
 use crate::config::ConfigError;
 use crate::config::service::Service;
 use crate::oauth::{OauthError, PreRegistered};
@@ -136,7 +136,7 @@ async fn choose(index: &Index, context: &Context, keyboard: &mut Keyboard) -> Re
     if !context.terminal.may_ask {
         return Err(TARGET.unasked().into());
     }
-    let (profile, now) = (&context.settings.profile, Timestamp::now());
+    let (profile, now) = (&context.settings.profile, clock::now());
     let mut waiting: Vec<(String, String)> = Vec::new();
     for entry in index.list().map_err(ConfigError::from)? {
         let Entry { identity, kind, deleted, .. } = &entry;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderMap};
-use jiff::Timestamp;
 use url::Url;
 
 use super::cookies::Jar;
 use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, read_bounded};
+use crate::clock;
 use crate::server_uri::{ServerUri, is_loopback};
 
 /// `User-Agent` of every request.
@@ -93,10 +93,10 @@ impl Client {
             let url = url.origin().ascii_serialization();
             return Err(HttpError::Address { url, reason: "it is not the endpoint's origin" });
         }
-        self.cookies.apply(&url, &mut headers, Timestamp::now());
+        self.cookies.apply(&url, &mut headers, clock::now());
         let request = self.endpoint()?.request(method, url).headers(headers).body(body);
         let response = request.send().await.map_err(HttpError::of)?;
-        self.cookies.keep(response.url(), response.headers(), Timestamp::now());
+        self.cookies.keep(response.url(), response.headers(), clock::now());
         self.observe(response.version(), response.headers());
         Ok(response)
     }

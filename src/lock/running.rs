@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::clock;
 use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
 
@@ -51,7 +52,7 @@ impl Running {
         let me = Bridge {
             key: key.clone(),
             pid: std::process::id(),
-            started_at: Timestamp::now(),
+            started_at: clock::now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: None,
         };

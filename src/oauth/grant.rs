@@ -9,7 +9,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{
     AsyncHttpClient, AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, EndpointSet,
@@ -19,6 +18,7 @@ use oauth2::{
 
 use super::token_response::{Parsed, normalise};
 use super::{Code, Pending, TokenResponse};
+use crate::clock;
 use crate::credential::{Binding, Client, ClientAuthentication};
 use crate::http::{self, AddressPolicy, HttpError};
 use crate::redact::{ExposeSecret, Known, Secret, with_causes};
@@ -179,7 +179,7 @@ impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
             let answer = self.http.exchange(request, self.policy, TIME_LIMIT).await.map_err(lost)?;
-            normalise(&answer, &self.sent, Timestamp::now())
+            normalise(&answer, &self.sent, clock::now())
         })
     }
 }

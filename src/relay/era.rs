@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
+use crate::clock;
 use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
 
@@ -86,7 +87,7 @@ impl Eras {
     /// Whether the server understands requests of 2026-07-28; `None` where nobody knows.
     pub(super) fn modern(&self) -> Option<bool> {
         let mut state = self.state();
-        state.facts.get_or_insert_with(|| self.read()).modern?.holds(Timestamp::now())
+        state.facts.get_or_insert_with(|| self.read()).modern?.holds(clock::now())
     }
 
     /// Whether the server has proved in this process that it speaks 2026-07-28.
@@ -103,7 +104,7 @@ impl Eras {
 
     /// Whether the server is known to understand requests of 2026-07-28 and no `initialize`.
     pub(super) fn is_only_modern(&self) -> bool {
-        let (mut state, now) = (self.state(), Timestamp::now());
+        let (mut state, now) = (self.state(), clock::now());
         let facts = state.facts.get_or_insert_with(|| self.read());
         let holds = |fact: Option<Fact>| fact.and_then(|fact| fact.holds(now));
         holds(facts.modern) == Some(true) && holds(facts.legacy) == Some(false)
@@ -117,7 +118,7 @@ impl Eras {
     /// Whether the server speaks HTTP+SSE; `None` where nobody knows.
     pub(super) fn sse(&self) -> Option<bool> {
         let mut state = self.state();
-        state.facts.get_or_insert_with(|| self.read()).sse?.holds(Timestamp::now())
+        state.facts.get_or_insert_with(|| self.read()).sse?.holds(clock::now())
     }
 
     /// The server turned out to speak HTTP+SSE, or not to speak it any more.
@@ -126,7 +127,7 @@ impl Eras {
     }
 
     fn learn(&self, state: &mut State, place: fn(&mut Facts) -> &mut Option<Fact>, is: bool) {
-        let now = Timestamp::now();
+        let now = clock::now();
         let facts = state.facts.get_or_insert_with(|| self.read());
         let is_young = |fact: &Fact| fact.is == is && fact.age(now).is_some_and(|age| age < YOUNG);
         if !place(facts).as_ref().is_some_and(is_young) {

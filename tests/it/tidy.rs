@@ -290,3 +290,23 @@ fn every_row_that_is_served_has_a_test() {
     let missing: Vec<_> = ROWS.iter().filter(|row| !named.contains(*row)).collect();
     assert!(missing.is_empty(), "no test names {missing:?}");
 }
+
+/// What tests alone may have is in no release: no feature is on by default, the tests' own is switched
+/// on among the dev-dependencies, and two files know it. Nobody else asks for the time of day.
+#[test]
+fn releases_have_neither_failpoints_nor_another_clock() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (before, tests) = manifest.split_once("[dev-dependencies]").unwrap();
+    assert!(!before.contains("default =") && !before.contains("\"failpoints\""), "{before}");
+    assert!(tests.contains("mcp-front = { path = \".\", features = [\"failpoints\"] }"));
+    let know: Vec<_> = sources("src")
+        .into_iter()
+        .filter(|(_, text)| text.contains("feature = \"failpoints\""))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert_eq!(know, ["src/clock.rs", "src/failpoint.rs"]);
+    let asks =
+        |(path, text): &(PathBuf, String)| !path.ends_with("clock.rs") && text.contains("Timestamp::now()");
+    let asking: Vec<_> = product().filter(asks).map(|(path, _)| path).collect();
+    assert!(asking.is_empty(), "not through `clock`: {asking:?}");
+}

@@ -14,6 +14,7 @@ use super::probe::{self, Demand};
 use super::{Config, DEADLINE, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
 use crate::browser;
 use crate::challenge::Challenge;
+use crate::clock;
 use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredential};
 use crate::http::{self, AddressPolicy};
 use crate::lock::{LockError, Purpose, ServiceLock};
@@ -278,7 +279,7 @@ impl<'a> Journey<'a> {
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
-        let until = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
+        let until = clock::now().checked_add(left).unwrap_or(Timestamp::MAX);
         let redirect_uri = pending.redirect_uri().clone();
         self.tell(Event::Authorize { url, browser, redirect_uri, listening, until }).await;
     }
@@ -289,7 +290,7 @@ impl<'a> Journey<'a> {
         let (binding, client) = (pending.binding().clone(), pending.client().clone());
         let requested = pending.scopes().to_vec();
         let response = grant::exchange(&self.http, pending, code).await?;
-        let now = Timestamp::now();
+        let now = clock::now();
         let TokenResponse { access_token, refresh_token, expires_at, refresh_token_expires_at, scopes } =
             response;
         let oauth = OauthCredential {

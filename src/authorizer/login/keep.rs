@@ -7,11 +7,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::LoginError;
 use crate::authorizer::stored::clear;
+use crate::clock;
 use crate::credential::{Credential, Kind, OauthCredential};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
@@ -85,7 +85,7 @@ impl Home {
         let kind = Kind::Oauth(Box::new(oauth));
         let held = JournalEntry::AnswerHeld {
             succeeds: old.map(|old| old.generation),
-            at: Timestamp::now(),
+            at: clock::now(),
             kind: kind.clone(),
         };
         let (lock, ()) = returned(self.store.write_journal(lock, held, PATIENCE).await, PATIENCE)?;

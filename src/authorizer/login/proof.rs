@@ -4,8 +4,6 @@
 //! that it refuses is renewed, as a request's would be, and what it refuses again is no login. The
 //! refresh token is not touched while the access token does.
 
-use jiff::Timestamp;
-
 use super::journey::Journey;
 use super::probe::{self, Verdict};
 use super::{LoginError, Outcome, Scope};
@@ -13,6 +11,7 @@ use crate::authorizer::authorization::TokenDigest;
 use crate::authorizer::decision::{Refused, Step, decide};
 use crate::authorizer::refresh_child::renew_in_child;
 use crate::authorizer::standing::Standing;
+use crate::clock;
 use crate::credential::{Credential, Kind};
 use crate::store::StoreKind;
 
@@ -64,7 +63,7 @@ impl Journey<'_> {
         let (mut standing, mut refused) = (Standing::of(stored), Refused::No);
         let mut renewed = false;
         loop {
-            match decide(Some(&standing.view()), refused, Timestamp::now()) {
+            match decide(Some(&standing.view()), refused, clock::now()) {
                 Step::Use => {}
                 // A refresh in this process would not outlive Ctrl-C; the memory store has no other.
                 Step::Renew { usable: true } if identity.store == StoreKind::Memory => {}

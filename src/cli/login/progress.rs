@@ -12,6 +12,7 @@ use url::Url;
 use crate::authorizer::login::Event;
 use crate::cli::moment;
 use crate::cli::terminal::Terminal;
+use crate::clock;
 
 /// How long one picture of the spinner stands.
 const TURN: Duration = Duration::from_millis(120);
@@ -79,7 +80,7 @@ impl Progress {
         let Some(spinner) = &self.spinner else { return pending().await };
         tokio::time::sleep(TURN).await;
         if let Some(until) = self.until {
-            let left = until.duration_since(Timestamp::now()).as_secs().max(0);
+            let left = until.duration_since(clock::now()).as_secs().max(0);
             spinner.set_message(format!("Waiting for the browser, {}:{:02} left", left / 60, left % 60));
         }
         spinner.tick();
@@ -102,7 +103,7 @@ impl Progress {
     /// Begins a step that takes time.
     fn begin(&mut self, doing: String) {
         if !self.terminal.animated {
-            let until = self.until.map(|until| format!(" until {}", moment::shown(until, Timestamp::now())));
+            let until = self.until.map(|until| format!(" until {}", moment::shown(until, clock::now())));
             self.say(&format!("{doing}{}", until.unwrap_or_default()));
             return;
         }

@@ -13,6 +13,7 @@ use crate::authorizer::{Commands, Subject, quoted};
 use crate::cli::failure::Failure;
 use crate::cli::keeping;
 use crate::cli::{Context, executable, moment};
+use crate::clock;
 use crate::config::service::Service;
 use crate::redact::printable;
 use crate::store::index::EntryKind;
@@ -40,7 +41,7 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
         printable(service.server.as_str())
     );
     if let Some(summary) = summary {
-        text += &facts(summary, Timestamp::now());
+        text += &facts(summary, clock::now());
     }
     if let Outcome::Unchecked { why, .. } = outcome {
         let _ = writeln!(text, "Whether the service still takes the login could not be checked: {why}.");

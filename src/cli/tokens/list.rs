@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::authorizer::{CommandLine, Commands, Program, Subject};
 use crate::cli::failure::Failure;
 use crate::cli::{Context, moment, terminal};
+use crate::clock;
 use crate::config::{ConfigError, Settings, Source};
 use crate::redact::printable;
 use crate::store::index::{Entry, EntryKind, Index, IndexError, State};
@@ -45,7 +46,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     if settings.profile_source != Source::Default {
         entries.retain(|entry| entry.identity.profile == settings.profile);
     }
-    let now = Timestamp::now();
+    let now = clock::now();
     let rows: Vec<Row> = entries
         .iter()
         .map(|entry| {

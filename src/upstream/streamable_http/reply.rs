@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use jiff::Timestamp;
 
 use super::{Answer, EventStream, MESSAGE_LIMIT};
 use crate::challenge::Challenge;
+use crate::clock;
 use crate::http::{HttpError, Response, read_bounded, retry_after};
 use crate::wire::SESSION_ID;
 
@@ -132,7 +132,7 @@ async fn rejected(response: Response, had_session: bool) -> Result<Reply, HttpEr
     let mut rejection = Rejection {
         status,
         body: None,
-        retry_after: retry_after(response.headers(), Timestamp::now()),
+        retry_after: retry_after(response.headers(), clock::now()),
         reason: None,
     };
     // A refusal whose body is cut, too long or never comes is a refusal all the same.
