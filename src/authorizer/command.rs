@@ -1,7 +1,7 @@
 //! The commands that errors and hints name: whole, ready to be pasted into another terminal.
 //!
 //! What this run was started with goes along where the command would mean something else without
-//! it: variables before it, store and profile behind it. The encryption key itself never stands
+//! it: variables before it; store, profile, and what a login is made with, behind it. The encryption key itself never stands
 //! there; where a command needs it, its words say so.
 
 use std::ffi::OsStr;
@@ -13,6 +13,8 @@ use crate::server_uri::{DEFAULT_PROFILE, ServerUri, ServerUriError};
 use crate::store::StoreKind;
 use crate::store::index::{Entry, EntryKind};
 
+/// The command that logs in.
+const LOGIN: &str = "login";
 /// The command that forgets a login.
 const DELETE: &str = "tokens delete";
 
@@ -111,6 +113,37 @@ pub struct Subject {
     pub store: StoreKind,
     /// What is kept there.
     pub kind: EntryKind,
+    /// What its login is made with.
+    pub given: Given,
+}
+
+/// What a person said about how a service is logged in to: without it, another client would ask, or for
+/// other scopes.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// The flags of `login`, but for those that choose scopes.
+    pub flags: Vec<Flag>,
+    /// The flags that choose scopes.
+    pub scope: Vec<Flag>,
+}
+
+/// A flag, and the value of one that takes one.
+type Flag = (&'static str, Option<String>);
+
+impl Given {
+    /// These scopes.
+    pub fn scopes(scopes: &[String]) -> Vec<Flag> {
+        scopes.iter().map(|scope| ("--scope", Some(scope.clone()))).collect()
+    }
+
+    /// The flags as they are typed. A server may have chosen a value: one that begins with `-` is no flag.
+    fn words(&self) -> String {
+        let word = |(flag, value): &Flag| match value {
+            Some(value) => format!(" {flag}={}", quoted(value)),
+            None => format!(" {flag}"),
+        };
+        self.flags.iter().chain(&self.scope).map(word).collect()
+    }
 }
 
 impl Subject {
@@ -123,6 +156,7 @@ impl Subject {
             profile: identity.profile.clone(),
             store: identity.store,
             kind: *kind,
+            given: Given::default(),
         }
     }
 }
@@ -138,6 +172,12 @@ impl Commands {
     /// The commands that start `program` about `subject`.
     pub fn new(program: Program, subject: Subject) -> Self {
         Self { program, subject }
+    }
+
+    /// The commands about the same service once it is stored as `entry` says.
+    pub(super) fn about(&self, entry: &Entry) -> Self {
+        let given = self.subject.given.clone();
+        Self::new(self.program.clone(), Subject { given, ..Subject::of(entry) })
     }
 
     /// What their program is.
@@ -163,18 +203,19 @@ impl Commands {
 
     /// Logs in where the login is gone or ended.
     pub fn login(&self) -> CommandLine {
-        self.line("login", "")
+        self.line(LOGIN, "")
     }
 
     /// Logs in anew, though the login may look good.
     pub(super) fn login_anew(&self) -> CommandLine {
-        self.line("login", " --force")
+        self.line(LOGIN, " --force")
     }
 
-    /// Logs in anew, with these scopes. The server chose them: one that begins with `-` is no flag.
+    /// Logs in anew, with these scopes.
     pub(super) fn login_with(&self, scopes: &[String]) -> CommandLine {
-        let scopes: String = scopes.iter().map(|scope| format!(" --scope={}", quoted(scope))).collect();
-        self.line("login", &format!(" --force{scopes}"))
+        let mut commands = self.clone();
+        commands.subject.given.scope = Given::scopes(scopes);
+        commands.login_anew()
     }
 
     /// Stores another static token.
@@ -233,7 +274,7 @@ impl Commands {
 
     fn moved(&self, store: StoreKind) -> CommandLine {
         let command = match self.subject.kind {
-            EntryKind::Oauth => "login",
+            EntryKind::Oauth => LOGIN,
             EntryKind::Token => "tokens set",
         };
         self.words(command, &format!(" --store {store} --force"), store)
@@ -250,13 +291,14 @@ impl Commands {
     }
 
     fn words(&self, command: &str, flags: &str, store: StoreKind) -> CommandLine {
-        let Subject { target, name, profile, .. } = &self.subject;
+        let Subject { target, name, profile, given, .. } = &self.subject;
         let permission = if needs_permission(target) { " --allow-http" } else { "" };
         let (target, profile) = (quoted(target), profile_flag(profile));
         // What deletes knows no names to come.
         let name = name.as_ref().filter(|_| command != DELETE);
         let name = name.map(|name| format!(" --name {}", quoted(name))).unwrap_or_default();
-        let words = format!("{command} {target}{name}{flags}{permission}{profile}");
+        let given = if command == LOGIN { given.words() } else { String::new() };
+        let words = format!("{command} {target}{name}{flags}{given}{permission}{profile}");
         self.program.line(&words, store == StoreKind::File)
     }
 }

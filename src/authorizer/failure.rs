@@ -201,7 +201,7 @@ mod tests {
     use std::ffi::OsStr;
     use std::sync::Arc;
 
-    use crate::authorizer::command::{Program, Subject};
+    use crate::authorizer::command::{Given, Program, Subject};
     use crate::store::StoreKind;
     use crate::store::index::EntryKind;
 
@@ -212,6 +212,7 @@ mod tests {
             profile: "seat".to_owned(),
             store: StoreKind::Keyring,
             kind: EntryKind::Oauth,
+            given: Given::default(),
         };
         Commands::new(Program::new(OsStr::new("mcp-front"), [], false), subject)
     }

@@ -6,7 +6,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::Config;
 use super::authorization::Authorization;
-use super::command::{Commands, Subject};
+use super::command::Commands;
 use super::decision::{Refused, Stagger, Step};
 use super::error::AuthorizerError;
 use super::failure::Failure;
@@ -16,7 +16,7 @@ use super::renewal::{Answer, Place, renew};
 use super::standing::Standing;
 use crate::credential::Generation;
 use crate::server_uri::ServiceKey;
-use crate::store::index::{Entry, EntryKind, Identity, Index, IndexError};
+use crate::store::index::{Entry, Identity, Index, IndexError};
 use crate::store::{Patience, Store, StoreConfig, StoreKind};
 
 /// What all clones of an authorizer share.
@@ -54,19 +54,9 @@ impl Keeper {
     /// The commands that errors name, with the name that the service has now: it may have been
     /// renamed or deleted since the start.
     pub(super) fn commands(&self) -> Commands {
-        let Config { server, name, profile, store, program, .. } = &self.config;
+        let unstored = &self.config.commands;
         let kept = self.index.get(&self.key).ok().flatten().filter(|entry| !entry.deleted);
-        let subject = match kept {
-            Some(entry) => Subject::of(&entry),
-            None => Subject {
-                target: name.clone().unwrap_or_else(|| server.to_string()),
-                name: None,
-                profile: profile.clone(),
-                store: store.kind,
-                kind: EntryKind::Oauth,
-            },
-        };
-        Commands::new(program.clone(), subject)
+        kept.map_or_else(|| unstored.clone(), |entry| unstored.about(&entry))
     }
 
     /// The index's generation of the service: no more than a `stat` while nothing changed.

@@ -56,7 +56,7 @@ use memory::{Now, Outcome, Person, Problem};
 
 pub use authorization::Authorization;
 pub use children::Children;
-pub use command::{CommandLine, Commands, Program, Subject, quoted};
+pub use command::{CommandLine, Commands, Given, Program, Subject, quoted};
 pub use error::AuthorizerError;
 pub use on_demand::Refreshed;
 pub use refresh_child::{RefreshChild, run_refresh_child};
@@ -68,11 +68,10 @@ pub struct Config {
     pub server: ServerUri,
     /// The profile that the login belongs to.
     pub profile: String,
-    /// The name that commands take for the service where none is stored: a preset's; `None` where
-    /// only its URL means it.
+    /// The name that the service gets where none is stored: one that was given, or a preset's.
     pub name: Option<String>,
-    /// How errors name this program, in the commands that a person is to run.
-    pub program: Program,
+    /// The commands that errors name where nothing is stored.
+    pub commands: Commands,
     /// The store; one that was pinned when the login was stored wins over its kind.
     pub store: StoreConfig,
     /// What happens where a login is required.

@@ -119,6 +119,7 @@ fn find(arguments: &Arguments, headers: &HeaderMap, context: &Context) -> Result
     let paths = settings.paths()?;
     let index = Index::open(paths.clone());
     let mut service = Service::resolve(&arguments.target, flags.allow_http, settings, &index)?;
+    service.given = flags.words();
     let store = service.store(settings)?;
     let login = if arguments.login {
         service.rename(flags.name.as_deref(), &index)?;
@@ -131,8 +132,8 @@ fn find(arguments: &Arguments, headers: &HeaderMap, context: &Context) -> Result
     let authorizer = Authorizer::new(authorizer::Config {
         server: service.server.clone(),
         profile: service.profile.clone(),
-        name: service.preset.map(|preset| preset.name.to_owned()),
-        program: settings.program.clone(),
+        name: service.own_name().map(str::to_owned),
+        commands: service.commands_unstored(store, settings),
         store: settings.store_config(store, paths),
         login,
         keep_alive: arguments.keep_alive,

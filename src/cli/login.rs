@@ -88,6 +88,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     };
     let mut service = Service::resolve(&target, arguments.flags.allow_http, settings, &index)?;
     service.rename(arguments.flags.name.as_deref(), &index)?;
+    service.given = arguments.flags.words();
+    if arguments.client_secret_stdin {
+        service.given.flags.push(("--client-secret-stdin", None));
+    }
     let store = service.store_or_move(settings, arguments.force)?;
     service.refuse_forgetful(store)?;
 

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use super::failure::Failure;
+use crate::authorizer::Given;
 use crate::authorizer::login::{Config, Options, Redirect, Scope};
 use crate::config::ConfigError;
 use crate::config::service::Service;
@@ -72,6 +73,29 @@ impl LoginFlags {
             (self.no_browser, "--no-browser"),
         ];
         flags.into_iter().find_map(|(given, flag)| given.then_some(flag))
+    }
+
+    /// These flags as a command in another terminal takes them, but for the name and the permission,
+    /// which depend on what is stored. Paths become absolute.
+    pub(super) fn words(&self) -> Given {
+        let secret = self.client_secret_file.as_deref().map(|path| {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            path.to_string_lossy().into_owned()
+        });
+        let with_value = [
+            ("--client-id", self.client_id.clone()),
+            ("--client-secret-file", secret),
+            ("--client-metadata-url", self.client_metadata_url.as_ref().map(Url::to_string)),
+            ("--redirect-uri", self.redirect_uri.as_ref().map(Url::to_string)),
+            ("--callback-port", self.callback_port.map(|port| port.to_string())),
+        ];
+        let with_value = with_value.into_iter().filter(|(_, value)| value.is_some());
+        let flags = with_value.chain(self.no_browser.then_some(("--no-browser", None))).collect();
+        let scope = match self.no_scope {
+            true => vec![("--no-scope", None)],
+            false => Given::scopes(&self.scope),
+        };
+        Given { flags, scope }
     }
 
     /// The client that was named, with the secret of its file.

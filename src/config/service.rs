@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::preset::{self, Preset};
 use super::{ConfigError, Settings, Source, check_name};
-use crate::authorizer::{Commands, Subject};
+use crate::authorizer::{Commands, Given, Subject};
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::index::{Entry, EntryKind, Index, IndexError};
@@ -26,6 +26,8 @@ pub struct Service {
     pub key: ServiceKey,
     /// Whether the person gave it its name, with `--name`.
     pub is_named: bool,
+    /// What the person said about how to log in to it.
+    pub given: Given,
     /// What is stored about it, if anything is.
     pub entry: Option<Entry>,
     /// The store in which its record was found, where its entry is damaged and does not tell.
@@ -123,6 +125,7 @@ impl Service {
             profile: settings.profile.clone(),
             key,
             is_named: false,
+            given: Given::default(),
             entry,
             found_in: None,
             preset,
@@ -216,24 +219,31 @@ impl Service {
 
     /// As [`commands`](Self::commands), for a command that stores a `kind`, whatever is stored so far.
     pub fn commands_for(&self, kind: EntryKind, settings: &Settings) -> Commands {
-        let (target, name) = match self.has_name() {
+        let is_stored = self.entry.as_ref().is_some_and(|entry| entry.identity.name == self.name);
+        let store = self.pinned().unwrap_or(settings.store);
+        Commands::new(settings.program.clone(), Subject { kind, ..self.subject(is_stored, store) })
+    }
+
+    /// The name that it has for itself, given or built in, before anything is stored.
+    pub fn own_name(&self) -> Option<&str> {
+        let is_own = self.is_named || self.preset.is_some_and(|preset| preset.name == self.name);
+        is_own.then_some(self.name.as_str())
+    }
+
+    /// As [`commands`](Self::commands), for when nothing is stored for it, and would be in `store`.
+    pub fn commands_unstored(&self, store: StoreKind, settings: &Settings) -> Commands {
+        Commands::new(settings.program.clone(), self.subject(false, store))
+    }
+
+    /// What commands are about; its name means it where it is stored, or built in.
+    fn subject(&self, is_stored: bool, store: StoreKind) -> Subject {
+        let is_built_in = self.preset.is_some_and(|preset| preset.name == self.name);
+        let (target, name) = match is_stored || is_built_in {
             true => (self.name.clone(), None),
             false => (self.server.to_string(), self.is_named.then(|| self.name.clone())),
         };
-        let subject = Subject {
-            target,
-            name,
-            profile: self.profile.clone(),
-            store: self.pinned().unwrap_or(settings.store),
-            kind,
-        };
-        Commands::new(settings.program.clone(), subject)
-    }
-
-    /// Whether its name means it: it is stored, or built in.
-    fn has_name(&self) -> bool {
-        let stored = self.entry.as_ref().is_some_and(|entry| entry.identity.name == self.name);
-        stored || self.preset.is_some_and(|preset| preset.name == self.name)
+        let (profile, given) = (self.profile.clone(), self.given.clone());
+        Subject { target, name, profile, store, kind: EntryKind::Oauth, given }
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod legacy_sse;
 pub mod streamable_http;
 
+use std::fmt;
 use std::str::FromStr;
 
 /// Which transport a service is spoken to over.
@@ -18,6 +19,16 @@ pub enum Transport {
     Http,
     /// HTTP+SSE of the revision 2024-11-05.
     Sse,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::Http => "http",
+            Self::Sse => "sse",
+        })
+    }
 }
 
 /// A text that names no transport.

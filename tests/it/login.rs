@@ -51,6 +51,16 @@ fn a_url_discovers_registers_and_logs_in() {
     assert_eq!(service.authorization.refreshes(), 0);
 }
 
+/// A transport that was pinned in the environment, which hosts do not hand on, stands in their entry.
+#[test]
+fn a_pinned_transport_stands_in_the_hosts_entry() {
+    let mut service = Service::new();
+    service.home = service.home.with("MCP_FRONT_TRANSPORT", "http");
+    let said = service.login(&[]).expect(0).stderr;
+    assert!(said.contains(&format!(" bridge {NAME} --transport http\n")), "{said}");
+    assert!(said.contains(&format!(r#""args":["bridge","{NAME}","--transport","http"]"#)), "{said}");
+}
+
 /// A2, A27: a confidential client with HTTP Basic, `expires_at`, and the origin as the resource.
 #[test]
 fn a_front_like_service_logs_in_and_refreshes_with_basic() {

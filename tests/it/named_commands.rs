@@ -1,9 +1,11 @@
 //! The commands that errors and hints name work as they stand: pasted into a shell of another
 //! terminal, which has none of the variables that the bridge was started with.
 
+use std::net::TcpListener;
+
 use serde_json::{Value, json};
 
-use crate::support::authorization_server::AuthorizationServer;
+use crate::support::authorization_server::{AuthorizationServer, CLIENT_ID};
 use crate::support::bridge::{Bridge, initialize_params};
 use crate::support::home::{ENCRYPTION_KEY, Home, write_private};
 use crate::support::keychain::Session;
@@ -72,6 +74,36 @@ fn a_login_that_is_missing_or_ended() {
     let shown = service.home.run(["tokens", "list", "--json"]).expect(0).stdout;
     let shown: Value = serde_json::from_str(&shown).expect("JSON");
     assert_eq!((&shown[0]["profile"], &shown[1]), (&json!("a-seat"), &Value::Null));
+}
+
+/// What `--login` was given with decides which login it is, so that the command says it again.
+#[test]
+fn a_login_that_was_given_with_its_flags() {
+    let service = Service::front_like();
+    let url = service.server.url();
+    let secret = service.home.path().join("client-secret");
+    let (given, secret) =
+        (["--name", "a-team", "--client-id", CLIENT_ID, "--callback-port"], secret.display());
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let (secret_file, scope) = (format!("--client-secret-file={secret}"), "--scope=feature:mcp");
+    let arguments = [&[&url, "--login", "--strict"], &given[..], &[&port, &secret_file, scope]].concat();
+    let mut bridge = Bridge::start(&service.home, &arguments);
+    let error = refusal(&mut bridge);
+    let words = format!("--client-id={CLIENT_ID} {secret_file} --callback-port={port} {scope}");
+    let expected = format!("login {url} --name a-team --store file {words}");
+    assert!(command(&error).ends_with(&expected), "{error}\n{expected}");
+
+    drop(taken);
+    service.home.in_another_terminal(command(&error), &[], b"").expect(0);
+    works(&mut bridge);
+    assert_eq!((&service.row()["name"], service.browser.tabs()), (&json!("a-team"), 1));
+    service.authorization.revoke_grants();
+    service.authorization.refuse_issued_access_tokens();
+    let taken = TcpListener::bind(format!("127.0.0.1:{port}")).expect("the port again");
+    let error = refusal(&mut bridge);
+    assert!(command(&error).ends_with(&format!("login a-team --store file {words}")), "{error}");
+    drop(taken);
 }
 
 #[test]

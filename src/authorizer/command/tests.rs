@@ -9,7 +9,7 @@ fn program(name: &str) -> Program {
 fn subject(target: &str) -> Subject {
     let (store, kind) = (StoreKind::Keyring, EntryKind::Oauth);
     let (target, profile) = (target.to_owned(), DEFAULT_PROFILE.to_owned());
-    Subject { target, name: None, profile, store, kind }
+    Subject { target, name: None, profile, store, kind, given: Given::default() }
 }
 
 /// What a shell makes of `word` as it stands in a command.
@@ -54,6 +54,20 @@ fn commands_can_be_pasted() {
          --scope=\"x'; rm -rf ~ #\" --scope=--yes --profile seat"
     );
     assert!(commands.login_anew().as_str().ends_with("--force --profile seat"));
+    let given = Given {
+        flags: vec![("--client-id", Some("an id".to_owned())), ("--callback-port", Some("9".to_owned()))],
+        scope: vec![("--no-scope", None)],
+    };
+    let commands = Commands::new(program("mcp-front"), Subject { given, ..subject("https://a.example/mcp") });
+    assert_eq!(
+        commands.login().as_str(),
+        "mcp-front login https://a.example/mcp --client-id='an id' --callback-port=9 --no-scope"
+    );
+    assert_eq!(
+        commands.login_with(&["mail:read".to_owned()]).as_str(),
+        "mcp-front login https://a.example/mcp --force --client-id='an id' --callback-port=9 --scope=mail:read"
+    );
+    assert_eq!(commands.set_token().as_str(), "mcp-front tokens set https://a.example/mcp");
     let named = Subject { name: Some("an x".to_owned()), ..subject("https://a.example/mcp") };
     let commands = Commands::new(program("mcp-front"), named);
     assert_eq!(

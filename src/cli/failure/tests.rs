@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::authorizer::{Program, Subject};
+use crate::authorizer::{Given, Program, Subject};
 use crate::oauth::CallbackError;
 use crate::store::StoreKind;
 use crate::store::index::EntryKind;
@@ -22,6 +22,7 @@ fn commands() -> Commands {
         profile: "default".to_owned(),
         store: StoreKind::Keyring,
         kind: EntryKind::Oauth,
+        given: Given::default(),
     };
     Commands::new(Program::new(OsStr::new("mcp-front"), [], false), subject)
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::authorizer::login::{Outcome, Summary};
-use crate::authorizer::{Commands, Subject, quoted};
+use crate::authorizer::{Commands, Given, Subject, quoted};
 use crate::cli::failure::Failure;
 use crate::cli::keeping;
 use crate::cli::{Context, executable, moment};
@@ -17,6 +17,7 @@ use crate::clock;
 use crate::config::service::Service;
 use crate::redact::printable;
 use crate::store::index::EntryKind;
+use crate::upstream::Transport;
 
 /// Tells how a login ended well.
 ///
@@ -59,6 +60,7 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
         profile: service.profile.clone(),
         store: context.settings.store,
         kind: EntryKind::Oauth,
+        given: Given::default(),
     };
     let commands = Commands::new(context.settings.program.clone(), subject);
     if let Some(path) = summary.and_then(|summary| summary.generated_key.as_deref()) {
@@ -108,7 +110,10 @@ struct HostEntry<'a> {
 
 impl HostEntry<'_> {
     fn text(&self) -> String {
-        let (arguments, program) = (self.commands.bridge(), self.commands.program());
+        let (mut arguments, program) = (self.commands.bridge(), self.commands.program());
+        if self.context.settings.transport != Transport::Auto {
+            arguments.extend(["--transport".to_owned(), self.context.settings.transport.to_string()]);
+        }
         let executable = self.executable.display().to_string();
         // Hosts take letters, digits, `-` and `_` in the names of their entries.
         let entry_name = self.name.replace(|character: char| !is_entry_name(character), "-");

@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::authorizer::{CommandLine, Commands, Program, Subject};
+use crate::authorizer::{CommandLine, Commands, Given, Program, Subject};
 use crate::cli::failure::Failure;
 use crate::cli::{Context, moment, terminal};
 use crate::clock;
@@ -89,6 +89,7 @@ fn front(settings: &Settings) -> CommandLine {
         profile: settings.profile.clone(),
         store: settings.store,
         kind: EntryKind::Oauth,
+        given: Given::default(),
     };
     Commands::new(settings.program.clone(), subject).login()
 }

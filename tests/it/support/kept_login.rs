@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use mcp_front::authorizer::{
-    Authorization, Authorizer, AuthorizerError, Children, Config, LoginPolicy, Program,
+    Authorization, Authorizer, AuthorizerError, Children, Commands, Config, Given, LoginPolicy, Program,
+    Subject,
 };
 use mcp_front::credential::{
     AccessToken, Binding, Client, ClientAuthentication, Credential, Kind, OauthCredential, Registration,
@@ -16,7 +17,7 @@ use mcp_front::lock::{Purpose, ServiceLock};
 use mcp_front::paths::Paths;
 use mcp_front::redact::Secret;
 use mcp_front::server_uri::{ServerUri, ServiceKey};
-use mcp_front::store::index::{Entry, Identity, Index};
+use mcp_front::store::index::{Entry, EntryKind, Identity, Index};
 use mcp_front::store::{JournalEntry, Patience, Store, StoreConfig, StoreKind};
 use rustix::process::Pid;
 use tempfile::TempDir;
@@ -78,7 +79,17 @@ impl KeptLogin {
             server,
             profile: "default".to_owned(),
             name: Some("service".to_owned()),
-            program: Program::new(BINARY.as_ref(), [], false),
+            commands: Commands::new(
+                Program::new(BINARY.as_ref(), [], false),
+                Subject {
+                    target: "service".to_owned(),
+                    name: None,
+                    profile: "default".to_owned(),
+                    store: self.kind,
+                    kind: EntryKind::Oauth,
+                    given: Given::default(),
+                },
+            ),
             store: StoreConfig { kind: self.kind, paths: self.paths.clone(), encryption_key: None },
             login: LoginPolicy::Never,
             keep_alive: false,
