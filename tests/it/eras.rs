@@ -32,6 +32,14 @@ fn is_fallback(answer: &Value) -> bool {
     answer["error"] == json!({"code": -32601, "message": "Method not found"})
 }
 
+/// As rmcp's server does where it speaks no other versions.
+fn name_the_versions_before(request: &Request, responder: &mut Responder) {
+    let data = json!({"supported": ["2025-06-18", "2025-11-25"], "requested": "2026-07-28"});
+    let error = json!({"code": -32022, "message": "Unsupported protocol version", "data": data});
+    let answer = json!({"jsonrpc": "2.0", "id": request.json()["id"], "error": error});
+    responder.reply(&Reply::json(400, answer.to_string()));
+}
+
 /// Whatever a legacy server says to a probe, the host hears that it is none, and goes on.
 #[test]
 fn a_server_of_the_era_before_sends_the_host_to_initialize() {
@@ -54,6 +62,7 @@ fn a_server_of_the_era_before_sends_the_host_to_initialize() {
             },
             true,
         ),
+        ("400 with the versions before", name_the_versions_before, true),
         (
             "a result that is none",
             |request, responder| {

@@ -15,6 +15,7 @@ use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Rejection, Reply};
+use crate::wire::LATEST_WITH_INITIALIZE;
 
 /// How long the host waits: Claude Code falls back after three seconds, its own start included.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -145,14 +146,22 @@ fn tells(rejection: &Rejection) -> bool {
 /// with an error of that revision's own.
 fn is_modern(answer: &Message) -> bool {
     let Head::Response { successful, .. } = answer.head() else { return false };
-    if !successful {
-        return code::of(answer.bytes()).is_some_and(code::is_modern);
-    }
+    let path: &[&str] =
+        if *successful { &["result", "supportedVersions"] } else { &["error", "data", "supported"] };
     let frame: Option<&RawValue> = serde_json::from_slice(answer.bytes()).ok();
-    let versions = frame
-        .and_then(|frame| parts::member(frame, "result"))
-        .and_then(|result| parts::member(result, "supportedVersions"));
-    versions.is_some_and(|versions| versions.get().starts_with('['))
+    let versions = path.iter().fold(frame, |value, name| parts::member(value?, name));
+    let is_one = match code::of(answer.bytes()) {
+        Some(code) => code::is_modern(code),
+        None => versions.is_some_and(|versions| versions.get().starts_with('[')),
+    };
+    is_one && !versions.is_some_and(have_initialize)
+}
+
+/// Whether versions are named, and all of them begin with `initialize`: a host that took their server
+/// for one of this era would be left without any.
+fn have_initialize(versions: &RawValue) -> bool {
+    let versions: Vec<String> = serde_json::from_str(versions.get()).unwrap_or_default();
+    !versions.is_empty() && versions.iter().all(|version| version.as_str() <= LATEST_WITH_INITIALIZE)
 }
 
 #[cfg(test)]
@@ -167,6 +176,17 @@ mod tests {
                 true,
             ),
             (r#""error":{"code":-32022,"message":"Unsupported protocol version"}"#, true),
+            (
+                r#""error":{"code":-32022,"message":"","data":{"supported":["2025-11-25","2026-07-28"]}}"#,
+                true,
+            ),
+            (r#""error":{"code":-32022,"message":"","data":{"supported":["2027-01-01"]}}"#, true),
+            (r#""error":{"code":-32022,"message":"","data":{"supported":[]}}"#, true),
+            (
+                r#""error":{"code":-32022,"message":"","data":{"supported":["2025-06-18","2025-11-25"]}}"#,
+                false,
+            ),
+            (r#""result":{"supportedVersions":["2025-11-25"]}"#, false),
             (r#""error":{"code":-32021,"message":""}"#, true),
             (r#""error":{"code":-32020,"message":""}"#, true),
             (r#""error":{"code":-32601,"message":"Method not found"}"#, false),
