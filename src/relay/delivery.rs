@@ -140,7 +140,7 @@ impl Inner {
                 false => stream.next().await,
             };
             let event = match next {
-                None => return,
+                None => return position.ended(),
                 Some(Ok(event)) => event,
                 Some(Err(error)) => return position.broken(&error),
             };

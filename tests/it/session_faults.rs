@@ -111,6 +111,28 @@ fn an_unreadable_answer_on_a_resumable_stream_is_an_error_at_once() {
     }
 }
 
+/// rmcp forgets an answer that it could not deliver, and resumes its stream with nothing for ever.
+#[test]
+fn a_stream_that_is_resumed_with_nothing_is_given_up() {
+    let server = McpServer::scripted(|request, responder| {
+        let is_resumed = request.header("Last-Event-ID").is_some();
+        if is_resumed {
+            responder.reply(&Reply::events(""));
+        } else if is_post_of(request, "tools/call") {
+            responder.start_events();
+            responder.chunk("id: 1\nretry: 1\ndata:\n\n");
+        } else {
+            return false;
+        }
+        true
+    });
+    let mut session = OpenSession::on(&server);
+    let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
+    let data = &answer["error"]["data"];
+    assert_eq!((&data["reason"], &data["mayHaveExecuted"]), (&json!("connection_lost"), &json!(true)));
+    assert_eq!(calls(&server), 1);
+}
+
 /// With another session's id, the resumed stream would be another stream.
 #[test]
 fn a_stream_of_a_lost_session_is_not_resumed_in_the_new_one() {

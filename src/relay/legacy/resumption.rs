@@ -2,7 +2,7 @@
 //! Redelivery").
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
@@ -19,6 +19,11 @@ const RETRY_LEAST: Duration = Duration::from_millis(100);
 const RETRY_GROWN: Duration = Duration::from_secs(2);
 /// The longest `retry` that is obeyed.
 const RETRY_MOST: Duration = Duration::from_secs(300);
+/// A stream without any event that ended within this says nothing.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How many such streams in a row say that there is nothing to resume. A server that lets its clients
+/// poll sends a `retry` before it closes (2025-11-25), if it has nothing else to send.
+const BARREN_MOST: u32 = 6;
 
 /// Where a stream stands when it ends.
 #[derive(Debug, Default)]
@@ -28,6 +33,10 @@ pub(in crate::relay) struct Position {
     retry: Option<Duration>,
     /// Reconnects in a row that brought no message.
     idle: u32,
+    /// Streams in a row that ended at once, and without any event.
+    barren: u32,
+    /// When the stream began that brought no event so far.
+    began: Option<Instant>,
     /// Why it broke, where it broke.
     cause: Option<String>,
     /// The first message that was refused, or that answered nobody: it may have been the answer.
@@ -45,7 +54,14 @@ impl Position {
     /// A stream begins, anew or behind where the last one broke off.
     pub(in crate::relay) fn reconnected(&mut self) {
         self.idle += 1;
+        self.began = Some(Instant::now());
         self.cause = None;
+    }
+
+    /// The server ended the stream.
+    pub(in crate::relay) fn ended(&mut self) {
+        let was_barren = self.began.is_some_and(|began| began.elapsed() < AT_ONCE);
+        self.barren = if was_barren { self.barren + 1 } else { 0 };
     }
 
     /// An event came.
@@ -54,6 +70,7 @@ impl Position {
             self.last_event_id = Some(id.clone()).filter(|id| resumable(id));
         }
         self.retry = event.retry.or(self.retry);
+        self.began = None;
         if event.message.is_some() {
             self.idle = 0;
         }
@@ -98,6 +115,9 @@ impl Inner {
             // A stream of another session would be another stream.
             let resumable = position.last_event_id.clone().filter(|_| self.legacy.handshake.epoch() == epoch);
             let Some(last_event_id) = resumable else { return Err(Failure::StreamLost(position.cause)) };
+            if position.barren >= BARREN_MOST {
+                return Err(Failure::StreamLost(Some("the server has nothing to resume".to_owned())));
+            }
             tokio::time::sleep(position.pause()).await;
             if self.legacy.handshake.epoch() != epoch {
                 continue;
