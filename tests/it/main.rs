@@ -31,6 +31,7 @@ mod modern;
 mod modern_peers;
 mod named_commands;
 mod network;
+mod pairs;
 mod peers;
 mod prompts;
 mod questions;

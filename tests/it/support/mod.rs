@@ -25,6 +25,7 @@ pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod tls_service;
 pub(crate) mod translated;
+pub(crate) mod wire;
 
 use std::io::Write;
 use std::time::Duration;
