@@ -44,7 +44,7 @@ fn name_the_versions_before(request: &Request, responder: &mut Responder) {
 #[test]
 fn a_server_of_the_era_before_sends_the_host_to_initialize() {
     type Refusal = fn(&Request, &mut Responder);
-    let refusals: [(&str, Refusal, bool); 10] = [
+    let refusals: [(&str, Refusal, bool); 11] = [
         ("400 without a word", |_, responder| responder.reply(&Reply::status(400)), true),
         (
             "400 with an error of its own",
