@@ -132,7 +132,12 @@ impl Session {
     pub async fn accept(&self, frame: Bytes) {
         match Message::parse(frame.clone()) {
             Ok(message) => self.dispatch(message, Destination::Host).await,
-            Err(invalid) => self.accept_batch(&frame, invalid).await,
+            Err(invalid) => {
+                if let InvalidMessage::Repeated { id: Some(id), is_answer: true, .. } = &invalid {
+                    self.0.translation.answered_badly(id);
+                }
+                self.accept_batch(&frame, invalid).await;
+            }
         }
     }
 

@@ -191,6 +191,21 @@ fn what_cannot_be_had_of_the_host_is_an_error_for_its_call() {
     assert_eq!(posts_of(&server, "tools/call").len(), 2);
 }
 
+/// An answer of the host's that could be read in two ways is none, and no call waits for another.
+#[test]
+fn an_ambiguous_answer_of_the_host_ends_its_call() {
+    let server = asking(|_, _| {
+        Some(json!({"resultType": "input_required", "inputRequests": {"r": {"method": "roots/list"}}}))
+    });
+    let (_home, mut bridge) = session(&server);
+    bridge.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ask"}}"#);
+    let id = bridge.message()["id"].clone();
+    bridge.send(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[]}},"result":{{}}}}"#));
+    assert_eq!(bridge.response(&json!(1))["error"]["data"]["reason"], "input_refused");
+    assert_eq!(bridge.message()["error"]["code"], -32600);
+    assert_eq!(posts_of(&server, "tools/call").len(), 1);
+}
+
 /// A server that only puts the call off gets it again; one that never has enough is left.
 #[test]
 fn rounds_end() {

@@ -107,6 +107,11 @@ impl Translation {
         }
     }
 
+    /// The host's answer could be read in two ways: whoever asked gets none.
+    pub(super) fn answered_badly(&self, id: &Id) {
+        self.questions.close(id);
+    }
+
     /// An id for a request of ours, to either side.
     fn next_id(&self) -> String {
         format!("mcp-front-{}", self.named.fetch_add(1, Ordering::Relaxed) + 1)

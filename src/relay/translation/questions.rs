@@ -40,6 +40,11 @@ impl Questions {
     pub(super) fn answered(&self, id: &Id, answer: Message) -> bool {
         lock(&self.open).remove(id).is_some_and(|asker| asker.send(answer).is_ok())
     }
+
+    /// Closes a question that will have no answer.
+    pub(super) fn close(&self, id: &Id) {
+        lock(&self.open).remove(id);
+    }
 }
 
 impl Asked {
