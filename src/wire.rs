@@ -24,3 +24,28 @@ pub const LATEST_WITH_INITIALIZE: &str = "2025-11-25";
 pub const WITH_INITIALIZE: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LATEST_WITH_INITIALIZE];
 /// The revision that says of itself with every request what `initialize` said once.
 pub const WITHOUT_INITIALIZE: &str = "2026-07-28";
+
+/// `_meta` member of a request: the revision that it speaks (2026-07-28 basic, "Per-request protocol
+/// fields").
+pub const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+/// `_meta` member of a request: who sends it.
+pub const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+/// `_meta` member of a request: what may be asked of who sends it.
+pub const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// `_meta` member of a request: which log messages come with its answer.
+pub const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+/// `_meta` member of a result: who sends it.
+pub const META_SERVER: &str = "io.modelcontextprotocol/serverInfo";
+/// `_meta` member of a notification: the subscription that it belongs to (2026-07-28, subscriptions).
+pub const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+/// What a subscription's first message says.
+pub const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+/// The list of tools is another one.
+pub const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+
+/// The revision that `initialize` settles on where it asks for this one: the same where it is known,
+/// else the newest (2025-11-25 lifecycle, "Version Negotiation").
+pub fn negotiated(asked: Option<&str>) -> &'static str {
+    let known = WITH_INITIALIZE.into_iter().find(|known| asked == Some(known));
+    known.unwrap_or(LATEST_WITH_INITIALIZE)
+}

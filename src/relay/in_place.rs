@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use super::pending::Ticket;
 use super::{Failure, Inner};
 use crate::jsonrpc::result_response;
+use crate::wire::TOOLS_CHANGED;
 
 /// The one tool.
 pub(super) const TOOL: &str = "mcp_front_login";
 /// What has changed when the server speaks for itself: the member of a subscription that asks for
 /// the word, and the word (MCP tools, prompts, resources: "List Changed Notification").
 pub(super) const CHANGES: [(&str, &str); 3] = [
-    ("toolsListChanged", "notifications/tools/list_changed"),
+    ("toolsListChanged", TOOLS_CHANGED),
     ("promptsListChanged", "notifications/prompts/list_changed"),
     ("resourcesListChanged", "notifications/resources/list_changed"),
 ];

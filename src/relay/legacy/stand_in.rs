@@ -10,16 +10,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::authorizer::AuthorizerError;
-use crate::jsonrpc::{Head, Message};
+use crate::jsonrpc::{Head, Message, edit};
 use crate::relay::exchange::Attendance;
 use crate::relay::in_place;
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
+use crate::wire::negotiated;
 
 /// How long `initialize` waits for something to carry, before it is answered in the server's place.
 pub(super) const AUTHORIZATION_LIMIT: Duration = Duration::from_millis(1500);
@@ -31,8 +31,7 @@ const GOOD_NEWS_LIMIT: Duration = Duration::from_secs(25);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How seldom it is looked for where a look asks the keychain or the network.
 const PAUSE_MOST: Duration = Duration::from_secs(5);
-/// The revisions in which the host can be answered; the last where it asks for another.
-const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
 /// Whether the host is answered in the server's place, and why.
 #[derive(Default)]
 pub(in crate::relay) struct StandIn {
@@ -180,18 +179,9 @@ impl Inner {
 
 /// The revision to answer `initialize` in: the host's own, where it is known.
 fn revision(initialize: &Message) -> &'static str {
-    #[derive(Deserialize)]
-    struct Initialize {
-        params: Params,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Params {
-        protocol_version: String,
-    }
-    let asked = serde_json::from_slice::<Initialize>(initialize.bytes()).ok();
-    let asked = asked.map(|initialize| initialize.params.protocol_version);
-    REVISIONS.into_iter().rev().find(|known| Some(*known) == asked.as_deref()).unwrap_or(REVISIONS[3])
+    let asked = edit::member_at(initialize.text(), &["params", "protocolVersion"]);
+    let asked = asked.ok().flatten().and_then(edit::decoded);
+    negotiated(asked.as_deref().and_then(|asked| std::str::from_utf8(asked).ok()))
 }
 
 #[cfg(test)]

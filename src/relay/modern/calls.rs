@@ -5,25 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde_json::value::RawValue;
 
 use super::{Replies, headers, tools};
-use crate::jsonrpc::{Head, Message, code, parts};
+use crate::jsonrpc::{Head, Message, code, edit};
 use crate::relay::exchange::{Attendance, Carrier, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Reply};
+use crate::wire::{META_CAPABILITIES, META_CLIENT, META_VERSION};
 
 /// How long asking for the tools again may take: a call waits for it.
 const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 /// How many pages of tools are asked for.
 const PAGES_MOST: usize = 100;
 /// What a request of our own says about the host, taken from a request of the host's.
-const ENVELOPE: [&str; 3] = [
-    "io.modelcontextprotocol/protocolVersion",
-    "io.modelcontextprotocol/clientInfo",
-    "io.modelcontextprotocol/clientCapabilities",
-];
+const ENVELOPE: [&str; 3] = [META_VERSION, META_CLIENT, META_CAPABILITIES];
 
 impl Inner {
     /// Sends a request with the headers that it takes. Where the server finds that headers for a
@@ -140,13 +136,10 @@ fn is_header_mismatch(reply: &Reply) -> bool {
 /// A request for the list of tools, in the name of the host that sent `call`. Its id is drawn at
 /// random, so that it is none of the host's.
 fn list_request(call: &Message, cursor: Option<&str>) -> Result<Message, Failure> {
-    let frame: Option<&RawValue> = serde_json::from_slice(call.bytes()).ok();
-    let meta = frame
-        .and_then(|frame| parts::member(frame, "params"))
-        .and_then(|params| parts::member(params, "_meta"));
+    let meta = edit::member_at(call.text(), &["params", "_meta"]).ok().flatten();
     let envelope = ENVELOPE.iter().filter_map(|name| {
-        let value = parts::member(meta?, name)?;
-        Some(format!(r#""{name}":{}"#, value.get()))
+        let value = edit::member(meta?, name).ok()??;
+        Some(format!(r#""{name}":{value}"#))
     });
     let envelope = envelope.collect::<Vec<_>>().join(",");
     let cursor = cursor.map(|cursor| format!(r#""cursor":{cursor},"#)).unwrap_or_default();

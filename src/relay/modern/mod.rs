@@ -25,6 +25,7 @@ use super::pending::Ticket;
 use super::{Failure, Inner};
 use crate::jsonrpc::{Head, Message};
 use crate::upstream::streamable_http::Reply;
+use crate::wire::TOOLS_CHANGED;
 pub(super) use replies::Replies;
 pub(super) use tools::Asked;
 use tools::Tools;
@@ -87,7 +88,7 @@ impl Modern {
 
     /// Takes note of what a notification of the server's means here.
     pub(super) fn heard(&self, method: &str) {
-        if method == "notifications/tools/list_changed" {
+        if method == TOOLS_CHANGED {
             self.tools.changed();
         }
     }

@@ -10,11 +10,7 @@ use crate::jsonrpc::{Head, Id, Message};
 use crate::relay::in_place;
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
-
-/// The revision that is offered.
-const REVISION: &str = "2026-07-28";
-/// `_meta` member that names a notification's subscription (2026-07-28, subscriptions).
-const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+use crate::wire::{ACKNOWLEDGED, META_SERVER, META_SUBSCRIPTION, WITHOUT_INITIALIZE};
 
 impl Inner {
     /// Answers `server/discover` in the server's place.
@@ -23,10 +19,10 @@ impl Inner {
         tracing::warn!("{help}");
         self.modern.stands_in.store(true, Ordering::Relaxed);
         let discovered = json!({
-            "supportedVersions": [REVISION],
+            "supportedVersions": [WITHOUT_INITIALIZE],
             "capabilities": in_place::capabilities(),
             "instructions": help,
-            "_meta": {"io.modelcontextprotocol/serverInfo": in_place::server_info()},
+            "_meta": {META_SERVER: in_place::server_info()},
         });
         self.reply(request, &complete(discovered)).await;
     }
@@ -53,7 +49,7 @@ impl Inner {
         let wanted: serde_json::Map<_, _> =
             wanted(message).map(|(member, _)| (member.to_owned(), Value::from(true))).collect();
         let members = format!(r#","notifications":{}"#, Value::from(wanted));
-        self.notify(message, "notifications/subscriptions/acknowledged", &members).await;
+        self.notify(message, ACKNOWLEDGED, &members).await;
     }
 
     /// Tells a subscription that the server speaks for itself.
@@ -65,7 +61,7 @@ impl Inner {
 
     async fn notify(&self, subscription: &Message, method: &str, members: &str) {
         let id = subscription.head().request_id().map_or("null", Id::as_json);
-        let params = format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{id}}}{members}}}"#);
+        let params = format!(r#"{{"_meta":{{"{META_SUBSCRIPTION}":{id}}}{members}}}"#);
         self.emit(format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#).into()).await;
     }
 }

@@ -14,12 +14,12 @@ use crate::relay::pending::Ticket;
 use crate::relay::reconnect::{Reconnects, suspended};
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Reply};
+use crate::wire::ACKNOWLEDGED;
 
 /// The shortest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 /// A stream that stood for this long was a good one, even if nothing came.
 const STOOD: Duration = Duration::from_secs(10);
-
 /// How often a login is looked for: a look costs a `stat`.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -111,8 +111,7 @@ impl Inner {
                 }
             };
             messages += 1;
-            let is_acknowledgement =
-                message.head().method() == Some("notifications/subscriptions/acknowledged");
+            let is_acknowledgement = message.head().method() == Some(ACKNOWLEDGED);
             if is_acknowledgement && std::mem::replace(is_acknowledged, true) {
                 continue;
             }

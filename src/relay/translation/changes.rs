@@ -9,8 +9,8 @@ use serde_json::json;
 use super::introduction::Tells;
 use crate::jsonrpc::edit::{self, Edit, Repeated};
 use crate::jsonrpc::{Head, Id, Message, parts};
+use crate::wire::{ACKNOWLEDGED, META_SUBSCRIPTION};
 
-const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 /// How many resources a host may hear of.
 pub(super) const RESOURCES: usize = 1000;
 
@@ -66,7 +66,7 @@ pub(super) enum Heard<'a> {
 pub(super) fn heard<'a>(message: &'a Message, id: &Id) -> Result<Heard<'a>, Repeated> {
     let text = message.text();
     match message.head() {
-        Head::Notification { method, .. } if method == "notifications/subscriptions/acknowledged" => {
+        Head::Notification { method, .. } if method == ACKNOWLEDGED => {
             let told = edit::member_at(text, &["params", "notifications"])?;
             let resources =
                 told.map(|told| edit::member(told, "resourceSubscriptions")).transpose()?.flatten();

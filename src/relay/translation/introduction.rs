@@ -3,13 +3,8 @@
 
 use crate::jsonrpc::edit::{self, Edit, Repeated};
 use crate::jsonrpc::{Head, Message};
-use crate::wire::{LATEST_WITH_INITIALIZE, WITH_INITIALIZE, WITHOUT_INITIALIZE};
-
-pub(super) const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-pub(super) const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
-pub(super) const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-pub(super) const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
-pub(super) const META_SERVER: &str = "io.modelcontextprotocol/serverInfo";
+pub(super) use crate::wire::{META_CAPABILITIES, META_CLIENT, META_LOG_LEVEL, META_SERVER, META_VERSION};
+use crate::wire::{WITHOUT_INITIALIZE, negotiated};
 
 /// Why a request of the host's cannot be said to a modern server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,16 +65,14 @@ impl Introduction {
         };
         let asked = edit::member_at(initialize.text(), &["params", "protocolVersion"])?;
         let asked: Option<String> = asked.and_then(|text| serde_json::from_str(text).ok());
-        let known = WITH_INITIALIZE.iter().find(|version| asked.as_deref() == Some(**version));
         Ok(Self {
             client: object(&["params", "clientInfo"])?,
             capabilities: object(&["params", "capabilities"])?.unwrap_or_else(|| "{}".to_owned()),
-            version: known.unwrap_or(&LATEST_WITH_INITIALIZE),
+            version: negotiated(asked.as_deref()),
         })
     }
 
-    /// The revision that host and bridge speak: the host's own where it is one with `initialize`,
-    /// else the newest of those (2025-11-25 lifecycle, "Version Negotiation").
+    /// The revision that host and bridge speak.
     pub(super) fn version(&self) -> &'static str {
         self.version
     }

@@ -18,6 +18,7 @@ use crate::relay::modern::Replies;
 use crate::relay::reconnect::{Reconnects, suspended};
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::Reply;
+use crate::wire::TOOLS_CHANGED;
 
 /// The shortest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -240,7 +241,7 @@ impl Inner {
                 Ok(Heard::Acknowledged(told)) => {
                     if *has_stood {
                         // What changed meanwhile was told to nobody.
-                        self.modern.heard("notifications/tools/list_changed");
+                        self.modern.heard(TOOLS_CHANGED);
                     }
                     *has_stood = true;
                     say(Verdict::Stands(told));
