@@ -1,7 +1,7 @@
 //! The encrypted files' key: given by the user, or generated here.
 //!
-//! A key is 32 bytes, raw or in base64 (RFC 4648 §4 or §5, padded or not); one trailing newline is
-//! not part of it. A generated key lies beside the files, readable by this user alone: it protects
+//! A key is 32 bytes, raw or in base64 (RFC 4648 §4 or §5, padded or not); one newline at the end of
+//! a text is not part of it. A generated key lies beside the files, readable by this user alone: it protects
 //! them where they are copied without it (a backup, a synced folder, a stolen disk image), and not
 //! against programs that run as the same user.
 
@@ -122,8 +122,10 @@ impl EncryptionKey {
     fn parse(given: &[u8]) -> Option<Self> {
         let raw = |bytes: &[u8]| <[u8; KEY_BYTES]>::try_from(bytes).ok().map(Zeroizing::new);
         let line = given.strip_suffix(b"\n").map_or(given, |line| line.strip_suffix(b"\r").unwrap_or(line));
-        // 32 bytes are the key as they are, even where the last happens to be a newline.
-        let key = raw(given).or_else(|| raw(line)).or_else(|| {
+        // Bytes that nobody typed are the key as they are, even where the last happens to be a newline.
+        let is_typed = || str::from_utf8(line).is_ok_and(|text| !text.contains(char::is_control));
+        let whole = raw(given).filter(|_| line.len() == given.len() || !is_typed());
+        let key = whole.or_else(|| raw(line)).or_else(|| {
             let decode = |alphabet: &GeneralPurpose| alphabet.decode(line).ok().map(Zeroizing::new);
             ALPHABETS.iter().find_map(|alphabet| raw(&decode(alphabet)?))
         })?;

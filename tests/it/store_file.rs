@@ -162,6 +162,7 @@ fn a_login_without_its_key_ends_before_the_browser() {
     for (home, named, hint) in [
         (keyless().with(FILE, "/nowhere/key"), "/nowhere/key", FILE),
         (keyless().with(INLINE, "short"), INLINE, "openssl rand"),
+        (keyless().with(INLINE, format!("{}\n", "k".repeat(31))), INLINE, "openssl rand"),
         (keyless().with(INLINE, ""), "MCP_FRONT_ENCRYPTION_KEY is set, and empty", "openssl rand"),
         (keyless().with(FILE, ""), "MCP_FRONT_ENCRYPTION_KEY_FILE is set, and empty", "do not set it"),
         (with_lost_key(), "encryption.key", "tokens delete"),

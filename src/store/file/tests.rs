@@ -89,7 +89,8 @@ fn every_save_has_its_own_nonce() {
 #[test]
 fn keys_come_raw_or_in_base64_and_nothing_else() {
     let raw: Vec<u8> = (0..32).map(|byte| byte * 7 + 4).collect();
-    let ends_in_newline = [&[b'k'; 31][..], b"\n"].concat();
+    let typed_and_too_short = [&[b'k'; 31][..], b"\n"].concat();
+    let ends_in_newline = [&raw[..31], b"\n"].concat();
     // 43 characters, and 32 that are raw although they would read as base64 too.
     let url_safe = b"-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8";
     let letters = b"abcdefghijklmnopqrstuvwxyzABCDEF";
@@ -119,6 +120,8 @@ fn keys_come_raw_or_in_base64_and_nothing_else() {
         &b""[..],
         b"\n",
         &raw[..31],
+        &typed_and_too_short,
+        &[&[b'k'; 30][..], b"\r\n"].concat(),
         &[&raw[..], b"x"].concat(),
         &[&raw[..], b"\n\n"].concat(),
         format!(" {standard}").as_bytes(),
