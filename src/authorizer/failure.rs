@@ -98,10 +98,13 @@ impl Failure {
             GrantError::RateLimited { retry_after } => *retry_after,
             GrantError::Transient { .. } | GrantError::NotSent { .. } | GrantError::Malformed { .. } => None,
         };
-        Some(Self::Unavailable {
-            cause: format!("the access token is over and cannot be renewed now: {}", with_causes(error)),
-            retry_after,
-        })
+        Some(Self::not_renewed(&with_causes(error), retry_after))
+    }
+
+    /// The token cannot be renewed for now, for this `cause`.
+    pub(super) fn not_renewed(cause: &str, retry_after: Option<Duration>) -> Self {
+        let cause = format!("the access token is over and cannot be renewed now: {cause}");
+        Self::Unavailable { cause, retry_after }
     }
 
     /// What happened, without a full stop.

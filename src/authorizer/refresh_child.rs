@@ -47,17 +47,21 @@ pub struct RefreshChild {
 }
 
 /// Runs the hidden command `refresh-child`: one request on stdin, one answer on stdout. Returns
-/// when everything is saved, or after a quarter of an hour.
+/// when everything is saved, or after a quarter of an hour. `child` may be why there is nothing to work
+/// with, safe to print and without a full stop: that is the answer then.
 ///
 /// # Errors
 /// Where stdin holds no request, or signals cannot be taken over.
 ///
 /// # Cancel safety
 /// None: it must run to its end.
-pub async fn run_refresh_child(child: RefreshChild) -> io::Result<()> {
+pub async fn run_refresh_child(child: Result<RefreshChild, String>) -> io::Result<()> {
     become_independent()?;
     let request: Request = read_request()?;
-    let (place, refused) = child.place(request)?;
+    let (place, refused) = match child {
+        Ok(child) => child.place(request)?,
+        Err(cause) => return write_answer(&Answer::Err(Failure::not_renewed(&cause, None))),
+    };
     let (deliver, delivered) = oneshot::channel();
     let renewal = tokio::spawn(renew(place, refused, deliver));
     let whole = async {

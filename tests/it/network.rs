@@ -11,9 +11,37 @@ use crate::support::connect_proxy::free_of_password;
 use crate::support::home::{Home, write_private};
 use crate::support::http_server::{Reply, Request};
 use crate::support::mcp_server::{McpServer, result};
-use crate::support::service::NAME;
+use crate::support::service::{NAME, Service};
 use crate::support::tls::{Authority, TlsFront};
 use crate::support::tls_service::TlsService;
+
+/// A file that was there when the bridge started, and is gone when a helper needs it: the request's error
+/// names it, and so does the start of the next bridge.
+#[test]
+fn a_file_that_went_away_is_told_to_the_request() {
+    let service = Service::logged_in();
+    let other = Service::new();
+    let authority = Authority::new();
+    let roots = authority.roots();
+    let mut bridge = Bridge::start(&service.home, &[NAME, "--ca-file", &roots]);
+    bridge.initialize();
+    let url = other.server.url();
+    let mut waiting = Bridge::start(&other.home, &[&url, "--login", "--strict", "--ca-file", &roots]);
+    waiting.send("no message");
+    assert_eq!(waiting.message()["error"]["code"], -32700, "it has started");
+    std::fs::remove_file(&roots).expect("a file");
+
+    service.authorization.refuse_issued_access_tokens();
+    let answer = bridge.call(1, "tools/list", json!({}));
+    assert_eq!(answer["error"]["data"]["reason"], "unavailable", "{answer}");
+    let message = answer["error"]["message"].as_str().expect("a message");
+    assert!(message.contains(&format!("cannot read {roots}: No such file")), "{message}");
+    let answer = waiting.initialize();
+    assert_eq!(answer["error"]["data"]["reason"], "login_required", "{answer}");
+    assert!(answer.to_string().contains(&format!("cannot read {roots}: No such file")), "{answer}");
+    let refused = service.home.run(["bridge", NAME, "--ca-file", &roots]).expect(2);
+    assert!(refused.stderr.contains(&format!("cannot read {roots}")), "{}", refused.stderr);
+}
 
 /// A proxy that refuses, and one that is none, are told without their passwords; nothing goes
 /// around them.

@@ -87,7 +87,8 @@ pub async fn start_child(config: &Config) -> Result<(), ChildError> {
     }
 }
 
-/// Runs the hidden command `login-child`: one request on stdin, one answer on stdout.
+/// Runs the hidden command `login-child`: one request on stdin, one answer on stdout. `child` may be why
+/// there is nothing to work with, safe to print: that is the answer then.
 ///
 /// # Errors
 /// [`ChildError::Process`] where stdin holds no request, or signals cannot be taken over. A login
@@ -95,10 +96,14 @@ pub async fn start_child(config: &Config) -> Result<(), ChildError> {
 ///
 /// # Cancel safety
 /// None: it runs to its own deadline.
-pub async fn run_login_child(child: LoginChild) -> Result<(), ChildError> {
+pub async fn run_login_child(child: Result<LoginChild, String>) -> Result<(), ChildError> {
     become_independent()?;
     let request: Request = read_request()?;
-    let reply = match log_in(&child.config(request)?).await {
+    let outcome = match child {
+        Ok(child) => log_in(&child.config(request)?).await,
+        Err(reason) => Err(reason),
+    };
+    let reply = match outcome {
         Ok(Outcome::LoggedIn(Summary { generated_key, .. })) => Reply { failure: None, generated_key },
         Ok(_) => Reply::default(),
         Err(reason) => Reply { failure: Some(reason), generated_key: None },
