@@ -1,8 +1,11 @@
 //! Streams that last: when to open one again that broke, for as long as the bridge lives.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use jiff::Timestamp;
+
+use crate::clock;
 
 /// The longest pause of our own between two attempts.
 const PAUSE_MOST: Duration = Duration::from_secs(60);
@@ -73,17 +76,17 @@ pub(super) async fn suspended() {
 #[derive(Clone, Copy)]
 struct Clocks {
     steady: Instant,
-    wall: SystemTime,
+    wall: Timestamp,
 }
 
 impl Clocks {
     fn read() -> Self {
-        Self { steady: Instant::now(), wall: SystemTime::now() }
+        Self { steady: Instant::now(), wall: clock::now() }
     }
 
     /// A clock that was set is taken for a suspension; a reconnect too many does no harm.
     fn jumped(self, now: Self) -> bool {
-        let passed = now.wall.duration_since(self.wall).unwrap_or_default();
+        let passed = Duration::try_from(now.wall.duration_since(self.wall)).unwrap_or_default();
         passed > now.steady.duration_since(self.steady) + JUMP
     }
 }

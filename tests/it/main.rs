@@ -48,6 +48,7 @@ mod store_file;
 mod store_keyring;
 mod subscriptions;
 mod support;
+mod suspension;
 mod tidy;
 mod translation;
 mod translation_peers;
