@@ -38,6 +38,7 @@ complete -c mcp-front -n "__fish_mcp_front_needs_command" -s v -l verbose -d 'Sa
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -s h -l help -d 'Print help'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -s V -l version -d 'Print version'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "login" -d 'Log in to a hosted MCP server in the browser, and store the login'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "logout" -d 'Revoke a login and delete it here'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "bridge" -d 'Serve a hosted MCP server on stdin and stdout; an MCP host starts this'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "tokens" -d 'List, set and delete what is stored'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "demo" -d 'Show login, bridge and renewal against a server inside this binary'
@@ -69,6 +70,23 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l allow-priv
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l no-input -d 'Never ask anything; fail instead'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -s v -l verbose -d 'Say more on stderr; repeat for more still'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l ca-file -d 'Trust the root certificates of this PEM file, beside the platform\'s' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l client-cert -d 'Show this PEM certificate to the service\'s own origin, and to nobody else' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l client-key -d 'The certificate\'s private key in PEM [default: the certificate\'s file]' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l local-only -d 'Delete it here and revoke nothing'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l allow-private-network -d 'Let a public service name addresses of private networks at a login'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -s h -l help -d 'Print help'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l header -d 'Add a header to each request; `${NAME}` in the value is read from the environment' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l header-file -d 'Read such headers from a file, one a line, `#` for comments' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l transport -d 'Transport to speak; sse is the old HTTP+SSE of 2024-11-05 [default: auto]' -r -f -a "auto\t''

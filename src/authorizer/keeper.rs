@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::Config;
 use super::authorization::Authorization;
@@ -15,6 +16,7 @@ use super::refresh_child::renew_in_child;
 use super::renewal::{Answer, Place, renew};
 use super::standing::Standing;
 use crate::credential::Generation;
+use crate::lock::{Purpose, ServiceLock};
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Entry, Identity, Index, IndexError};
 use crate::store::{Patience, Store, StoreConfig, StoreKind};
@@ -80,6 +82,7 @@ impl Keeper {
         let seen = self.generation();
         let entry = self.entry()?;
         let store = self.store_of(entry.as_entry());
+        self.forget_deleted(&entry, &store).await?;
         let loaded = match &entry {
             Listed::Entry(entry) if entry.deleted => Ok(None),
             // A service that nobody logged in to may want no login: it is asked before the store
@@ -128,6 +131,26 @@ impl Keeper {
             }
             step => self.without_renewal(step, refused),
         }
+    }
+
+    /// Forgets the login in this process's memory where another process deleted it: none but this one
+    /// reaches it there.
+    async fn forget_deleted(&self, entry: &Listed, store: &Store) -> Result<(), Problem> {
+        let is_deleted = match entry {
+            Listed::Entry(entry) => entry.deleted,
+            Listed::Not => self.memory().seen().is_some(),
+            Listed::Unclear => false,
+        };
+        if store.kind() != StoreKind::Memory || !is_deleted {
+            return Ok(());
+        }
+        let deadline = Instant::now() + Patience::Bridge.limit();
+        let lock =
+            ServiceLock::acquire(&self.config.store.paths, &self.key, Purpose::Refresh, deadline).await;
+        let problem = |failure: Failure| Problem::Other(failure.into_error(&self.commands()));
+        let lock = lock.map_err(|error| problem(Failure::of_lock(&error)))?;
+        let (_, erased) = store.erase(lock, Patience::Bridge).await;
+        erased.map(|_| ()).map_err(|error| problem(Failure::of_store(&error, &store.place())))
     }
 
     /// What the index says. A damaged entry is no answer: the record wins.

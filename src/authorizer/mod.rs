@@ -28,6 +28,7 @@ mod failure;
 mod flight;
 mod keeper;
 pub mod login;
+pub mod logout;
 mod memory;
 mod merge;
 mod on_demand;

@@ -118,15 +118,44 @@ pub async fn is_known(
     }
 }
 
-/// Forgets a service: journal, record and index entry. Says whether there was anything.
+/// Forgets a service: journal, record and index entry. Says whether there was anything. `waits` is
+/// told how long another process is waited for at most, where one has the lock.
 ///
 /// # Errors
 /// [`ChangeError`]; a repeat finishes what was interrupted.
-pub async fn delete(config: StoreConfig, key: &ServiceKey, patience: Patience) -> Result<bool, ChangeError> {
+pub async fn delete(
+    config: StoreConfig,
+    key: &ServiceKey,
+    patience: Patience,
+    waits: impl FnOnce(Duration),
+) -> Result<bool, ChangeError> {
     let index = Index::open(config.paths.clone());
-    let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
+    let lock = take_turn(&config.paths, key, waits).await?;
     let known = index.mark_deleted(&lock)?;
-    let store = Store::open(config);
+    erase_marked(&index, &Store::open(config), lock, known, patience).await
+}
+
+/// Waits until no other process refreshes or writes the service's login; `waits` as for [`delete`].
+pub(super) async fn take_turn(
+    paths: &Paths,
+    key: &ServiceKey,
+    waits: impl FnOnce(Duration),
+) -> Result<ServiceLock, LockError> {
+    if let Some(lock) = ServiceLock::try_acquire(paths, key, Purpose::Refresh)? {
+        return Ok(lock);
+    }
+    waits(WAIT);
+    ServiceLock::acquire(paths, key, Purpose::Refresh, Instant::now() + WAIT).await
+}
+
+/// Ends a deletion that the index is marked with; `known` where there was an entry to mark.
+pub(super) async fn erase_marked(
+    index: &Index,
+    store: &Store,
+    lock: ServiceLock,
+    known: bool,
+    patience: Patience,
+) -> Result<bool, ChangeError> {
     let (lock, erased) = match returned(store.erase(lock, patience).await, patience) {
         // Without a keychain, nothing can lie in it that the index does not know of.
         Err(StoreError::Absent { .. }) if !known => return Ok(false),

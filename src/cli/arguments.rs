@@ -5,7 +5,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::{bridge, demo, login, tokens};
+use super::{bridge, demo, login, logout, tokens};
 use crate::config::network::NetworkFlags;
 use crate::config::{ColorChoice, Flags, LogFormat};
 use crate::store::StoreKind;
@@ -16,6 +16,7 @@ Examples:
   mcp-front login https://mcp.example.com/   log in to any MCP server
   mcp-front bridge front                     what an MCP host starts
   mcp-front tokens list                      what is stored, and its state
+  mcp-front logout front                     revoke the login and delete it
   mcp-front demo                             see all of it, without an account
 
 Environment:
@@ -52,6 +53,7 @@ impl Arguments {
         match &self.command {
             Called::Command(command) => match command.as_ref() {
                 Command::Login(login) => Flags { network: login.network.flags(), ..flags },
+                Command::Logout(logout) => Flags { network: logout.network.flags(), ..flags },
                 Command::Bridge(bridge) => {
                     Flags { network: bridge.network.flags(), transport: bridge.transport, ..flags }
                 }
@@ -109,6 +111,7 @@ impl Called {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Login(login::Arguments),
+    Logout(logout::Arguments),
     Bridge(bridge::Arguments),
     Tokens(tokens::Arguments),
     Demo(demo::Arguments),

@@ -62,6 +62,16 @@ pub(super) enum Failure {
         /// What can be run about the service.
         commands: Box<Commands>,
     },
+    /// A login is deleted here, and was not revoked.
+    #[error("{name} is deleted here, and not revoked: {why}")]
+    NotRevoked {
+        /// The service.
+        name: String,
+        /// Why, safe to print.
+        why: String,
+        /// What ends the login itself, as a clause.
+        elsewhere: String,
+    },
     /// The bridge.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
@@ -148,6 +158,7 @@ impl Failure {
                 out_of_reach("unlock the keychain", commands)
             }
             Self::Set { error, commands } | Self::Delete { error, commands } => change(error, commands),
+            Self::NotRevoked { elsewhere, .. } => Verdict::of(SERVICE, elsewhere.as_str()),
             Self::Input(_) | Self::Bridge(_) | Self::Demo(_) | Self::Helper(_) | Self::Io { .. } => {
                 Verdict::plain(FAILED)
             }

@@ -1,10 +1,19 @@
 //! What a person should know about where a secret is kept, beyond the place.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::authorizer::Commands;
 use crate::redact::printable;
 use crate::store::StoreKind;
+
+/// What to know while another process has the service's lock.
+pub(super) fn waiting(limit: Duration) -> String {
+    format!(
+        "Another mcp-front is renewing or changing this login; waiting up to {} s for it.\n",
+        limit.as_secs()
+    )
+}
 
 /// What to know where what was stored moved, and `store` still holds something of before.
 pub(super) fn left_behind(store: StoreKind, commands: &Commands) -> String {

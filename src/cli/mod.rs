@@ -12,6 +12,7 @@ mod logging;
 mod login;
 mod login_child;
 mod login_flags;
+mod logout;
 mod moment;
 mod network_flags;
 mod open_browser;
@@ -135,6 +136,7 @@ async fn dispatch(called: Called, context: Context) -> Result<(), Failure> {
         Command::Bridge(arguments) => bridge::run(arguments, context).await,
         Command::Demo(arguments) => demo::run(arguments, &context).await,
         Command::Login(arguments) => until_interrupted(login::run(arguments, &context)).await,
+        Command::Logout(arguments) => until_interrupted(logout::run(&arguments, &context)).await,
         Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, &context)).await,
     }
 }

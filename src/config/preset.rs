@@ -20,6 +20,8 @@ pub struct Preset {
     pub callback_port: u16,
     /// Where a person creates the OAuth client that the service demands.
     pub client_instructions: &'static str,
+    /// What ends a login of it that was not revoked, as a clause.
+    pub revocation_note: &'static str,
     /// What to know before a static token is stored for it.
     pub token_note: &'static str,
 }
@@ -36,6 +38,8 @@ Front wants an OAuth client of your own, made once:
   1. In Front, open Settings > Developers and create an app.
   2. Add the feature OAuth to it, with feature access to \"MCP Server\" and nothing else.
   3. Enter this redirect URL:",
+    revocation_note: "to end the login itself, an admin of Front removes the app's authorization in Front's \
+                      settings",
     token_note: "Front's MCP server takes no API tokens at present; `mcp-front login front` is the way in.",
 };
 

@@ -224,7 +224,7 @@ fn assemble(
     })
 }
 
-fn endpoint(name: &str, text: &str, policy: &AddressPolicy) -> Result<Url, OauthError> {
+pub(super) fn endpoint(name: &str, text: &str, policy: &AddressPolicy) -> Result<Url, OauthError> {
     let text = &*reveal(text);
     let refuse = |reason: &dyn std::fmt::Display| OauthError::Refused {
         reason: format!(

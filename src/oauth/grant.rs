@@ -134,7 +134,7 @@ pub async fn refresh(
     answer.map_err(|failure| of_refresh(verdict(failure)))
 }
 
-type Grantee = oauth2::Client<
+pub(super) type Grantee = oauth2::Client<
     BasicErrorResponse,
     Parsed,
     BasicTokenIntrospectionResponse,
@@ -149,7 +149,7 @@ type Grantee = oauth2::Client<
 
 /// The client as the `oauth2` crate knows it: without a secret where it authenticates as a public
 /// client, whatever the registration returned.
-fn grantee(binding: &Binding, client: &Client) -> Grantee {
+pub(super) fn grantee(binding: &Binding, client: &Client) -> Grantee {
     let id = ClientId::new(client.id.clone());
     let mut grantee =
         oauth2::Client::new(id).set_token_uri(TokenUrl::from_url(binding.token_endpoint.clone()));
@@ -185,7 +185,7 @@ impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
 }
 
 /// What a failed exchange says about the grant.
-fn lost(error: HttpError) -> GrantError {
+pub(super) fn lost(error: HttpError) -> GrantError {
     let cause = with_causes(&error);
     match error {
         HttpError::NotSent { .. }
@@ -225,7 +225,7 @@ fn of_refresh(error: GrantError) -> GrantError {
 
 /// Sorts an error code (RFC 6749 §5.2, RFC 8707 §2, and what some servers send in their stead).
 /// Only a code that is known to be final is taken as final.
-fn refused(error: &str, description: Option<String>) -> GrantError {
+pub(super) fn refused(error: &str, description: Option<String>) -> GrantError {
     let code = error.to_ascii_lowercase();
     let error = error.to_owned();
     match code.as_str() {

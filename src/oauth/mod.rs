@@ -1,4 +1,4 @@
-//! OAuth 2.1 as MCP profiles it: discovery, registration, authorization and grants.
+//! OAuth 2.1 as MCP profiles it: discovery, registration, authorization, grants and revocation.
 //!
 //! This room asks authorization servers and never stores anything. It refuses what cannot be
 //! proven: metadata without PKCE S256 (OAuth 2.1 §7.5.2), an issuer other than the one that was
@@ -13,6 +13,7 @@ mod discovery;
 mod disguise;
 pub mod grant;
 mod registration;
+pub mod revocation;
 mod scopes;
 mod token_response;
 mod transport;

@@ -250,7 +250,7 @@ fn headers_reach_the_service() {
 fn help_names_every_command_and_no_hidden_one() {
     let home = Home::bare();
     let help = home.run(["--help"]).expect(0).stdout;
-    for command in ["login", "bridge", "tokens", "demo"] {
+    for command in ["login", "logout", "bridge", "tokens", "demo"] {
         assert!(help.contains(&format!("\n  {command}  ")), "{help}");
         home.run([command, "--help"]).expect(0);
     }

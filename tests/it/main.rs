@@ -25,6 +25,7 @@ mod legacy_sse;
 mod legacy_sse_faults;
 mod login;
 mod login_again;
+mod logout;
 mod matrix;
 mod migration;
 mod modern;

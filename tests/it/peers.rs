@@ -80,6 +80,25 @@ fn oidc_provider_keeps_its_grant_through_refusals() {
     assert_eq!(login.browser.tabs(), 0);
 }
 
+/// RFC 7009: oidc-provider revokes the grant at a logout, and a running bridge sees that it is gone.
+#[test]
+fn oidc_provider_revokes_at_a_logout() {
+    let Some(node) = Node::installed() else { return };
+    let login = Login::new(&node);
+    let mut bridge = Bridge::start(&login.home, &[NAME]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "on"), "on");
+    let said = login.home.run(["logout", NAME]).expect(0).stderr;
+    assert_eq!(said, "Logged out of service: revoked by 127.0.0.1, and deleted here.\n");
+    let seen = login.ask("GET", "/seen");
+    assert_eq!((&seen["revoked"], &seen["failures"]), (&json!(1), &json!([])), "{seen}");
+    let answer = bridge.call(2, "tools/call", json!({"name": "echo", "arguments": {"text": "x"}}));
+    assert_eq!(answer["error"]["data"]["reason"], "login_required", "{answer}");
+    let again = login.home.run(["logout", NAME]).expect(0).stderr;
+    assert!(again.starts_with("Nothing is stored: no service is named `service`"), "{again}");
+    assert_eq!(login.browser.tabs(), 0);
+}
+
 /// A11: the reference server: every answer through the bridge is the one it gives directly.
 #[test]
 fn server_everything_works_through_the_bridge() {

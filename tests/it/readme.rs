@@ -28,7 +28,7 @@ fn commands() -> BTreeSet<String> {
 type Runner = fn(&[&str]);
 
 /// Who runs which command.
-const RUN: [(&str, Runner); 12] = [
+const RUN: [(&str, Runner); 13] = [
     ("mcp-front login front", log_in_to_front),
     ("claude mcp add front -- /absolute/path/mcp-front bridge front", add_to_claude_code),
     ("mcp-front login front --redirect-uri https://localhost:41789/callback", paste_a_registered_redirect),
@@ -43,6 +43,7 @@ const RUN: [(&str, Runner); 12] = [
     ("mcp-front tokens delete example --yes", delete_a_token),
     ("mcp-front login front --no-browser", paste),
     ("mcp-front login front --no-browser --store file", paste),
+    ("mcp-front logout front", log_out),
     ("cargo run --release -- demo", run_the_demo),
 ];
 
@@ -181,6 +182,12 @@ fn delete_a_token(words: &[&str]) {
     let mut bridge = Bridge::start(&home, &["example"]);
     let answer = bridge.call(0, "initialize", serde_json::json!({}));
     assert_eq!(answer["error"]["data"]["reason"], "unknown_service", "{answer}");
+}
+
+fn log_out(words: &[&str]) {
+    let service = front();
+    service.home.run(&words[1..]).expect(0);
+    assert_eq!(service.row(), serde_json::Value::Null);
 }
 
 fn run_the_demo(words: &[&str]) {

@@ -90,6 +90,28 @@ fn an_exchange_that_fails_leaves_no_secret_behind() {
     }
 }
 
+/// Bar 6: a revocation that fails, and says aloud what it was sent.
+#[test]
+fn a_logout_that_fails_leaves_no_secret_behind() {
+    for log in LOGS {
+        let mut scene = Scene::new(log);
+        scene.service.authorization.publish_revocation();
+        for reply in CARELESS {
+            scene.log_in_by_callback(&[]);
+            // The refresh token, once more where there was no verdict, and then the access token.
+            for _ in 0..3 {
+                scene.service.authorization.fault_revocation(repeating(reply));
+            }
+            // A status of success says that all is revoked, whatever else it says.
+            let outcome = scene.run(&["logout", NAME], "");
+            assert!([0, 3].contains(&outcome.code()), "{outcome:?}");
+            scene.service.authorization.clear_faults();
+        }
+        scene.list();
+        scene.conclude();
+    }
+}
+
 /// Bar 6: a login that the bridge starts, in a process of its own and, for the memory store, within.
 #[test]
 fn a_login_of_the_bridges_own_leaves_no_secret_behind() {

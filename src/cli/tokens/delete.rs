@@ -5,16 +5,17 @@ use std::io::{self, Write};
 use clap::Args;
 
 use crate::authorizer::stored::{self, ChangeError};
-use crate::cli::Context;
 use crate::cli::failure::{Failure, listed};
 use crate::cli::terminal::{Input, InputError, Question};
+use crate::cli::{Context, keeping};
 use crate::config::service::Service;
 use crate::config::{ConfigError, Settings, Source};
 use crate::store::index::{Index, IndexError};
 use crate::store::{Patience, StoreKind};
 
 const EXAMPLES: &str = "\
-The grant itself is not revoked at the provider. A running bridge notices at its next request.
+The login itself is not revoked at the provider: that is what `mcp-front logout` does. A running \
+bridge notices at its next request.
 
 Examples:
   mcp-front tokens delete front
@@ -41,11 +42,9 @@ pub(super) struct Arguments {
     force: bool,
 }
 
-impl Arguments {
-    /// Whoever goes on without the store need not wait until it opens.
-    fn patience(&self) -> Patience {
-        if self.force { Patience::Prompt } else { Patience::Person }
-    }
+/// Whoever goes on without the store, where `forced`, need not wait until it opens.
+fn patience(forced: bool) -> Patience {
+    if forced { Patience::Prompt } else { Patience::Person }
 }
 
 /// Deletes after asking.
@@ -58,12 +57,12 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let index = Index::open(paths);
     let service = match Service::resolve_any(&arguments.target, settings, &index) {
         Err(error @ ConfigError::UnknownService { .. }) => {
-            let _ = writeln!(io::stderr(), "Nothing to delete: {error}.{}", meant(&error));
+            let _ = writeln!(io::stderr(), "Nothing to delete: {}", no_such_service(&error));
             return Ok(());
         }
         service => service?,
     };
-    if !is_known(arguments, &service, context).await? {
+    if !is_known(&service, arguments.force, context).await? {
         let _ = writeln!(io::stderr(), "Nothing is stored for {}.", service.name);
         return Ok(());
     }
@@ -76,20 +75,28 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     Ok(())
 }
 
-/// Whether there is anything to delete, or to find out by trying.
-async fn is_known(arguments: &Arguments, service: &Service, context: &Context) -> Result<bool, Failure> {
+/// Whether there is anything to delete, or, where what cannot be asked is to be `forced`, to find out by
+/// trying.
+///
+/// # Errors
+/// [`Failure::Delete`] where the store cannot be asked.
+pub(in crate::cli) async fn is_known(
+    service: &Service,
+    forced: bool,
+    context: &Context,
+) -> Result<bool, Failure> {
     if service.entry.is_some() {
         return Ok(true);
     }
     let settings = &context.settings;
     let paths = settings.paths()?;
     for kind in stores(service, settings, &Index::open(paths.clone()))? {
-        match stored::is_known(settings.store_config(kind, paths.clone()), &service.key, arguments.patience())
+        match stored::is_known(settings.store_config(kind, paths.clone()), &service.key, patience(forced))
             .await
         {
             Ok(false) => {}
             Ok(true) => return Ok(true),
-            Err(_) if arguments.force => return Ok(true),
+            Err(_) if forced => return Ok(true),
             Err(error) => {
                 let commands = Box::new(service.commands(settings));
                 return Err(Failure::Delete { error, commands });
@@ -115,9 +122,11 @@ async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> R
     };
     let mut deleted = false;
     for kind in kinds {
-        match stored::delete(settings.store_config(kind, paths.clone()), &service.key, arguments.patience())
-            .await
-        {
+        let config = settings.store_config(kind, paths.clone());
+        let waits = |limit| {
+            let _ = write!(io::stderr(), "{}", keeping::waiting(limit));
+        };
+        match stored::delete(config, &service.key, patience(arguments.force), waits).await {
             Err(ChangeError::Store(error)) if arguments.force => {
                 let _ = writeln!(io::stderr(), "What the store `{kind}` holds of it stays there: {error}.");
                 deleted |= stored::forget(&paths, &service.key).await.map_err(failed)?;
@@ -130,7 +139,14 @@ async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> R
 
 /// Where the service's login may lie: a damaged entry does not say, so that no store is left out. The
 /// default comes last, for it is where a repeat looks.
-fn stores(service: &Service, settings: &Settings, index: &Index) -> Result<Vec<StoreKind>, ConfigError> {
+///
+/// # Errors
+/// [`ConfigError::StorePinned`] where another store is asked for.
+pub(in crate::cli) fn stores(
+    service: &Service,
+    settings: &Settings,
+    index: &Index,
+) -> Result<Vec<StoreKind>, ConfigError> {
     let is_damaged = matches!(index.get(&service.key), Err(IndexError::Corrupt { .. }));
     if is_damaged && settings.store_source == Source::Default {
         return Ok(vec![StoreKind::File, StoreKind::Keyring]);
@@ -144,11 +160,12 @@ async fn confirmed(service: &Service, context: &Context) -> Result<bool, InputEr
     Input::open().confirm(&context.terminal, CONFIRMATION).await
 }
 
-fn meant(error: &ConfigError) -> String {
+/// That there is no such service, with those that may be meant.
+pub(in crate::cli) fn no_such_service(error: &ConfigError) -> String {
     match error {
         ConfigError::UnknownService { near, .. } if !near.is_empty() => {
-            format!(" Known is {}.", listed(near))
+            format!("{error}. Known is {}.", listed(near))
         }
-        _ => String::new(),
+        _ => format!("{error}."),
     }
 }

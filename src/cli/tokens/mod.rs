@@ -6,6 +6,7 @@ mod set;
 
 use clap::{Args, Subcommand};
 
+pub(super) use delete::{is_known, no_such_service, stores};
 pub(super) use list::Standing;
 
 use super::Context;

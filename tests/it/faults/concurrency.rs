@@ -107,7 +107,8 @@ fn f07_a_deletion_during_a_refresh_wins() {
         gate.arrivals(1).await;
         let config = StoreConfig { kind: File, paths: kept.paths.clone(), encryption_key: None };
         let key = kept.key.clone();
-        let deleting = tokio::spawn(async move { stored::delete(config, &key, Patience::Person).await });
+        let deleting =
+            tokio::spawn(async move { stored::delete(config, &key, Patience::Person, |_| ()).await });
         gate.open();
         assert!(deleting.await.unwrap().unwrap());
         // The request itself may go either way; what follows may not.

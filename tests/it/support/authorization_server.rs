@@ -2,8 +2,9 @@
 //! scripted: refresh tokens rotate, and a spent one revokes its grant (RFC 9700 §4.14.2).
 
 mod grants;
+mod revocation;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
@@ -40,6 +41,13 @@ pub(crate) struct TokenRequest {
     pub(crate) at: Instant,
     pub(crate) form: HashMap<String, String>,
     pub(crate) authorization: Option<String>,
+}
+
+impl TokenRequest {
+    fn of(request: &Request) -> Self {
+        let authorization = request.header("Authorization").map(str::to_owned);
+        Self { at: Instant::now(), form: request.form(), authorization }
+    }
 }
 
 /// The running server; clones share it.
@@ -124,6 +132,27 @@ impl AuthorizationServer {
     /// Scripts the next token request that has no fault yet.
     pub(crate) fn fault(&self, fault: Fault) {
         self.state().faults.push_back(fault);
+    }
+
+    /// Publishes its revocation endpoint from now on.
+    pub(crate) fn publish_revocation(&self) {
+        let endpoint = format!("{}/revoke", self.issuer());
+        self.set_metadata(json!({"revocation_endpoint": endpoint}));
+    }
+
+    /// Scripts the next revocation request that has no fault yet.
+    pub(crate) fn fault_revocation(&self, fault: Fault) {
+        self.state().revocation_faults.push_back(fault);
+    }
+
+    /// Forgets the faults that no revocation request met.
+    pub(crate) fn clear_faults(&self) {
+        self.state().revocation_faults.clear();
+    }
+
+    /// Every revocation request so far.
+    pub(crate) fn revocations(&self) -> Vec<TokenRequest> {
+        self.state().revocations.clone()
     }
 
     /// Whether `token` opens the resource server.
@@ -219,6 +248,7 @@ fn answer(state: &Mutex<State>, requested: &Condvar, request: &Request, responde
         ("GET", "/authorize") => state.lock().unwrap().authorize(&request.query()),
         ("POST", "/register") => state.lock().unwrap().register(&request.json()),
         ("POST", "/token") => return token(state, requested, request, responder),
+        ("POST", "/revoke") => return revocation(state, request, responder),
         _ => Reply::status(404),
     };
     responder.reply(&reply);
@@ -226,25 +256,42 @@ fn answer(state: &Mutex<State>, requested: &Condvar, request: &Request, responde
 
 /// Serves one token request, with its fault.
 fn token(state: &Mutex<State>, requested: &Condvar, request: &Request, responder: &mut Responder) {
-    let form = request.form();
-    let authorization = request.header("Authorization").map(str::to_owned);
-    let received = TokenRequest { at: Instant::now(), form, authorization };
+    let received = TokenRequest::of(request);
     state.lock().unwrap().requests.push(received.clone());
     requested.notify_all();
+    serve(state, &received, responder, |state| &mut state.faults, State::grant);
+}
+
+/// Serves one revocation request, with its fault.
+fn revocation(state: &Mutex<State>, request: &Request, responder: &mut Responder) {
+    let received = TokenRequest::of(request);
+    state.lock().unwrap().revocations.push(received.clone());
+    let revoke = |state: &mut State, request: &TokenRequest, _: &Value| state.revoke(request);
+    serve(state, &received, responder, |state| &mut state.revocation_faults, revoke);
+}
+
+/// Answers with the next fault, else as it should be.
+fn serve(
+    state: &Mutex<State>,
+    received: &TokenRequest,
+    responder: &mut Responder,
+    faults: fn(&mut State) -> &mut VecDeque<Fault>,
+    act: impl Fn(&mut State, &TokenRequest, &Value) -> Reply,
+) {
     let members = loop {
-        let fault = state.lock().unwrap().faults.pop_front();
+        let fault = faults(&mut state.lock().unwrap()).pop_front();
         match fault {
             Some(Fault::Reply(reply)) => return responder.reply(&reply),
-            Some(Fault::Answer(answer)) => return responder.reply(&answer(&received)),
+            Some(Fault::Answer(answer)) => return responder.reply(&answer(received)),
             Some(Fault::Members(members)) => break members,
             Some(Fault::Lose) => {
-                state.lock().unwrap().grant(&received, &Value::Null);
+                act(&mut state.lock().unwrap(), received, &Value::Null);
                 return responder.reset();
             }
             Some(Fault::Hold(gate)) => gate.pass(),
             None => break Value::Null,
         };
     };
-    let reply = state.lock().unwrap().grant(&received, &members);
+    let reply = act(&mut state.lock().unwrap(), received, &members);
     responder.reply(&reply);
 }

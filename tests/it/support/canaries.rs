@@ -115,7 +115,7 @@ pub(crate) fn secrets_of(authorization: &AuthorizationServer) -> BTreeSet<String
 
 /// Everything secret in one token request, but for the client's secret in its header.
 pub(crate) fn secrets_in(request: &TokenRequest) -> Vec<String> {
-    let names = ["code", "code_verifier", "refresh_token", "client_secret"];
+    let names = ["code", "code_verifier", "refresh_token", "client_secret", "token"];
     names.into_iter().filter_map(|name| request.form.get(name).cloned()).collect()
 }
 

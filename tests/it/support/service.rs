@@ -158,6 +158,13 @@ impl Service {
         index.repair(&lock.expect("the lock comes back"), identity, &credential).expect("an entry");
     }
 
+    /// The service's lock, as soon as nobody else has it.
+    pub(crate) async fn lock(&self) -> ServiceLock {
+        let (paths, _, key) = self.kept();
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        ServiceLock::acquire(&paths, &key, Purpose::Refresh, deadline).await.expect("the lock")
+    }
+
     /// The arguments of `login` for this service.
     pub(crate) fn login_arguments(&self, more: &[&str]) -> Vec<String> {
         let start = ["login".to_owned(), self.server.url(), "--name".to_owned(), NAME.to_owned()];

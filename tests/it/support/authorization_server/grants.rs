@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) grants: Vec<Grant>,
     pub(super) faults: VecDeque<Fault>,
     pub(super) requests: Vec<TokenRequest>,
+    pub(super) revocation_faults: VecDeque<Fault>,
+    pub(super) revocations: Vec<TokenRequest>,
     pub(super) authorizations: Vec<HashMap<String, String>>,
     /// Everything secret that was ever handed out.
     pub(super) secrets: Vec<String>,
@@ -142,7 +144,7 @@ impl State {
         }
     }
 
-    fn knows_client(&self, request: &TokenRequest) -> bool {
+    pub(super) fn knows_client(&self, request: &TokenRequest) -> bool {
         if !self.pre_registered {
             return request.form.get("client_id").is_some_and(|id| self.clients.contains_key(id));
         }

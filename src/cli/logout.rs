@@ -1,0 +1,150 @@
+//! `mcp-front logout`: revokes a login where its server lets one, and deletes it here in any case.
+//!
+//! Nothing is asked: a login can be made again. Doing it again is no error.
+
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::network_flags::NetworkFlags;
+use super::tokens::{is_known, no_such_service, stores};
+use super::{Context, keeping, moment};
+use crate::authorizer::logout::{LoggedOut, Logout, Remains, Remote, Revocation, log_out};
+use crate::authorizer::stored;
+use crate::clock;
+use crate::config::ConfigError;
+use crate::config::service::Service;
+use crate::store::StoreKind;
+use crate::store::index::Index;
+
+const EXAMPLES: &str = "\
+The refresh token and the access token are revoked where the authorization server takes that. What is \
+stored here is deleted in any case; the exit code is 3 where the server was asked and did not revoke. \
+A running bridge notices at its next request.
+
+Examples:
+  mcp-front logout front
+  mcp-front logout example --local-only    for a login that is used elsewhere";
+
+/// Where a login ends that was not revoked, as far as is known in general.
+const ELSEWHERE: &str = "to end the login itself, remove mcp-front's access at the provider";
+
+/// Revoke a login and delete it here
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// A stored service's name or URL
+    #[arg(value_name = "NAME|URL")]
+    target: String,
+    /// Delete it here and revoke nothing
+    #[arg(long)]
+    local_only: bool,
+    #[command(flatten)]
+    pub(super) network: NetworkFlags,
+}
+
+/// Logs out.
+///
+/// # Errors
+/// Where what is stored cannot be deleted, and [`Failure::NotRevoked`] where it is and the server
+/// was to revoke it, and did not.
+pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
+    let settings = &context.settings;
+    let paths = settings.paths()?;
+    let index = Index::open(paths.clone());
+    let service = match Service::resolve_any(&arguments.target, settings, &index) {
+        Err(error @ ConfigError::UnknownService { .. }) => {
+            say(&format!("Nothing is stored: {}\n", no_such_service(&error)));
+            return Ok(());
+        }
+        service => service?,
+    };
+    let failed = |error| Failure::Delete { error, commands: Box::new(service.commands(settings)) };
+    if service.entry.as_ref().is_some_and(|entry| entry.identity.store == StoreKind::Memory) {
+        stored::forget(&paths, &service.key).await.map_err(failed)?;
+        say(&format!(
+            "Logged out of {}: the bridge that has the login in its memory forgets it at its next \
+             request.\nIt was not revoked; {}.\n",
+            service.name,
+            elsewhere(&service)
+        ));
+        return Ok(());
+    }
+    let mut deleted = false;
+    let mut outcome = Revocation::NotAsked;
+    if is_known(&service, false, context).await? {
+        // Whoever deletes here alone need not have a working network.
+        let remote = match arguments.local_only {
+            true => None,
+            false => Some(Remote {
+                server: service.server.clone(),
+                http: settings.network.http_config(&context.environment)?,
+            }),
+        };
+        for kind in stores(&service, settings, &index)? {
+            let store = settings.store_config(kind, paths.clone());
+            let logout = Logout { store, key: service.key.clone(), remote: remote.clone() };
+            let LoggedOut { deleted: was_there, revocation } =
+                log_out(logout, |limit| say(&keeping::waiting(limit))).await.map_err(failed)?;
+            deleted |= was_there;
+            if revocation != Revocation::NotAsked {
+                outcome = revocation;
+            }
+        }
+    }
+    if !deleted {
+        say(&format!("Nothing is stored for {}.\n", service.name));
+        return Ok(());
+    }
+    tell(outcome, &service)
+}
+
+/// Says which of the two happened.
+fn tell(outcome: Revocation, service: &Service) -> Result<(), Failure> {
+    let name = &service.name;
+    let elsewhere = elsewhere(service);
+    say(&match outcome {
+        Revocation::Revoked { by, remains } => {
+            let rest = remains.map(|remains| remaining(&remains)).unwrap_or_default();
+            format!("Logged out of {name}: revoked by {by}, and deleted here.\n{rest}")
+        }
+        Revocation::NoEndpoint { by } => format!(
+            "Logged out of {name}: deleted here only, for {by} names no place to revoke a login at.\n\
+             It is good there until it ends; {elsewhere}.\n"
+        ),
+        Revocation::StaticToken => format!(
+            "Deleted the token of {name} here. It is good until it is revoked at the provider, where it \
+             was made.\n"
+        ),
+        Revocation::NotAsked => {
+            format!("Logged out of {name}: deleted here only, as asked.\nNothing was revoked; {elsewhere}.\n")
+        }
+        Revocation::Unreadable { why } => {
+            return Err(Failure::NotRevoked { name: name.clone(), why, elsewhere });
+        }
+        Revocation::Failed { by, why } => {
+            let why = format!("{by}: {why}");
+            return Err(Failure::NotRevoked { name: name.clone(), why, elsewhere });
+        }
+    });
+    Ok(())
+}
+
+fn remaining(remains: &Remains) -> String {
+    let end = match remains.until {
+        Some(at) => format!("expires {}", moment::shown(at, clock::now())),
+        None => "ends by itself".to_owned(),
+    };
+    format!("Its last access token could not be revoked as well; it {end}.\n")
+}
+
+/// What ends a login that was not revoked.
+fn elsewhere(service: &Service) -> String {
+    service.preset.map_or(ELSEWHERE, |preset| preset.revocation_note).to_owned()
+}
+
+/// Talk: a closed stderr changes nothing about the logout.
+fn say(text: &str) {
+    let _ = write!(io::stderr(), "{text}");
+}
