@@ -232,6 +232,32 @@ fn a_changed_list_is_asked_for_again_before_an_annotated_tool_is_called() {
     assert_eq!(server.requests().iter().filter(|request| is_post_of(request, "tools/list")).count(), 2);
 }
 
+/// Where the tools cannot be had, each change costs one attempt, and not every call.
+#[test]
+fn a_list_that_fails_is_not_asked_for_before_every_call() {
+    let server = modern(|request, responder| {
+        let message = request.json();
+        let list = is_post_of(request, "tools/list");
+        if list && message["id"] == 1 {
+            responder.reply(&listing(&message["id"], json!({"tools": [annotated("t", "A")]})));
+        } else if list {
+            responder.reply(&Reply::status(503));
+        } else if message["params"]["name"] == "changes" {
+            let changed = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+            let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": {}});
+            responder.reply(&Reply::events(format!("data: {changed}\n\ndata: {answer}\n\n")));
+        }
+        list || message["params"]["name"] == "changes"
+    });
+    let mut session = ModernSession::on(&server);
+    session.call(1, "tools/list", json!({}));
+    for (id, name) in [(2, "changes"), (3, "t"), (4, "t"), (5, "changes"), (6, "t")] {
+        let answer = session.call(id, "tools/call", json!({"name": name, "arguments": {"a": "x"}}));
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    assert_eq!(server.requests().iter().filter(|request| is_post_of(request, "tools/list")).count(), 3);
+}
+
 /// The end of the response stream is the cancellation, and no answer follows.
 #[test]
 fn a_cancellation_closes_the_response_stream_and_posts_nothing() {

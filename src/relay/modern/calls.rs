@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::{Replies, headers, tools};
+use super::{Asked, Replies, headers, tools};
 use crate::jsonrpc::{Head, Message, code, edit};
 use crate::relay::exchange::{Attendance, Carrier, Outgoing, Within};
 use crate::relay::pending::Ticket;
@@ -78,15 +78,16 @@ impl Inner {
         let Ok(_refreshing) = self.modern.refreshing.try_lock() else {
             return drop(self.modern.refreshing.lock().await);
         };
-        match tokio::time::timeout(REFRESH_LIMIT, self.list_tools(call)).await {
+        let asked = self.modern.tools.ask();
+        match tokio::time::timeout(REFRESH_LIMIT, self.list_tools(call, asked)).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => tracing::debug!(%failure, "the tools were not asked for again"),
             Err(_) => tracing::debug!("asking for the tools again took too long"),
         }
+        self.modern.tools.tried(asked);
     }
 
-    async fn list_tools(&self, call: &Message) -> Result<(), Failure> {
-        let asked = self.modern.tools.ask();
+    async fn list_tools(&self, call: &Message, asked: Asked) -> Result<(), Failure> {
         let mut cursor = None;
         for _ in 0..PAGES_MOST {
             let list = list_request(call, cursor.as_deref())?;

@@ -63,6 +63,13 @@ impl Tools {
         Asked(self.known().changes)
     }
 
+    /// The list was asked for by us, and came or not. It is not asked for again before every call: where
+    /// headers do not fit, the server says so.
+    pub(super) fn tried(&self, asked: Asked) {
+        let mut known = self.known();
+        known.listed = known.listed.max(asked.0);
+    }
+
     /// Learns from the answer to `tools/list`, and gives it without the tools that are refused. A
     /// page adds to what the pages before it said.
     pub(super) fn learn(&self, answer: Message, asked: Asked) -> Bytes {
@@ -74,13 +81,13 @@ impl Tools {
         let left = edit::map_members(answer.text(), |name, result| {
             (name == b"result").then(|| known.read(result)).flatten()
         });
-        if next_cursor(&answer).is_none() {
-            known.listed = known.listed.max(asked.0);
+        let is_last = next_cursor(&answer).is_none();
+        let left = changed(left);
+        drop(known);
+        if is_last {
+            self.tried(asked);
         }
-        match left {
-            Cow::Borrowed(_) => answer.into_bytes(),
-            Cow::Owned(left) => left.into(),
-        }
+        left.map_or_else(|| answer.into_bytes(), Bytes::from)
     }
 }
 
@@ -249,5 +256,10 @@ mod tests {
         assert!(tools.is_stale(), "there is more");
         learn(&tools, answer("[]", ""));
         assert!(!tools.is_stale());
+        tools.changed();
+        tools.tried(before);
+        assert!(tools.is_stale(), "that was before the change");
+        tools.tried(tools.ask());
+        assert!(!tools.is_stale(), "it was asked for, and did not come");
     }
 }
