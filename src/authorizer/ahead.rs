@@ -8,13 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::decision::{self, Ahead, Refused};
 use super::flight::{Flight, resolve};
 use super::keeper::Keeper;
 use super::memory::Now;
+use crate::clock;
 use crate::store::index::State;
 
 /// How often it is looked whether a login is to be kept alive, which one there is, and what time it
@@ -73,7 +73,7 @@ fn due(keeper: &Keeper) -> Option<(Duration, Duration)> {
         return None;
     }
     let renewed_at = entry.last_refresh_at.unwrap_or(entry.logged_in_at);
-    Some(decision::keep_alive(renewed_at, entry.refresh_expires_at, keeper.stagger, Timestamp::now()))
+    Some(decision::keep_alive(renewed_at, entry.refresh_expires_at, keeper.stagger, clock::now()))
 }
 
 /// Has the refresh token used. As a rule the access token of an idle login is over, and that is

@@ -61,7 +61,7 @@ pub(crate) fn report_rates(name: &str, rounds: &[Pair<f64>]) {
 }
 
 /// Values in their order.
-struct Spread(Vec<f64>);
+pub(crate) struct Spread(Vec<f64>);
 
 impl Spread {
     fn of(mut values: Vec<f64>) -> Self {
@@ -69,12 +69,12 @@ impl Spread {
         Self(values)
     }
 
-    fn in_ms(times: &[Duration]) -> Self {
+    pub(crate) fn in_ms(times: &[Duration]) -> Self {
         Self::of(times.iter().map(|took| took.as_secs_f64() * 1000.0).collect())
     }
 
     /// The value below which `percent` of them lie, by nearest rank.
-    fn at(&self, percent: usize) -> f64 {
+    pub(crate) fn at(&self, percent: usize) -> f64 {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0[rank.saturating_sub(1)]
     }

@@ -22,7 +22,7 @@ fn last_token(service: &Service) -> String {
 /// A login whose access tokens live for so many seconds.
 fn short_lived(seconds: u32) -> Service {
     let service = Service::new();
-    service.authorization.set_expiry(json!({"expires_in": seconds}));
+    service.authorization.set_life(seconds);
     service.login(&[]).expect(0);
     service
 }
@@ -107,13 +107,14 @@ fn an_idle_bridge_asks_for_nothing() {
     assert_eq!(clock.service.server.posted().len(), posted, "that login was kept alive without any use");
 }
 
-/// Many busy bridges on one login: no refresh token is sent twice, and there is about one refresh a
+/// Many busy bridges on one login, and a token endpoint that takes a second: no refresh token is sent twice, and there is about one refresh a
 /// life.
 #[test]
 fn many_busy_bridges_make_one_refresh_a_life() {
     const BRIDGES: usize = 6;
     const LIVES: usize = 3;
     let service = short_lived(5);
+    service.authorization.script(|| vec![Fault::Delay(Duration::from_secs(1))]);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..BRIDGES {

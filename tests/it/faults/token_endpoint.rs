@@ -68,9 +68,10 @@ fn h03_transient_failures_keep_the_login() {
 #[test]
 fn h03_a_short_outage_is_waited_out() {
     let service = Service::with_expired_token();
-    for _ in 0..3 {
+    for _ in 0..2 {
         service.authorization.fault(Fault::Reply(Reply::status(500)));
     }
+    service.authorization.fault(Fault::Reset);
     service.authorization.fault(Fault::Reply(Reply::json(429, "{}").header("Retry-After", "2")));
     let mut bridge = service.bridge();
     bridge.initialize();

@@ -7,7 +7,7 @@ mod revocation;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -29,6 +29,10 @@ pub(crate) enum Fault {
     Answer(Box<dyn FnOnce(&TokenRequest) -> Reply + Send>),
     /// The request waits for the gate, and then meets the next fault.
     Hold(Gate),
+    /// The request waits for so long, and then meets the next fault.
+    Delay(Duration),
+    /// The connection is cut, and nothing is done.
+    Reset,
     /// The request is served, and the connection cut in place of an answer.
     Lose,
     /// The answer's members are replaced by these; null removes one.
@@ -124,6 +128,12 @@ impl AuthorizationServer {
         self.state().expiry = members;
     }
 
+    /// Issues access tokens of so many seconds from now on, which the resource server refuses then.
+    pub(crate) fn set_life(&self, seconds: u32) {
+        self.set_expiry(json!({"expires_in": seconds}));
+        self.state().life = Some(Duration::from_secs(seconds.into()));
+    }
+
     /// The person refuses from now on.
     pub(crate) fn deny(&self) {
         self.state().denies = true;
@@ -155,10 +165,15 @@ impl AuthorizationServer {
         self.state().revocations.clone()
     }
 
+    /// Scripts every refresh from now on with the faults that this names, before those above.
+    pub(crate) fn script(&self, faults: impl FnMut() -> Vec<Fault> + Send + 'static) {
+        self.state().script = Some(Box::new(faults));
+    }
+
     /// Whether `token` opens the resource server.
     pub(crate) fn accepts(&self, token: &str) -> bool {
         let state = self.state();
-        !state.refuses_all && state.grants.iter().any(|grant| grant.accepts(token))
+        !state.refuses_all && state.grants.iter().any(|grant| grant.accepts(token, state.life))
     }
 
     /// Makes the resource server refuse every access token that is out now; the grants live on.
@@ -257,7 +272,7 @@ fn answer(state: &Mutex<State>, requested: &Condvar, request: &Request, responde
 /// Serves one token request, with its fault.
 fn token(state: &Mutex<State>, requested: &Condvar, request: &Request, responder: &mut Responder) {
     let received = TokenRequest::of(request);
-    state.lock().unwrap().requests.push(received.clone());
+    state.lock().unwrap().receive(received.clone());
     requested.notify_all();
     serve(state, &received, responder, |state| &mut state.faults, State::grant);
 }
@@ -281,6 +296,8 @@ fn serve(
     let members = loop {
         let fault = faults(&mut state.lock().unwrap()).pop_front();
         match fault {
+            Some(Fault::Delay(delay)) => std::thread::sleep(delay),
+            Some(Fault::Reset) => return responder.reset(),
             Some(Fault::Reply(reply)) => return responder.reply(&reply),
             Some(Fault::Answer(answer)) => return responder.reply(&answer(received)),
             Some(Fault::Members(members)) => break members,
@@ -288,7 +305,7 @@ fn serve(
                 act(&mut state.lock().unwrap(), received, &Value::Null);
                 return responder.reset();
             }
-            Some(Fault::Hold(gate)) => gate.pass(),
+            Some(Fault::Hold(gate)) => _ = gate.pass(),
             None => break Value::Null,
         };
     };

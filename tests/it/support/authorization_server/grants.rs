@@ -2,6 +2,7 @@
 //! they are worth.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use serde_json::{Value, json};
@@ -10,6 +11,9 @@ use url::Url;
 
 use super::super::http_server::Reply;
 use super::{CLIENT_ID, CLIENT_SECRET, Fault, TokenRequest};
+
+/// Names the faults of a refresh.
+type Script = Box<dyn FnMut() -> Vec<Fault> + Send>;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -31,6 +35,9 @@ pub(super) struct State {
     pub(super) codes: HashMap<String, HashMap<String, String>>,
     pub(super) grants: Vec<Grant>,
     pub(super) faults: VecDeque<Fault>,
+    pub(super) script: Option<Script>,
+    /// After which the resource server refuses an access token.
+    pub(super) life: Option<Duration>,
     pub(super) requests: Vec<TokenRequest>,
     pub(super) revocation_faults: VecDeque<Fault>,
     pub(super) revocations: Vec<TokenRequest>,
@@ -48,6 +55,8 @@ pub(super) struct Grant {
     pub(super) refresh_tokens: Vec<String>,
     /// In the order of their issue.
     pub(super) access_tokens: Vec<String>,
+    /// When each of them was issued.
+    pub(super) issued: Vec<Instant>,
     /// How many of the first ones the resource server refuses.
     pub(super) refused: usize,
     pub(super) revoked: bool,
@@ -198,6 +207,7 @@ impl State {
         let refresh_token = kept.cloned().unwrap_or_else(|| self.secret("canary-refresh"));
         let grant = &mut self.grants[place];
         grant.access_tokens.push(access_token);
+        grant.issued.push(Instant::now());
         grant.refresh_tokens.push(refresh_token);
         grant.answer()
     }
@@ -212,10 +222,16 @@ impl State {
 
     /// The token requests that were refreshes, well or not.
     pub(super) fn refreshes(&self) -> impl Iterator<Item = &TokenRequest> {
-        let is_refresh = |request: &&TokenRequest| {
-            request.form.get("grant_type").is_some_and(|kind| kind == "refresh_token")
-        };
-        self.requests.iter().filter(is_refresh)
+        self.requests.iter().filter(|request| is_refresh(request))
+    }
+
+    /// Notes a token request, and scripts the faults that it meets.
+    pub(super) fn receive(&mut self, request: TokenRequest) {
+        if let Some(script) = self.script.as_mut().filter(|_| is_refresh(&request)) {
+            let scripted = script().into_iter().rev();
+            scripted.for_each(|fault| self.faults.push_front(fault));
+        }
+        self.requests.push(request);
     }
 
     fn secret(&mut self, kind: &str) -> String {
@@ -229,9 +245,11 @@ impl State {
 }
 
 impl Grant {
-    /// Whether an access token opens the resource server.
-    pub(super) fn accepts(&self, token: &str) -> bool {
-        !self.revoked && self.access_tokens[self.refused..].iter().any(|issued| issued == token)
+    /// Whether an access token opens the resource server, and is no older than `life`.
+    pub(super) fn accepts(&self, token: &str, life: Option<Duration>) -> bool {
+        let is_young = |issued: &Instant| life.is_none_or(|life| issued.elapsed() < life);
+        let mut tokens = self.access_tokens.iter().zip(&self.issued).skip(self.refused);
+        !self.revoked && tokens.any(|(known, issued)| known == token && is_young(issued))
     }
 
     /// The latest tokens.
@@ -246,6 +264,10 @@ impl Grant {
         }
         answer
     }
+}
+
+fn is_refresh(request: &TokenRequest) -> bool {
+    request.form.get("grant_type").is_some_and(|kind| kind == "refresh_token")
 }
 
 fn merge(target: &mut Value, members: &Value) {
