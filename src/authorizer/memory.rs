@@ -40,7 +40,9 @@ pub(super) struct Memory {
     trouble: Option<Trouble>,
     rejection: Option<Rejection>,
     /// The record whose refusal was noted in the index, or is about to be.
-    noted: Option<Generation>,
+    noted: Option<Noted>,
+    /// A refusal is being taken back.
+    taking_back: bool,
     /// The slow operation that is under way.
     pub(super) flight: Option<Flight>,
 }
@@ -54,6 +56,14 @@ struct Held {
     scopes: Vec<String>,
     /// `None` where the token cannot stand in a header.
     authorization: Option<Authorization>,
+}
+
+/// A refusal in the index, or on its way there.
+#[derive(Debug)]
+struct Noted {
+    generation: Generation,
+    /// It has been seen there: where it is not seen any more, somebody took it back.
+    was_seen: bool,
 }
 
 /// What last went wrong for a while, and until when it is not tried again.
@@ -282,12 +292,35 @@ impl Memory {
     }
 
     /// The record to note as refused, where it is the one that `token` is from and it was not noted
-    /// before; from now on it was.
-    pub(super) fn note_refusal(&mut self, token: TokenDigest) -> Option<Generation> {
+    /// before, or is not any more; from now on it was. `is_seen` tells what the index shows.
+    pub(super) fn note_refusal(&mut self, token: TokenDigest, is_seen: bool) -> Option<Generation> {
         let held = self.held.as_ref().filter(|held| held.view.digest == token)?;
-        let is_new = self.noted.as_ref() != Some(&held.generation);
-        self.noted = Some(held.generation.clone());
-        self.noted.clone().filter(|_| is_new)
+        let generation = held.generation.clone();
+        let noted = self.noted.as_ref().filter(|noted| noted.generation == generation);
+        if noted.is_some_and(|noted| is_seen || !noted.was_seen) {
+            return None;
+        }
+        self.noted = Some(Noted { generation: generation.clone(), was_seen: false });
+        Some(generation)
+    }
+
+    /// The index shows what was noted.
+    pub(super) fn see_refusal(&mut self) {
+        self.noted.iter_mut().for_each(|noted| noted.was_seen = true);
+    }
+
+    /// The record that the service takes `token` of, where that is the one at hand and nothing is being
+    /// taken back yet; from now on it is. What is refused after that is news again.
+    pub(super) fn begin_taking_back(&mut self, token: TokenDigest) -> Option<Generation> {
+        let held = self.held.as_ref().filter(|held| held.view.digest == token && !self.taking_back)?;
+        self.taking_back = true;
+        self.noted = None;
+        Some(held.generation.clone())
+    }
+
+    /// It was taken back, or could not be.
+    pub(super) fn end_taking_back(&mut self) {
+        self.taking_back = false;
     }
 
     /// Takes back that a refusal was noted.

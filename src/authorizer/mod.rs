@@ -201,6 +201,14 @@ impl Authorizer {
         Ok(self.used(renewed).answering_refusal())
     }
 
+    /// The service took a request that carried `authorization`: what was noted against its token holds no
+    /// more. Touches nothing where nothing was noted.
+    pub fn accepted(&self, authorization: &Authorization) {
+        if let Some(token) = authorization.digest() {
+            refusal::take_back(&self.keeper, token);
+        }
+    }
+
     /// What a request must carry that was refused with a 403 `insufficient_scope` while it carried
     /// `refused`: the token of a login that somebody made meanwhile, else of a login with the
     /// union of scopes where a browser is allowed.

@@ -171,7 +171,11 @@ impl Inner {
                     }
                     authorization = renewed;
                 }
-                _ => return Ok(answer),
+                Reply::Accepted | Reply::Message(_) | Reply::Events(_) => {
+                    authorizer.accepted(&authorization);
+                    return Ok(answer);
+                }
+                Reply::SessionGone(_) | Reply::Rejected(_) => return Ok(answer),
             }
         }
     }

@@ -5,12 +5,11 @@
 //! changes the entry's generation. The record in the credential store wins; whoever holds the
 //! service's lock repairs the entry from it.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -20,8 +19,10 @@ use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
 
 mod entry;
+mod glance;
 
-pub use entry::{Entry, EntryKind, Identity, LastError, SCHEMA, State, UNSAVED_ROTATION};
+pub use entry::{Entry, EntryKind, Identity, LastError, SCHEMA, State, TOKEN_REJECTED, UNSAVED_ROTATION};
+use glance::Glances;
 
 /// How long a write waits for the index lock, which is only ever held for a few file operations.
 const GUARD_LIMIT: Duration = Duration::from_secs(2);
@@ -66,20 +67,17 @@ pub enum IndexError {
     },
 }
 
-/// Each entry's file as it was last read, and the generation that was in it.
-type Seen = HashMap<ServiceKey, (Stamp, Option<Generation>)>;
-
 /// The index of all services. Clones share what they have seen.
 #[derive(Debug, Clone)]
 pub struct Index {
     paths: Paths,
-    seen: Arc<Mutex<Seen>>,
+    glances: Arc<Glances>,
 }
 
 impl Index {
     /// The index below `paths`. Touches no file.
     pub fn open(paths: Paths) -> Self {
-        Self { paths, seen: Arc::default() }
+        Self { paths, glances: Arc::default() }
     }
 
     /// All entries, by profile and name, those whose deletion is unfinished included. An entry
@@ -179,18 +177,13 @@ impl Index {
     /// The generation of `key`'s entry; `None` where there is no readable one, which counts as a
     /// change. Costs one `stat` while nothing changed, so that a bridge can ask at every request.
     pub fn generation(&self, key: &ServiceKey) -> Option<Generation> {
-        let path = self.path(key);
-        let stamp = Stamp::of(&fs::symlink_metadata(&path).ok()?);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, generation)) = seen.get(key)
-            && *known == stamp
-        {
-            return generation.clone();
-        }
-        let bytes = paths::read_private(&path).ok().flatten()?;
-        let generation = serde_json::from_slice::<Head>(&bytes).ok().map(|head| head.generation);
-        seen.insert(key.clone(), (stamp, generation.clone()));
-        generation
+        self.glances.look(key, &self.path(key)).map(|glance| glance.generation)
+    }
+
+    /// Whether `key`'s entry said, when its [`generation`](Self::generation) was last asked for, that the
+    /// service refuses the token. Costs nothing.
+    pub fn showed_refusal(&self, key: &ServiceKey) -> bool {
+        self.glances.last(key).is_some_and(|glance| glance.is_refused)
     }
 
     /// Brings the entry in line with the record that was just saved or found. The record wins;
@@ -358,30 +351,6 @@ fn is_no_file(path: &Path) -> bool {
 #[derive(Deserialize)]
 struct Head {
     schema: u32,
-    generation: Generation,
-}
-
-/// What changes when a file is replaced.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    #[cfg(unix)]
-    inode: (u64, i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            modified: metadata.modified().ok(),
-            bytes: metadata.len(),
-            #[cfg(unix)]
-            inode: {
-                use std::os::unix::fs::MetadataExt;
-                (metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
-            },
-        }
-    }
 }
 
 #[cfg(test)]

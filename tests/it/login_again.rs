@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mcp_front::lock::{Purpose, ServiceLock};
 use mcp_front::store::index::Index;
 
+use crate::support::DEADLINE;
 use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
@@ -207,6 +208,56 @@ fn a_token_that_is_taken_after_all_is_listed_as_good() {
     let row = service.row();
     assert_eq!((row["state"].as_str(), row["last_error"].is_null()), (Some("renews"), true), "{row}");
     assert_eq!(bridge.echo(2, "on"), "on");
+}
+
+/// An outage of the service's own authorization: what was noted against the token goes with the first
+/// request that is taken again, in whichever bridge.
+#[test]
+fn a_refusal_that_passed_is_listed_no_more() {
+    let refusing = Arc::new(AtomicBool::new(false));
+    let refuses = Arc::clone(&refusing);
+    let server = McpServer::start(Setup {
+        script: Some(Box::new(move |_, responder| {
+            let refused = refuses.load(Ordering::SeqCst);
+            if refused {
+                responder.reply(&Reply::status(401));
+            }
+            refused
+        })),
+        ..Setup::default()
+    });
+    let home = Home::with_file_store();
+    home.run_with_input(["tokens", "set", &server.url(), "--name", NAME], b"a-token").expect(0);
+    let service = Service::of(AuthorizationServer::start(), server, home);
+    let [mut noting, mut other] = [service.bridge(), service.bridge()];
+    for bridge in [&mut noting, &mut other] {
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, "before"), "before");
+    }
+    let note = |noting: &mut Bridge, id| {
+        refusing.store(true, Ordering::SeqCst);
+        noting.refused(id);
+        assert_eq!(service.row()["state"], "login_required");
+        refusing.store(false, Ordering::SeqCst);
+    };
+    note(&mut noting, 2);
+    assert_eq!(other.echo(2, "after"), "after");
+    becomes_good(&service);
+    note(&mut noting, 3);
+    assert_eq!(noting.echo(4, "after"), "after");
+    becomes_good(&service);
+}
+
+/// Waits until nothing is listed against the service's token any more.
+fn becomes_good(service: &Service) {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let row = service.row();
+        if row["state"] == "valid" && row["last_error"].is_null() {
+            return;
+        }
+        assert!(Instant::now() < end, "{row}");
+    }
 }
 
 /// What a deletion left that was interrupted is no login.

@@ -137,12 +137,16 @@ fn a_refused_static_token_is_kept() {
     assert!(matches!(memory.recall(Refused::No, seen.as_ref(), now()), Recalled::Settled(Ok(_))));
 
     // It is noted once a record, however often the record is read.
-    assert_eq!(memory.note_refusal(token), Some(credential.generation.clone()));
+    assert_eq!(memory.note_refusal(token, false), Some(credential.generation.clone()));
     memory.hold(seen.clone(), Some(&standing(&credential)));
-    assert_eq!(memory.note_refusal(token), None);
+    assert_eq!(memory.note_refusal(token, false), None);
+    memory.see_refusal();
+    assert_eq!(memory.note_refusal(token, true), None);
+    assert!(memory.note_refusal(token, false).is_some(), "another process took it back");
+    assert_eq!(memory.note_refusal(token, false), None, "it is on its way");
     memory.hold(seen, Some(&standing(&samples::token("another"))));
-    assert_eq!(memory.note_refusal(token), None);
-    assert!(memory.note_refusal(memory.token().unwrap()).is_some());
+    assert_eq!(memory.note_refusal(token, false), None);
+    assert!(memory.note_refusal(memory.token().unwrap(), false).is_some());
 }
 
 #[test]

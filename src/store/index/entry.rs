@@ -14,6 +14,9 @@ pub const SCHEMA: u32 = 1;
 /// The code of a [`LastError`] that lasts: a refreshed login is not in the store yet.
 pub const UNSAVED_ROTATION: &str = "unsaved_rotation";
 
+/// The code of a [`LastError`] that lasts until the service takes the token: it refused it.
+pub const TOKEN_REJECTED: &str = "token_rejected";
+
 /// Who a service is: what the user typed, and no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
