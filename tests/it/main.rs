@@ -23,6 +23,7 @@ mod keychain;
 mod leaving;
 mod legacy_sse;
 mod legacy_sse_faults;
+mod legacy_sse_moves;
 mod login;
 mod login_again;
 mod logout;

@@ -60,6 +60,34 @@ impl Inner {
         if self.legacy.handshake.epoch() != lost && !self.legacy.handshake.is_lost() {
             return Ok(());
         }
+        self.begin_again(attendance).await
+    }
+
+    /// Begins the session of a server that has no stream of HTTP+SSE any more as one with any other
+    /// server; false where nobody takes it.
+    pub(super) async fn begin_elsewhere(self: &Arc<Self>, attendance: Attendance) -> bool {
+        let _one_at_a_time = self.legacy.renewal.lock().await;
+        let beginning = tokio::time::timeout(LIMIT, self.begin_again(attendance)).await;
+        match beginning.unwrap_or(Err(Failure::SessionLost(None))) {
+            Ok(()) => true,
+            Err(failure) => {
+                tracing::debug!(%failure, "nor is the server there over Streamable HTTP");
+                false
+            }
+        }
+    }
+
+    /// The server speaks Streamable HTTP, whatever it spoke before.
+    fn leave_sse(&self) {
+        if self.legacy.sse.is_spoken() {
+            tracing::info!("the server does not speak HTTP+SSE any more");
+            self.legacy.sse.leave();
+            self.eras.learn_sse(false);
+        }
+    }
+
+    /// Says the host's own `initialize` and `initialized` to a server that is new to it.
+    async fn begin_again(self: &Arc<Self>, attendance: Attendance) -> Result<(), Failure> {
         let Replay { initialize, initialized } =
             self.legacy.handshake.restart().ok_or(Failure::SessionLost(None))?;
         if !self.legacy.stand_in.stands() {
@@ -70,6 +98,7 @@ impl Inner {
         let answer = match self.open(&initialize, first).await? {
             Opened::Session(answer) => answer,
             Opened::Translated(_) => {
+                self.leave_sse();
                 self.legacy.handshake.renewed();
                 if initialized.is_some() {
                     self.start_listening_to_changes();
@@ -86,6 +115,7 @@ impl Inner {
         }
         self.legacy.handshake.assign(answer.session_id);
         self.swallow_answer(answer.reply, &initialize).await?;
+        self.leave_sse();
         if let Some(initialized) = &initialized {
             let initialized = Outgoing { attendance, ..Outgoing::message(initialized.bytes()) };
             let answer = self.send(initialized).await?;

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::Epoch;
-use super::sse::may_mean_sse;
+use super::sse::{may_have_left, may_mean_sse};
 use super::stand_in::AUTHORIZATION_LIMIT;
 use crate::jsonrpc::Message;
 use crate::relay::exchange::{Attendance, Outgoing, Within};
@@ -102,11 +102,12 @@ impl Inner {
         if self.stand_in(message, request).await {
             return Ok(());
         }
-        if self.legacy.sse.is_spoken() {
-            return self.request_over_sse(message, request).await;
-        }
         let mut renewed = false;
         loop {
+            // The server may come to speak another transport at any time.
+            if self.legacy.sse.is_spoken() && self.request_over_sse(message, request).await? {
+                return Ok(());
+            }
             let epoch = self.current_session().await?;
             if let Some(pair) = self.translation.pair() {
                 return self.translate_request(&pair, message, request).await;
@@ -115,6 +116,16 @@ impl Inner {
             match answer.reply {
                 Reply::SessionGone(_) if !renewed && self.legacy.handshake.can_restart() => {
                     self.renew(epoch, Attendance::Person).await?
+                }
+                reply
+                    if !renewed
+                        && self.legacy.handshake.can_restart()
+                        && self.legacy.sse.may_be_spoken()
+                        && may_have_left(&reply, request.id()) =>
+                {
+                    if self.renew(epoch, Attendance::Person).await.is_err() {
+                        return self.settle(reply, request).await;
+                    }
                 }
                 reply => return self.settle(reply, request).await,
             }
@@ -145,11 +156,11 @@ impl Inner {
         message: &Message,
         asked: Option<Epoch>,
     ) -> Result<(), Failure> {
-        if self.legacy.sse.is_spoken() {
-            return self.send_unanswered_over_sse(message, asked).await;
-        }
         let mut renewed = false;
         loop {
+            if self.legacy.sse.is_spoken() && self.send_unanswered_over_sse(message, asked).await? {
+                return Ok(());
+            }
             let epoch = self.current_session().await?;
             // In another session the same id may be another question's.
             let within = asked.map_or(Within::Session, Within::Only);

@@ -45,20 +45,22 @@ impl Inner {
         }
     }
 
-    /// Any other request.
+    /// Any other request; false where the server turns out to speak something else, and it has not
+    /// gone out.
     pub(in crate::relay::legacy) async fn request_over_sse(
         self: &Arc<Self>,
         message: &Message,
         request: &Ticket,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let mut renewed = false;
         for _ in 0..STREAMS {
-            let connection = self.connected(Attendance::Person).await?;
+            let Some(connection) = self.connected(Attendance::Person).await? else { return Ok(false) };
             match self.carry_over_sse(&connection, message, request).await? {
-                Carried::Settled => return Ok(()),
+                Carried::Settled => return Ok(true),
                 Carried::NotSent => {}
                 Carried::SessionGone(rejection) if renewed => {
-                    return self.deliver_rejection(rejection, request).await;
+                    self.deliver_rejection(rejection, request).await?;
+                    return Ok(true);
                 }
                 Carried::SessionGone(_) => {
                     renewed = true;
@@ -137,15 +139,15 @@ impl Inner {
         Ok(None)
     }
 
-    /// A notification, or an answer to the question that the session `asked`.
+    /// A notification, or an answer to the question that the session `asked`; false as above.
     pub(in crate::relay::legacy) async fn send_unanswered_over_sse(
         self: &Arc<Self>,
         message: &Message,
         asked: Option<Epoch>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let mut renewed = false;
         loop {
-            let connection = self.connected(Attendance::Person).await?;
+            let Some(connection) = self.connected(Attendance::Person).await? else { return Ok(false) };
             // In another session the same id may be another question's.
             if asked.is_some_and(|asked| asked != connection.epoch()) {
                 return Err(Failure::SessionLost(None));
@@ -158,7 +160,7 @@ impl Inner {
                 Reply::SessionGone(rejection) | Reply::Rejected(rejection) => return Err(rejection.into()),
                 reply => {
                     self.deliver_unasked(reply).await;
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         }

@@ -23,6 +23,13 @@ pub(in crate::relay::legacy) fn may_mean_sse(reply: &Reply, id: &Id) -> bool {
     }
 }
 
+/// Whether this reply to the request `id`, which is none to `initialize`, may come from a server that
+/// has left Streamable HTTP since: its router's, and not its own. It has not acted.
+pub(in crate::relay::legacy) fn may_have_left(reply: &Reply, id: &Id) -> bool {
+    let is_routers = |status| matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    matches!(reply, Reply::Rejected(rejection) if is_routers(rejection.status)) && may_mean_sse(reply, id)
+}
+
 /// Whether the body is the server's own answer to the request `id`.
 pub(super) fn answers(rejection: &Rejection, id: &Id) -> bool {
     let message = rejection.body.clone().and_then(|body| Message::parse(body).ok());
@@ -53,6 +60,17 @@ impl Failure {
             Self::Http(error) => matches!(error, HttpError::Timeout { .. }),
             failure => failure.is_no_sign_of_sse(),
         }
+    }
+
+    /// Whether it shows that there are no streams any more where there were some, whoever asks.
+    pub(super) fn is_end_of_sse(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected {
+                status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE,
+                ..
+            }
+        )
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Standing {
     since: Option<Instant>,
     /// How many streams in a row did not stand for long.
     brief: u32,
+    /// Whether there will be none: the server speaks something else.
+    left: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,6 +74,11 @@ enum Lost {
 impl Standing {
     fn current(&self) -> Option<Connection> {
         self.connection.clone().filter(Connection::stands)
+    }
+
+    /// There will be no stream any more.
+    pub(super) fn leave(&mut self) {
+        *self = Self { left: true, ..Self::default() };
     }
 
     /// Whether somebody who waits is told what the last attempt failed for.
@@ -208,17 +215,21 @@ impl Inner {
     }
 
     /// The stream that the next message belongs to. Where there is none, waits for one that is being
-    /// opened, unless there is no hope of one.
+    /// opened, unless there is no hope of one; `None` where the server turns out to speak something
+    /// else, and the session is begun there.
     pub(in crate::relay::legacy) async fn connected(
         self: &Arc<Self>,
         attendance: Attendance,
-    ) -> Result<Connection, Failure> {
+    ) -> Result<Option<Connection>, Failure> {
         let sse = &self.legacy.sse;
         let mut standing = sse.standing.subscribe();
         let failed = {
             let now = standing.borrow();
+            if now.left {
+                return Ok(None);
+            }
             if let Some(connection) = now.current() {
-                return Ok(connection);
+                return Ok(Some(connection));
             }
             now.failed.of(attendance)
         };
@@ -226,11 +237,13 @@ impl Inner {
         self.keep();
         sse.wanted.notify_one();
         let decided = standing.wait_for(|standing| {
-            standing.current().is_some()
+            standing.left
+                || standing.current().is_some()
                 || (standing.failed.of(attendance) > failed && standing.is_hopeless())
         });
         match tokio::time::timeout(ATTEMPT_LIMIT, decided).await {
-            Ok(Ok(standing)) => standing.current().ok_or_else(|| standing.failure()),
+            Ok(Ok(standing)) if standing.left => Ok(None),
+            Ok(Ok(standing)) => standing.current().map(Some).ok_or_else(|| standing.failure()),
             // The sender is ours: it cannot be gone.
             Ok(Err(_)) | Err(_) => Err(sse.standing.borrow().failure()),
         }
@@ -274,6 +287,13 @@ impl Inner {
             match opening.await.unwrap_or(Err(Failure::SessionLost(None))) {
                 Ok((connection, stream)) => {
                     return self.stands(&connection, stream);
+                }
+                Err(failure)
+                    if failure.is_end_of_sse()
+                        && sse.may_be_left()
+                        && Box::pin(self.begin_elsewhere(attendance)).await =>
+                {
+                    return;
                 }
                 Err(failure) => sse.failed(failure, attendance),
             }

@@ -3,7 +3,8 @@
 //!
 //! A stream is a session, and ends it. Whoever waits for an answer on a stream that breaks gets an
 //! error at once, for the server may have acted; what has not gone out waits for the next stream,
-//! in which the host's own `initialize` and `initialized` are said again.
+//! in which the host's own `initialize` and `initialized` are said again. Where there are no streams
+//! any more, they are said over Streamable HTTP, and from then on all the rest.
 
 mod connection;
 mod exchange;
@@ -17,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use connection::Connection;
-pub(super) use fallback::may_mean_sse;
+pub(super) use fallback::{may_have_left, may_mean_sse};
 use keeping::Standing;
 
 use crate::upstream::Transport;
@@ -72,8 +73,11 @@ impl Sse {
         self.transport != Transport::Sse
     }
 
-    /// The server speaks something else.
+    /// The server speaks something else; whoever waits for a stream goes another way.
     pub(super) fn leave(&self) {
-        self.state().spoken = false;
+        let mut state = self.state();
+        state.spoken = false;
+        state.kept = None;
+        self.standing.send_modify(Standing::leave);
     }
 }
