@@ -14,6 +14,8 @@
 //! - `call`: one `tools/call` after the other
 //! - `throughput`: calls a second with 64 in flight (directly: on 64 connections)
 //! - `5 MB echo`: one call that carries five million bytes there and back
+//! - `… of 2026-07-28`: a bridge in that revision beside one in 2025-11-25; and a long list of tools,
+//!   which the bridge reads for what goes in headers
 //! - `memory`: the bridge's proportional set size (Linux) after `initialize`, and after 1,000 calls
 
 // A step that fails ends the run; stdout is where the figures go.
@@ -23,6 +25,7 @@
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod eras;
 mod figures;
 mod ways;
 
@@ -31,38 +34,45 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use figures::{Pair, alternate, report_rates, report_tail, report_times};
+use figures::{Pair, WAYS, alternate, report_rates, report_tail, report_times};
 use support::home::Home;
 use support::http_server::{Reply, Request, Responder, Server};
 use support::mcp_server::result;
-use ways::{Bridged, Direct, call};
+use ways::{Bridged, Direct, Era, call};
 
 const IN_FLIGHT: usize = 64;
+/// How many calls go that way, each after the answer to the one before.
+const EACH: usize = 40;
 const LARGE: usize = 5_000_000;
 
 fn main() {
     let times = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1);
-    let server = Server::start(serve);
+    let list = eras::long_list();
+    let server = Server::start(move |request, responder| serve(request, responder, &list));
     let url = format!("{}/mcp", server.origin());
     let home = Home::with_file_store();
-    report_times("initialize", &starts(&home, &url, 20 * times));
+    report_times("initialize", WAYS, &starts(&home, &url, 20 * times));
     let guarded = Home::with_file_store();
     guarded.run_with_input(["tokens", "set", &url, "--name", "bench"], b"a-token\n").expect(0);
-    report_times("initialize, stored token", &starts(&guarded, &url, 20 * times));
+    report_times("initialize, stored token", WAYS, &starts(&guarded, &url, 20 * times));
     let called = calls(&home, &url, 40 * times);
-    report_times("call", &called);
-    report_tail(&called);
-    report_rates("throughput, 64 in flight", &throughput(&home, &url, 10 * times));
-    report_times("5 MB echo", &large(&home, &url, 10 * times));
+    report_times("call", WAYS, &called);
+    report_tail(WAYS, &called);
+    report_rates("throughput, 64 in flight", WAYS, &throughput(&home, &url, 10 * times));
+    report_times("5 MB echo", WAYS, &large(&home, &url, 10 * times));
     memory(&home, &url);
+    eras::compare(&home, &url, times);
 }
 
 /// The server: answers what it is asked, and has no stream of its own.
-fn serve(request: &Request, responder: &mut Responder) {
+fn serve(request: &Request, responder: &mut Responder, long_list: &str) {
     if request.method != "POST" {
         return responder.reply(&Reply::status(405));
     }
     let message = request.json();
+    if eras::is_modern(&message) {
+        return responder.reply(&eras::serve(request, &message, long_list));
+    }
     let reply = match message.get("id") {
         None => Reply::status(202),
         Some(id) => {
@@ -85,12 +95,12 @@ fn starts(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
     alternate(
         rounds,
         || vec![time(|| drop(Direct::connect(url)))],
-        || vec![time(|| ended.push(Bridged::start(home, url)))],
+        || vec![time(|| ended.push(Bridged::start(home, url, Era::Legacy)))],
     )
 }
 
 fn calls(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
-    let (mut direct, mut bridged) = (Direct::connect(url), Bridged::start(home, url));
+    let (mut direct, mut bridged) = (Direct::connect(url), Bridged::start(home, url, Era::Legacy));
     alternate(
         rounds,
         || (0..50).map(|id| time(|| _ = direct.exchange(&call(id, "hello")))).collect(),
@@ -99,7 +109,7 @@ fn calls(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
 }
 
 fn large(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
-    let (mut direct, mut bridged) = (Direct::connect(url), Bridged::start(home, url));
+    let (mut direct, mut bridged) = (Direct::connect(url), Bridged::start(home, url, Era::Legacy));
     let frame = call(1, &"x".repeat(LARGE));
     alternate(
         rounds,
@@ -110,10 +120,9 @@ fn large(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
 
 /// Calls a second.
 fn throughput(home: &Home, url: &str, rounds: usize) -> Vec<Pair<f64>> {
-    const EACH: usize = 40;
     let frames: Vec<_> = (0..IN_FLIGHT * EACH).map(|id| call(id, "hello")).collect();
     let mut connections: Vec<_> = (0..IN_FLIGHT).map(|_| Direct::connect(url)).collect();
-    let mut bridged = Bridged::start(home, url);
+    let mut bridged = Bridged::start(home, url, Era::Legacy);
     let rate = |took: Duration| frames.len() as f64 / took.as_secs_f64();
     alternate(
         rounds,
@@ -132,20 +141,24 @@ fn throughput(home: &Home, url: &str, rounds: usize) -> Vec<Pair<f64>> {
             });
             rate(start.elapsed())
         },
-        || {
-            let start = Instant::now();
-            frames[..IN_FLIGHT].iter().for_each(|frame| bridged.send(frame));
-            for next in IN_FLIGHT..IN_FLIGHT + frames.len() {
-                bridged.receive();
-                frames.get(next).into_iter().for_each(|frame| bridged.send(frame));
-            }
-            rate(start.elapsed())
-        },
+        || bridged_rate(&mut bridged),
     )
 }
 
+/// Calls a second, with so many in flight.
+fn bridged_rate(bridged: &mut Bridged) -> f64 {
+    let frames: Vec<_> = (0..IN_FLIGHT * EACH).map(|id| bridged.call(id, "hello")).collect();
+    let start = Instant::now();
+    frames[..IN_FLIGHT].iter().for_each(|frame| bridged.send(frame));
+    for next in IN_FLIGHT..IN_FLIGHT + frames.len() {
+        bridged.receive();
+        frames.get(next).into_iter().for_each(|frame| bridged.send(frame));
+    }
+    frames.len() as f64 / start.elapsed().as_secs_f64()
+}
+
 fn memory(home: &Home, url: &str) {
-    let mut bridged = Bridged::start(home, url);
+    let mut bridged = Bridged::start(home, url, Era::Legacy);
     let before = bridged.proportional_set_size();
     (0..1000).for_each(|id| _ = bridged.exchange(&call(id, "hello")));
     match before.zip(bridged.proportional_set_size()) {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use figures::Spread;
 use support::authorization_server::Fault;
 use support::service::Service;
-use ways::{Bridged, call};
+use ways::{Bridged, Era, call};
 
 /// How many calls each bridge gets, in one run.
 const CALLS: usize = 120;
@@ -36,7 +36,8 @@ fn main() {
     let expiring = logged_in(LIFE_SECONDS);
     expiring.authorization.script(|| vec![Fault::Delay(ENDPOINT_TAKES)]);
     let services = [&steady, &expiring];
-    let mut bridges = services.map(|service| Bridged::start(&service.home, &service.server.url()));
+    let mut bridges =
+        services.map(|service| Bridged::start(&service.home, &service.server.url(), Era::Legacy));
     let mut took = [Vec::new(), Vec::new()];
     let start = Instant::now();
     for round in 0..CALLS * times {

@@ -4,60 +4,68 @@ use std::time::Duration;
 
 /// What one round measured.
 pub(crate) struct Pair<T> {
-    pub(crate) direct: T,
-    pub(crate) bridged: T,
+    pub(crate) first: T,
+    pub(crate) second: T,
 }
 
 /// Measures `rounds` times, each way first in every other round; a round before the first warms up.
 pub(crate) fn alternate<T>(
     rounds: usize,
-    mut direct: impl FnMut() -> T,
-    mut bridged: impl FnMut() -> T,
+    mut first: impl FnMut() -> T,
+    mut second: impl FnMut() -> T,
 ) -> Vec<Pair<T>> {
     let mut round = |number: usize| {
         if number.is_multiple_of(2) {
-            let direct = direct();
-            Pair { direct, bridged: bridged() }
+            let first = first();
+            Pair { first, second: second() }
         } else {
-            let bridged = bridged();
-            Pair { direct: direct(), bridged }
+            let second = second();
+            Pair { first: first(), second }
         }
     };
     round(0);
     (1..=rounds).map(round).collect()
 }
 
-/// Prints what the bridge adds to a time, and how many times the direct way's it takes.
-pub(crate) fn report_times(name: &str, rounds: &[Pair<Vec<Duration>>]) {
+/// The two ways of most figures.
+pub(crate) const WAYS: [&str; 2] = ["direct", "bridge"];
+
+/// Prints what the second of the two `named` adds to a time, and how many times the first's it takes.
+pub(crate) fn report_times(name: &str, named: [&str; 2], rounds: &[Pair<Vec<Duration>>]) {
     let medians = |round: &Pair<Vec<Duration>>| {
-        (Spread::in_ms(&round.direct).at(50), Spread::in_ms(&round.bridged).at(50))
+        (Spread::in_ms(&round.first).at(50), Spread::in_ms(&round.second).at(50))
     };
     let medians: Vec<_> = rounds.iter().map(medians).collect();
-    let direct = Spread::of(medians.iter().map(|(direct, _)| *direct).collect());
-    let bridged = Spread::of(medians.iter().map(|(_, bridged)| *bridged).collect());
-    let added = Spread::of(medians.iter().map(|(direct, bridged)| bridged - direct).collect());
-    let ratio = Spread::of(medians.iter().map(|(direct, bridged)| bridged / direct).collect());
-    println!("{name}: direct {:.3} ms, bridge {:.3} ms", direct.at(50), bridged.at(50));
-    println!("  adds {}, {} of direct", added.shown(" ms"), ratio.shown("×"));
+    let first = Spread::of(medians.iter().map(|(first, _)| *first).collect());
+    let second = Spread::of(medians.iter().map(|(_, second)| *second).collect());
+    let added = Spread::of(medians.iter().map(|(first, second)| second - first).collect());
+    let ratio = Spread::of(medians.iter().map(|(first, second)| second / first).collect());
+    println!("{name}: {} {:.3} ms, {} {:.3} ms", named[0], first.at(50), named[1], second.at(50));
+    println!("  adds {}, {} of {}", added.shown(" ms"), ratio.shown("×"), named[0]);
 }
 
-/// Prints what the bridge adds to the slowest hundredth.
-pub(crate) fn report_tail(rounds: &[Pair<Vec<Duration>>]) {
+/// Prints what the second adds to the slowest hundredth.
+pub(crate) fn report_tail(named: [&str; 2], rounds: &[Pair<Vec<Duration>>]) {
     let all = |way: fn(&Pair<Vec<Duration>>) -> &Vec<Duration>| -> Vec<_> {
         rounds.iter().flat_map(way).copied().collect()
     };
-    let direct = Spread::in_ms(&all(|round| &round.direct)).at(99);
-    let bridged = Spread::in_ms(&all(|round| &round.bridged)).at(99);
-    println!("  at p99: direct {direct:.3} ms, bridge {bridged:.3} ms, adds {:.3} ms", bridged - direct);
+    let first = Spread::in_ms(&all(|round| &round.first)).at(99);
+    let second = Spread::in_ms(&all(|round| &round.second)).at(99);
+    println!(
+        "  at p99: {} {first:.3} ms, {} {second:.3} ms, adds {:.3} ms",
+        named[0],
+        named[1],
+        second - first
+    );
 }
 
-/// Prints what share of the direct way's rate the bridge reaches.
-pub(crate) fn report_rates(name: &str, rounds: &[Pair<f64>]) {
-    let direct = Spread::of(rounds.iter().map(|round| round.direct).collect());
-    let bridged = Spread::of(rounds.iter().map(|round| round.bridged).collect());
-    let share = Spread::of(rounds.iter().map(|round| 100.0 * round.bridged / round.direct).collect());
-    println!("{name}: direct {:.0}/s, bridge {:.0}/s", direct.at(50), bridged.at(50));
-    println!("  {} of direct", share.shown(" %"));
+/// Prints what share of the first's rate the second reaches.
+pub(crate) fn report_rates(name: &str, named: [&str; 2], rounds: &[Pair<f64>]) {
+    let first = Spread::of(rounds.iter().map(|round| round.first).collect());
+    let second = Spread::of(rounds.iter().map(|round| round.second).collect());
+    let share = Spread::of(rounds.iter().map(|round| 100.0 * round.second / round.first).collect());
+    println!("{name}: {} {:.0}/s, {} {:.0}/s", named[0], first.at(50), named[1], second.at(50));
+    println!("  {} of {}", share.shown(" %"), named[0]);
 }
 
 /// Values in their order.

@@ -11,12 +11,22 @@ use url::Url;
 use crate::support::bridge::initialize_params;
 use crate::support::home::Home;
 use crate::support::http_server::read_headers;
+use crate::support::modern_server::request;
 use crate::support::process::Process;
 
 /// A call that is answered with `text`.
 pub(crate) fn call(id: usize, text: &str) -> Vec<u8> {
     let params = json!({"name": "echo", "arguments": {"text": text}});
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string().into_bytes()
+}
+
+/// The revision of a bridge's host, and with it the server's.
+#[derive(Clone, Copy)]
+pub(crate) enum Era {
+    /// 2025-11-25, in a session that `initialize` begins.
+    Legacy,
+    /// 2026-07-28.
+    Modern,
 }
 
 fn initialize() -> Vec<u8> {
@@ -70,18 +80,33 @@ pub(crate) struct Bridged {
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     process: Process,
+    era: Era,
 }
 
 impl Bridged {
-    /// Starts the bridge, and is back when `initialize` is answered.
-    pub(crate) fn start(home: &Home, url: &str) -> Self {
+    /// Starts the bridge, and is back when it and the host know each other.
+    pub(crate) fn start(home: &Home, url: &str, era: Era) -> Self {
         let mut command = home.command(["bridge", url]);
         let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let stdin = process.child.stdin.take().expect("stdin is piped");
         let stdout = BufReader::new(process.child.stdout.take().expect("stdout is piped"));
-        let mut bridged = Self { stdin, stdout, process };
-        bridged.exchange(&initialize());
+        let mut bridged = Self { stdin, stdout, process, era };
+        bridged.exchange(&match era {
+            Era::Legacy => initialize(),
+            Era::Modern => request("first", "server/discover", json!({})).into_bytes(),
+        });
         bridged
+    }
+
+    /// A call that is answered with `text`.
+    pub(crate) fn call(&self, id: usize, text: &str) -> Vec<u8> {
+        match self.era {
+            Era::Legacy => call(id, text),
+            Era::Modern => {
+                let params = json!({"name": "echo", "arguments": {"text": text}});
+                request(id, "tools/call", params).into_bytes()
+            }
+        }
     }
 
     /// Sends a request and returns its answer.
