@@ -3,6 +3,7 @@
 // with the URL of the scenario's server; it exits 1 where something did not work.
 //   MCP_FRONT_TEST_BRIDGE  the bridge's executable
 //   MCP_FRONT_TEST_HOST    `legacy`: initialize; `modern`: 2026-07-28, falling back as it specifies
+//   MCP_FRONT_TEST_WIRE    an address that leads to the URL in the file `server-url`, and stays the same
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -15,7 +16,7 @@ const clientInfo = { name: 'mcp-front-tests', version: '1' };
 const clientCapabilities = { elicitation: { form: {} } };
 
 const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}');
-const bridge = spawn(process.env.MCP_FRONT_TEST_BRIDGE, ['bridge', '--login', ...client(), process.argv[2]], {
+const bridge = spawn(process.env.MCP_FRONT_TEST_BRIDGE, ['bridge', '--login', ...client(), server()], {
   stdio: ['pipe', 'pipe', 'inherit'],
 });
 const exited = once(bridge, 'exit');
@@ -37,6 +38,14 @@ function client() {
   }
   writeFileSync('client-secret', context.client_secret, { mode: 0o600 });
   return ['--client-id', context.client_id, '--client-secret-file', 'client-secret'];
+}
+
+// Where the bridge finds the scenario's server.
+function server() {
+  const [, , url] = process.argv;
+  if (process.env.MCP_FRONT_TEST_WIRE === undefined) return url;
+  writeFileSync('server-url', url);
+  return process.env.MCP_FRONT_TEST_WIRE;
 }
 
 function send(message) {
