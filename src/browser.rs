@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use url::Url;
 
+use crate::dumps;
 use crate::redact::printable;
 
 /// The hidden command that opens a browser.
@@ -53,12 +54,9 @@ pub enum BrowserError {
 pub async fn open(helper: Command, url: &Url) -> Result<(), BrowserError> {
     check(url)?;
     let failed = |error: io::Error| BrowserError::NotOpened { reason: printable(&error.to_string()) };
-    let mut child = tokio::process::Command::from(helper)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(failed)?;
+    let mut helper = tokio::process::Command::from(helper);
+    helper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = dumps::lifted(|| helper.spawn()).map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(url.as_str().as_bytes()).await.map_err(failed)?;
     }
@@ -109,7 +107,7 @@ fn open_given() -> Result<(), BrowserError> {
     }
     let url = Url::parse(text.trim()).map_err(|error| failed(error.to_string()))?;
     check(&url)?;
-    webbrowser::open(url.as_str()).map_err(|error| failed(error.to_string()))
+    dumps::lifted(|| webbrowser::open(url.as_str())).map_err(|error| failed(error.to_string()))
 }
 
 fn too_long() -> BrowserError {

@@ -17,7 +17,7 @@
 //! | 2 | [`oauth`] | OAuth 2.1 as MCP profiles it: discovery, registration, authorization, grants; it asks and never stores |
 //! | 2 | [`store`] | credential stores behind one trait, the journal and the index |
 //! | 1 | [`stdio`], [`http`], [`web`], [`lock`], [`paths`], [`browser`], [`signals`] | newline-delimited messages; the configured client; the loopback listener; the cross-process lock, and which bridges run; where things live; opening an address; requests to end (`lock` may import `paths`) |
-//! | 0 | [`clock`], [`failpoint`] | the time of day; where tests end the process, in no release |
+//! | 0 | [`clock`], [`failpoint`], [`dumps`] | the time of day; where tests end the process, in no release; no pictures of its memory |
 //! | 0 | [`jsonrpc`], [`challenge`], [`credential`], [`server_uri`], [`redact`], [`hex`], [`wire`] | sans-I/O nouns (`credential` may import `redact`, `credential` may import `hex`, `server_uri` may import `redact`, `server_uri` may import `hex`) |
 //!
 //! Each outside package that does more than extend the language has one door:
@@ -89,6 +89,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod demo;
+pub mod dumps;
 pub mod failpoint;
 pub mod hex;
 pub mod http;

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
+use crate::dumps;
 use crate::signals;
 
 /// The longest request or answer, in bytes.
@@ -31,7 +32,9 @@ pub(super) async fn ask<R: Serialize, A: DeserializeOwned>(
 ) -> io::Result<A> {
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // It may be one that starts a browser.
+    let mut child = dumps::lifted(|| command.spawn())?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     // It may have to save for a while yet; whoever outlives it reaps it.
     tokio::spawn(async move { child.wait().await });

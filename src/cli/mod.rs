@@ -29,6 +29,7 @@ use clap::{ColorChoice as ClapColor, CommandFactory, FromArgMatches};
 
 use crate::authorizer::Children;
 use crate::config::{self, ColorChoice, Environment, Settings};
+use crate::dumps;
 use crate::signals::Signals;
 use arguments::{Arguments, Called, Command, Helper};
 use failure::Failure;
@@ -43,6 +44,8 @@ struct Context {
 
 /// Runs the command line and returns the process's exit code.
 pub fn main() -> ExitCode {
+    // Before anything secret is read, in helpers too.
+    dumps::forbid();
     // Without a provider of its own choice the HTTP client would panic at first use.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let environment = Environment::of_process();

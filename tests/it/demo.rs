@@ -12,6 +12,7 @@ use crate::support::browser::{Browser, follow};
 use crate::support::fetch;
 use crate::support::home::{Home, Outcome};
 use crate::support::process::{Captured, Process};
+use crate::support::processes;
 
 /// What the demo promises.
 const PROMISED: Duration = Duration::from_secs(20);
@@ -30,19 +31,9 @@ fn assert_nothing_stays(home: &Home, temporary: &Path) {
     let files: Vec<_> = home.files().into_iter().map(|(path, _)| path).collect();
     assert!(files.is_empty(), "{files:?}");
     assert_eq!(std::fs::read_dir(temporary).unwrap().count(), 0);
-    let processes = processes_with(&format!("TMPDIR={}", temporary.display()));
-    assert!(processes.is_empty(), "{processes:?}");
-}
-
-/// The command lines of processes whose environment holds `variable`; none where there is no /proc.
-fn processes_with(variable: &str) -> Vec<String> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let has = |directory: &Path| {
-        std::fs::read(directory.join("environ"))
-            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes()))
-    };
-    let command_line = |directory: PathBuf| std::fs::read_to_string(directory.join("cmdline")).ok();
-    entries.map(|entry| entry.path()).filter(|path| has(path)).filter_map(command_line).collect()
+    let processes = processes::with_variable(&format!("TMPDIR={}", temporary.display()));
+    let lines: Vec<_> = processes.iter().map(|seen| String::from_utf8_lossy(&seen.arguments)).collect();
+    assert!(lines.is_empty(), "{lines:?}");
 }
 
 /// The transcript tells the whole story, in order, and no secret.

@@ -15,6 +15,7 @@ mod commands;
 mod conformance;
 mod demo;
 mod discovery;
+mod dumps;
 mod eras;
 mod faults;
 mod fidelity;

@@ -50,7 +50,7 @@ impl Browser {
             &script,
             &format!(
                 "#!/bin/sh\n\
-                 {{ env; tr '\\0' '\\n' </proc/$PPID/environ; tr '\\0' ' ' </proc/$PPID/cmdline; \
+                 {{ env; echo core limit $(ulimit -c); tr '\\0' '\\n' </proc/$PPID/environ; tr '\\0' ' ' </proc/$PPID/cmdline; \
                  echo \"$0 $*\"; }} >>'{}' 2>&1\nprintf '%s\\n' \"$1\" >'{}'\n",
                 seen.display(),
                 pipe.display()

@@ -9,6 +9,7 @@ use memchr::memmem;
 
 use super::authorization_server::{AuthorizationServer, TokenRequest};
 use super::home::{BINARY, Home, Outcome};
+use super::processes::{self, Seen};
 
 /// A secret of the host's own, in the environment of what the host starts.
 pub(crate) const HOST_SECRET: &str = "canary-host+secret/5c1e=";
@@ -41,21 +42,18 @@ impl Evidence {
         self.add(&format!("stderr of {what}"), outcome.stderr.as_bytes());
     }
 
-    /// Takes down the arguments and the environment of every process that lives in this home now.
+    /// Takes down the arguments of every process that lives in this home now, and, for root, its
+    /// environment.
     /// Returns their command lines.
     pub(crate) fn look_at_processes(&mut self) -> Vec<String> {
         let mark = format!("HOME={}", self.home.display());
         let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let variables: Vec<_> = environment.split(|&byte| byte == 0).collect();
-            if !variables.contains(&mark.as_bytes()) || arguments.is_empty() {
-                continue;
-            }
+        for Seen { arguments, environment, .. } in processes::with_variable(&mark) {
+            let environment = environment.unwrap_or_default();
+            let variables = environment.split(|&byte| byte == 0);
             let line = String::from_utf8_lossy(&arguments).replace('\0', " ");
             let own = own_variables(&line);
-            let foreign = variables.into_iter().filter(|variable| {
+            let foreign = variables.filter(|variable| {
                 !own.iter().any(|name| variable.starts_with(format!("{name}=").as_bytes()))
             });
             let foreign: Vec<_> = foreign.collect();

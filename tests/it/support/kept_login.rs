@@ -1,7 +1,6 @@
 //! A stored login without the journey that leads to it: the record is written as a login would
 //! write it, and authorizers of this process keep it, with the real binary as their helper.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +25,7 @@ use tokio::time::Instant;
 use super::DEADLINE;
 use super::authorization_server::AuthorizationServer;
 use super::home::BINARY;
+use super::processes::{self, Seen};
 
 /// The service's address; nothing in these tests connects to it.
 const SERVER: &str = "https://mcp.example/mcp";
@@ -215,18 +215,14 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test);
 }
 
-/// The refreshing process of a home, by its arguments and its environment.
+/// The refreshing process of a home.
 pub(crate) fn refreshing_process(home: &Path) -> Pid {
-    let mark = format!("MCP_FRONT_HOME={}", home.display());
-    let holds = |process: &Path, file: &str, wanted: &str| {
-        fs::read(process.join(file))
-            .is_ok_and(|content| content.split(|byte| *byte == 0).any(|part| part == wanted.as_bytes()))
-    };
-    let is_ours =
-        |process: &Path| holds(process, "cmdline", "refresh-child") && holds(process, "environ", &mark);
-    let found = fs::read_dir("/proc").unwrap().flatten().find(|entry| is_ours(&entry.path()));
-    let name = found.expect("a refresh is under way").file_name();
-    Pid::from_raw(name.to_str().unwrap().parse().unwrap()).unwrap()
+    let processes = processes::with_variable(&format!("MCP_FRONT_HOME={}", home.display()));
+    let is_refresh =
+        |seen: &&Seen| seen.arguments.split(|byte| *byte == 0).any(|word| word == b"refresh-child");
+    let found: Vec<_> = processes.iter().filter(is_refresh).collect();
+    let [found] = found[..] else { panic!("{} refreshes are under way", found.len()) };
+    Pid::from_raw(found.id).expect("a process id")
 }
 
 /// Waits until something holds that nothing announces.

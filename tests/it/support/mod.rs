@@ -18,6 +18,7 @@ pub(crate) mod modern_server;
 pub(crate) mod node;
 pub(crate) mod open_session;
 pub(crate) mod process;
+pub(crate) mod processes;
 pub(crate) mod scene;
 pub(crate) mod service;
 pub(crate) mod sse_server;
