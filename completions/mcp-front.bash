@@ -22,6 +22,9 @@ _mcp__front() {
             mcp__front,demo)
                 cmd="mcp__front__subcmd__demo"
                 ;;
+            mcp__front,doctor)
+                cmd="mcp__front__subcmd__doctor"
+                ;;
             mcp__front,login)
                 cmd="mcp__front__subcmd__login"
                 ;;
@@ -47,7 +50,7 @@ _mcp__front() {
 
     case "${cmd}" in
         mcp__front)
-            opts="-v -h -V --profile --store --no-input --verbose --log-format --color --help --version login logout bridge tokens demo"
+            opts="-v -h -V --profile --store --no-input --verbose --log-format --color --help --version login logout bridge tokens doctor demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -165,6 +168,48 @@ _mcp__front() {
                 return 0
             fi
             case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -W "keyring file memory" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcp__subcmd__front__subcmd__doctor)
+            opts="-v -h --json --allow-http --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -41,6 +41,7 @@ complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "login" -d 'Log 
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "logout" -d 'Revoke a login and delete it here'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "bridge" -d 'Serve a hosted MCP server on stdin and stdout; an MCP host starts this'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "tokens" -d 'List, set and delete what is stored'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "doctor" -d 'Find out what keeps a bridge from working'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "demo" -d 'Show login, bridge and renewal against a server inside this binary'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l name -d 'Keep the service under this name [default: from the URL\'s host]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l client-id -d 'Id of an OAuth client that was created at the provider' -r
@@ -178,6 +179,24 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_s
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l no-input -d 'Never ask anything; fail instead'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Say more on stderr; repeat for more still'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l ca-file -d 'Trust the root certificates of this PEM file, beside the platform\'s' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l client-cert -d 'Show this PEM certificate to the service\'s own origin, and to nobody else' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l client-key -d 'The certificate\'s private key in PEM [default: the certificate\'s file]' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l json -d 'Print JSON'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l allow-http -d 'Take a plain http address beyond this machine'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l allow-private-network -d 'Let a public service name addresses of private networks at a login'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l profile -d 'Keep and find logins under this profile [default: default]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
 file\t''

@@ -11,6 +11,7 @@
 //! | 6 | [`cli`], [`config`] | what the user typed and sees; settings resolved once into the rooms' own `Config` (`cli` may import `config`) |
 //! | 5 | [`bridge`] | one stdio host: stdin and stdout around a relay session, until EOF or signal |
 //! | 5 | [`demo`] | a loopback MCP endpoint with its own authorization server |
+//! | 5 | [`doctor`] | what keeps a bridge from working, check by check |
 //! | 4 | [`relay`] | one host session on one service: pending requests, retries, session replay, the eras of both sides and what is translated between them |
 //! | 3 | [`authorizer`] | keeps a service's login: hands out what a request must carry, refreshes, logs in |
 //! | 3 | [`upstream`] | one message out, replies back: Streamable HTTP, and the HTTP+SSE transport before it |
@@ -89,6 +90,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod demo;
+pub mod doctor;
 pub mod dumps;
 pub mod failpoint;
 pub mod hex;

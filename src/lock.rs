@@ -153,6 +153,8 @@ pub enum Shared {
     Index,
     /// Generating the file store's key.
     KeyFile,
+    /// Nothing: it is taken to see whether locks hold.
+    Trial,
 }
 
 /// A lock that all services share. Dropping it unlocks.
@@ -170,6 +172,7 @@ impl NamedLock {
         let name = match shared {
             Shared::Index => "index",
             Shared::KeyFile => "key-file",
+            Shared::Trial => "trial",
         };
         let path = paths.locks().join(name);
         let asked = Instant::now();

@@ -5,7 +5,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::{bridge, demo, login, logout, tokens};
+use super::{bridge, demo, doctor, login, logout, tokens};
 use crate::config::network::NetworkFlags;
 use crate::config::{ColorChoice, Flags, LogFormat};
 use crate::store::StoreKind;
@@ -17,6 +17,7 @@ Examples:
   mcp-front bridge front                     what an MCP host starts
   mcp-front tokens list                      what is stored, and its state
   mcp-front logout front                     revoke the login and delete it
+  mcp-front doctor                           what keeps a bridge from working
   mcp-front demo                             see all of it, without an account
 
 Environment:
@@ -57,6 +58,7 @@ impl Arguments {
                 Command::Bridge(bridge) => {
                     Flags { network: bridge.network.flags(), transport: bridge.transport, ..flags }
                 }
+                Command::Doctor(doctor) => Flags { network: doctor.network.flags(), ..flags },
                 Command::Tokens(_) | Command::Demo(_) => flags,
             },
             Called::Helper(_) => flags,
@@ -114,6 +116,7 @@ pub(super) enum Command {
     Logout(logout::Arguments),
     Bridge(bridge::Arguments),
     Tokens(tokens::Arguments),
+    Doctor(doctor::Arguments),
     Demo(demo::Arguments),
 }
 

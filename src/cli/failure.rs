@@ -78,6 +78,12 @@ pub(super) enum Failure {
     /// The demo.
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// Checks found something broken.
+    #[error("{count} {} failed", if *count == 1 { "check" } else { "checks" })]
+    Unwell {
+        /// How many.
+        count: usize,
+    },
     /// A helper process's task.
     #[error(transparent)]
     Helper(Box<dyn Error + Send + Sync>),
@@ -159,9 +165,12 @@ impl Failure {
             }
             Self::Set { error, commands } | Self::Delete { error, commands } => change(error, commands),
             Self::NotRevoked { elsewhere, .. } => Verdict::of(SERVICE, elsewhere.as_str()),
-            Self::Input(_) | Self::Bridge(_) | Self::Demo(_) | Self::Helper(_) | Self::Io { .. } => {
-                Verdict::plain(FAILED)
-            }
+            Self::Input(_)
+            | Self::Bridge(_)
+            | Self::Demo(_)
+            | Self::Helper(_)
+            | Self::Io { .. }
+            | Self::Unwell { .. } => Verdict::plain(FAILED),
         }
     }
 }

@@ -165,7 +165,7 @@ pub(super) fn client(id: String, secret: Option<Secret>, service: &Service) -> P
     PreRegistered { id, secret, authentication }
 }
 
-fn pinned(service: &Service) -> Result<Option<Pinned>, ConfigError> {
+pub(super) fn pinned(service: &Service) -> Result<Option<Pinned>, ConfigError> {
     let Some(preset) = service.preset else { return Ok(None) };
     let parse = |text: &str| {
         Url::parse(text).map_err(|_| crate::server_uri::ServerUriError::Malformed(text.to_owned()))

@@ -6,6 +6,7 @@
 mod arguments;
 mod bridge;
 mod demo;
+mod doctor;
 mod failure;
 mod keeping;
 mod logging;
@@ -140,6 +141,7 @@ async fn dispatch(called: Called, context: Context) -> Result<(), Failure> {
         Command::Demo(arguments) => demo::run(arguments, &context).await,
         Command::Login(arguments) => until_interrupted(login::run(arguments, &context)).await,
         Command::Logout(arguments) => until_interrupted(logout::run(&arguments, &context)).await,
+        Command::Doctor(arguments) => until_interrupted(Box::pin(doctor::run(arguments, &context))).await,
         Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, &context)).await,
     }
 }

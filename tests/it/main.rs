@@ -15,6 +15,7 @@ mod commands;
 mod conformance;
 mod demo;
 mod discovery;
+mod doctor;
 mod dumps;
 mod eras;
 mod faults;

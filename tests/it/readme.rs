@@ -28,7 +28,7 @@ fn commands() -> BTreeSet<String> {
 type Runner = fn(&[&str]);
 
 /// Who runs which command.
-const RUN: [(&str, Runner); 13] = [
+const RUN: [(&str, Runner); 14] = [
     ("mcp-front login front", log_in_to_front),
     ("claude mcp add front -- /absolute/path/mcp-front bridge front", add_to_claude_code),
     ("mcp-front login front --redirect-uri https://localhost:41789/callback", paste_a_registered_redirect),
@@ -44,6 +44,7 @@ const RUN: [(&str, Runner); 13] = [
     ("mcp-front login front --no-browser", paste),
     ("mcp-front login front --no-browser --store file", paste),
     ("mcp-front logout front", log_out),
+    ("mcp-front doctor front", examine),
     ("cargo run --release -- demo", run_the_demo),
 ];
 
@@ -188,6 +189,12 @@ fn log_out(words: &[&str]) {
     let service = front();
     service.home.run(&words[1..]).expect(0);
     assert_eq!(service.row(), serde_json::Value::Null);
+}
+
+fn examine(words: &[&str]) {
+    let service = front();
+    let found = service.home.run(&words[1..]).expect(1).stdout;
+    assert!(found.contains("✗ token") && found.contains("login front"), "{found}");
 }
 
 fn run_the_demo(words: &[&str]) {

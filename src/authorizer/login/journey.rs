@@ -10,17 +10,14 @@ use url::Url;
 use super::answer::{self, Answered, sentence};
 use super::keep::Home;
 use super::known_client::{KnownClient, is_bound_to};
-use super::probe::{self, Demand};
+use super::survey::Survey;
 use super::{Config, DEADLINE, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
 use crate::browser;
-use crate::challenge::Challenge;
 use crate::clock;
 use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredential};
-use crate::http::{self, AddressPolicy};
+use crate::http;
 use crate::lock::{LockError, Purpose, ServiceLock};
-use crate::oauth::{
-    Applicant, Discovery, OauthError, Pending, Source, TokenResponse, discover, grant, granted, obtain_client,
-};
+use crate::oauth::{Applicant, Discovery, OauthError, Pending, TokenResponse, grant, granted, obtain_client};
 use crate::redact::printable;
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, Index, IndexError};
@@ -29,8 +26,6 @@ use crate::web::{CallbackListener, Page, WebError};
 
 /// The path of the callback, where the user names none.
 const CALLBACK_PATH: &str = "/callback";
-/// How long discovery may take, all its requests together.
-const DISCOVERY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Logs in to a service, or finds that it need not.
 ///
@@ -77,7 +72,14 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
         stored => stored,
     };
     journey.home.check_key().await?;
-    match journey.find_server().await? {
+    let survey = Survey {
+        http: &journey.http,
+        server: &config.server,
+        private_network: config.http.private_network,
+        challenge: config.options.challenge.as_ref(),
+        pinned: config.options.pinned.as_ref(),
+    };
+    match survey.find_server().await? {
         Some(discovery) if config.options.only_if_moved && is_bound_to(stored.as_ref(), &discovery) => {
             journey.take_over(false).await.map(Outcome::StillGood)
         }
@@ -155,42 +157,6 @@ impl<'a> Journey<'a> {
         let begun = Instant::now();
         let lock = ServiceLock::acquire(paths, key, Purpose::Login, deadline).await?;
         Ok(Admission { _lock: lock, waited: Some(begun.elapsed()) })
-    }
-
-    /// Finds the authorization server; `None` where the service wants no login and offers none.
-    async fn find_server(&self) -> Result<Option<Discovery>, OauthError> {
-        let server = &self.config.server;
-        let (demand, peer) = match &self.options().challenge {
-            // Where the address says all about where the endpoint is, there is nothing left to ask.
-            Some(challenge) if server.has_literal_address() => (Demand::Login(challenge.clone()), None),
-            Some(challenge) => {
-                let (_, peer) = probe::ask(&self.http, server).await?;
-                (Demand::Login(challenge.clone()), peer)
-            }
-            None => probe::ask(&self.http, server).await?,
-        };
-        let challenge = match &demand {
-            Demand::Login(challenge) | Demand::Unclear(challenge, _) => challenge.clone(),
-            Demand::Nothing => Challenge::default(),
-        };
-        let private = self.config.http.private_network;
-        let policy = AddressPolicy::for_endpoint(server, peer).and_private(private);
-        let pinned = self.options().pinned.as_ref();
-        let search = discover(&self.http, server, policy, &challenge, pinned);
-        let found = tokio::time::timeout(DISCOVERY_LIMIT, search).await.unwrap_or_else(|_| {
-            let source = "it took too long to say how to log in".into();
-            Err(OauthError::Unreachable { what: server.host().to_owned(), source })
-        });
-        match (found, demand) {
-            (Ok(discovery), Demand::Login(_)) => Ok(Some(discovery)),
-            (Ok(discovery), _) if discovery.source == Source::Metadata => Ok(Some(discovery)),
-            // A service that answers without a login need not publish anything.
-            (_, Demand::Nothing) => Ok(None),
-            (Ok(_), Demand::Unclear(_, why)) => {
-                Err(OauthError::Unreachable { what: server.host().to_owned(), source: why.into() })
-            }
-            (Err(error), _) => Err(error),
-        }
     }
 
     /// Sends the person to the authorization server and keeps what comes of it.

@@ -13,6 +13,7 @@ mod keep;
 mod known_client;
 mod probe;
 mod proof;
+mod survey;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,7 @@ use crate::web::WebError;
 
 pub use child::{ChildError, LoginChild, run_login_child, start_child};
 pub use journey::login;
+pub use survey::Survey;
 
 /// How long a person may take in the browser.
 const DEADLINE: Duration = Duration::from_secs(300);

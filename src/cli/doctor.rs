@@ -1,0 +1,231 @@
+//! `mcp-front doctor`: what keeps a bridge from working, check by check.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use clap::builder::styling::{AnsiColor, Style};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::network_flags::NetworkFlags;
+use super::{Context, executable, login_flags};
+use crate::authorizer::{self, Authorizer, LoginPolicy};
+use crate::config::service::Service;
+use crate::config::{ConfigError, Source};
+use crate::doctor::{Check, Finding, Machine, Mark, Subject, examine_machine, examine_service};
+use crate::http;
+use crate::store::StoreKind;
+use crate::store::index::Index;
+
+const EXAMPLES: &str = "\
+Without a name, all services of the profile are checked. No secret is printed: the output may go \
+into a bug report. A token that is due is renewed, as a bridge would; nothing else is changed.
+
+Exit codes: 0 where nothing is broken, 1 where something is.
+
+Examples:
+  mcp-front doctor
+  mcp-front doctor front
+  mcp-front doctor https://mcp.example.com/mcp      before the first login
+  mcp-front doctor --json | jq -r '.findings[] | select(.mark == \"bad\").text'";
+
+/// Find out what keeps a bridge from working
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// A stored service's name, `front`, or the URL of an MCP endpoint
+    #[arg(value_name = "NAME|URL")]
+    target: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Take a plain http address beyond this machine
+    #[arg(long)]
+    allow_http: bool,
+    #[command(flatten)]
+    pub(super) network: NetworkFlags,
+}
+
+/// Checks, and prints what came of it.
+///
+/// # Errors
+/// [`Failure::Unwell`] where a check failed; [`ConfigError`] where the name means nothing.
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
+    let services = services(&arguments, context)?;
+    let machine = machine(&services, context)?;
+    let subjects: Vec<Subject> =
+        services.into_iter().map(|service| subject(service, context)).collect::<Result<_, _>>()?;
+    let mut report =
+        Report { json: arguments.json, colored: context.terminal.colored_stdout, ..Report::default() };
+    report.begin()?;
+    report.take(settings(context));
+    examine_machine(&machine, &mut |finding| report.take(finding)).await;
+    for subject in subjects {
+        report.turn_to(&subject.name, subject.server.as_str());
+        examine_service(subject, &mut |finding| report.take(finding)).await;
+    }
+    report.end()
+}
+
+/// The service that was named, else all that are stored in the profile.
+fn services(arguments: &Arguments, context: &Context) -> Result<Vec<Service>, Failure> {
+    let settings = &context.settings;
+    let index = Index::open(settings.paths()?);
+    if let Some(target) = &arguments.target {
+        return Ok(vec![Service::resolve(target, arguments.allow_http, settings, &index)?]);
+    }
+    let (entries, damaged) = index.survey().map_err(ConfigError::from)?;
+    if let Some(error) = damaged.into_iter().next() {
+        return Err(ConfigError::from(error).into());
+    }
+    let kept = entries.iter().filter(|entry| !entry.deleted && entry.identity.profile == settings.profile);
+    let found = kept.map(|entry| Service::resolve(&entry.identity.name, true, settings, &index));
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn machine(services: &[Service], context: &Context) -> Result<Machine, Failure> {
+    let settings = &context.settings;
+    let paths = settings.paths()?;
+    let mut kinds: Vec<StoreKind> = Vec::new();
+    for service in services {
+        kinds.push(service.store(settings)?);
+    }
+    if services.is_empty() {
+        kinds.push(settings.store);
+    }
+    let mut stores: Vec<_> = Vec::new();
+    for kind in [StoreKind::Keyring, StoreKind::File] {
+        if kinds.contains(&kind) {
+            stores.push(settings.store_config(kind, paths.clone()));
+        }
+    }
+    Ok(Machine { paths, stores })
+}
+
+fn subject(service: Service, context: &Context) -> Result<Subject, Failure> {
+    let settings = &context.settings;
+    let http = settings.network.http_config(&context.environment)?;
+    let store = settings.store_config(service.store(settings)?, settings.paths()?);
+    let commands = service.commands(settings);
+    let mut bridge = std::process::Command::new(executable()?);
+    // The words that follow the program's name, and what flags decided about the network.
+    bridge.args(commands.bridge()).arg("--strict").envs(settings.network.variables());
+    let authorizer = Authorizer::new(authorizer::Config {
+        server: service.server.clone(),
+        profile: service.profile.clone(),
+        name: service.own_name().map(str::to_owned),
+        commands: commands.clone(),
+        store: store.clone(),
+        login: LoginPolicy::Never,
+        keep_alive: false,
+        children: super::children(context)?,
+        http: http::Client::new(http.clone(), &service.server),
+    });
+    Ok(Subject {
+        pinned: login_flags::pinned(&service)?,
+        callback_port: service.preset.map(|preset| preset.callback_port),
+        name: service.name,
+        server: service.server,
+        entry: service.entry,
+        store,
+        http,
+        authorizer,
+        commands,
+        bridge,
+    })
+}
+
+/// What this run is, for whoever reads a report of it.
+fn settings(context: &Context) -> Finding {
+    let settings = &context.settings;
+    let by = |source: Source| match source {
+        Source::Default => String::new(),
+        source => format!(" (by {source})"),
+    };
+    let text = format!(
+        "version {} on {} {}, profile {}{}, store {}{}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        settings.profile,
+        by(settings.profile_source),
+        settings.store,
+        by(settings.store_source),
+    );
+    Finding::good(Check::Settings, text)
+}
+
+/// What is printed: line by line for people, whole at the end for programs.
+#[derive(Default)]
+struct Report {
+    json: bool,
+    colored: bool,
+    findings: Vec<Finding>,
+    /// Why stdout takes no more.
+    failure: Option<Failure>,
+}
+
+impl Report {
+    fn begin(&mut self) -> Result<(), Failure> {
+        self.write("");
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    fn turn_to(&mut self, name: &str, url: &str) {
+        let bold = self.painted(Style::new().bold(), name);
+        self.write(&format!("\n{bold}  {}\n", crate::redact::printable(url)));
+    }
+
+    fn take(&mut self, finding: Finding) {
+        let (sign, color) = match finding.mark {
+            Mark::Good => ("✓", AnsiColor::Green),
+            Mark::Notice => ("!", AnsiColor::Yellow),
+            Mark::Bad => ("✗", AnsiColor::Red),
+            Mark::Skipped => ("-", AnsiColor::BrightBlack),
+        };
+        let sign = self.painted(Style::new().fg_color(Some(color.into())), sign);
+        let mut text = format!("{sign} {:<10} {}\n", finding.check.name(), finding.text);
+        if let Some(remedy) = &finding.remedy {
+            let _ = writeln!(text, "  {:<10} → {remedy}", "");
+        }
+        self.write(&text);
+        self.findings.push(finding);
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        let count = |mark| self.findings.iter().filter(|finding| finding.mark == mark).count();
+        let (bad, noticed) = (count(Mark::Bad), count(Mark::Notice));
+        if self.json {
+            let document = json!({ "version": 1, "findings": self.findings });
+            let text =
+                serde_json::to_string_pretty(&document).map_err(|error| Failure::write(error.into()))?;
+            super::print(&(text + "\n"))?;
+        } else if bad == 0 {
+            let notice = if noticed == 0 {
+                "Nothing is broken."
+            } else {
+                "Nothing is broken; see what is marked with `!`."
+            };
+            self.write(&format!("\n{notice}\n"));
+        }
+        match (self.failure, bad) {
+            (Some(failure), _) => Err(failure),
+            (None, 0) => Ok(()),
+            (None, count) => Err(Failure::Unwell { count }),
+        }
+    }
+
+    fn painted(&self, style: Style, text: &str) -> String {
+        if self.colored { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// Writes for people; a failure is kept for the end.
+    fn write(&mut self, text: &str) {
+        if !self.json
+            && self.failure.is_none()
+            && let Err(failure) = super::print(text)
+        {
+            self.failure = Some(failure);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What all services share: the state directory, locks, and the credential stores.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Check, Finding, within};
+use crate::clock;
+use crate::credential::{Kind, StaticToken};
+use crate::lock::{LockError, NamedLock, Purpose, ServiceLock, Shared};
+use crate::paths::Paths;
+use crate::redact::{Secret, printable, with_causes};
+use crate::server_uri::{ServerUri, ServiceKey};
+use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, returned};
+
+/// How long a store may take for its round trip.
+const STORE_LIMIT: Duration = Duration::from_secs(15);
+/// How long the trial lock is waited for.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Where the trial record lies: no service can be there.
+const TRIAL: (&str, &str) = ("doctor", "http://127.0.0.1:0/trial");
+
+/// Whether the state directory is there and private.
+pub(super) fn directory(paths: &Paths) -> Finding {
+    let shown = printable(&paths.state().display().to_string());
+    // Opening a lock file makes the directories, and refuses those that others can write to.
+    match NamedLock::acquire(paths, Shared::Trial, LOCK_LIMIT) {
+        Ok(_) => Finding::good(Check::Directory, shown),
+        Err(error @ LockError::Busy { .. }) => Finding::notice(Check::Directory, with_causes(&error)),
+        Err(error) => Finding::bad(Check::Directory, with_causes(&error))
+            .with_remedy("make it writable for you, on a local disk; MCP_FRONT_HOME moves it"),
+    }
+}
+
+/// Whether a lock that is held keeps others out: some network file systems only say so.
+pub(super) fn lock(paths: &Paths) -> Finding {
+    let held = match NamedLock::acquire(paths, Shared::Trial, LOCK_LIMIT) {
+        Ok(held) => held,
+        Err(error) => return Finding::bad(Check::Lock, with_causes(&error)),
+    };
+    let second = NamedLock::acquire(paths, Shared::Trial, Duration::ZERO);
+    drop(held);
+    match second {
+        Err(LockError::Busy { .. }) => Finding::good(Check::Lock, "a lock keeps others out"),
+        Err(error) => Finding::bad(Check::Lock, with_causes(&error)),
+        Ok(_) => Finding::bad(
+            Check::Lock,
+            "the file system grants one lock twice: two bridges could refresh at once",
+        )
+        .with_remedy("keep the state on a local disk: set MCP_FRONT_HOME"),
+    }
+}
+
+/// Writes a trial record, reads it back and erases it.
+pub(super) async fn store(config: StoreConfig) -> Finding {
+    let place = Store::open(config.clone()).place();
+    let trip = async {
+        match round_trip(config).await {
+            Ok(()) => Finding::good(Check::Store, format!("{place}: written, read and erased")),
+            Err(Trouble::NoKeyYet) => Finding::skipped(
+                Check::Store,
+                format!("{place}: not tried, for the first login makes its key"),
+            ),
+            Err(Trouble::Store(error)) => failed(&place, &error),
+            Err(Trouble::Lock(error)) => {
+                Finding::bad(Check::Store, format!("{place}: {}", with_causes(&error)))
+            }
+        }
+    };
+    within(Check::Store, STORE_LIMIT, trip).await
+}
+
+fn failed(place: &str, error: &StoreError) -> Finding {
+    let finding = Finding::bad(Check::Store, format!("{place}: {}", with_causes(error)));
+    match error {
+        StoreError::Locked => finding.with_remedy("unlock the keychain"),
+        StoreError::Absent { .. } => finding.with_remedy(
+            "start a keychain in this session (`gnome-keyring-daemon --start --components=secrets`, for \
+             instance), or keep logins in encrypted files: --store file",
+        ),
+        StoreError::Unresponsive { .. } => {
+            finding.with_remedy("look for a prompt of the keychain's that waits")
+        }
+        StoreError::Key(_) => {
+            finding.with_remedy("MCP_FRONT_ENCRYPTION_KEY_FILE names the file with the key")
+        }
+        StoreError::Untrusted { .. } => finding.with_remedy("keep logins in another store: --store"),
+        StoreError::Corrupt { .. } | StoreError::NewerSchema { .. } | StoreError::Platform { .. } => finding,
+    }
+}
+
+/// Why the round trip did not come to its end.
+enum Trouble {
+    /// It would have made the encrypted files' key.
+    NoKeyYet,
+    Store(StoreError),
+    Lock(LockError),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<LockError> for Trouble {
+    fn from(error: LockError) -> Self {
+        Self::Lock(error)
+    }
+}
+
+async fn round_trip(config: StoreConfig) -> Result<(), Trouble> {
+    const PATIENCE: Patience = Patience::Bridge;
+    let makes_key = config.kind == StoreKind::File
+        && config.encryption_key.is_none()
+        && !config.paths.key_file().exists();
+    if makes_key {
+        return Err(Trouble::NoKeyYet);
+    }
+    let Ok(server) = ServerUri::parse(TRIAL.1, true) else { return Ok(()) };
+    let key = ServiceKey::new(TRIAL.0, &server);
+    let deadline = Instant::now() + LOCK_LIMIT;
+    let lock = ServiceLock::acquire(&config.paths, &key, Purpose::Refresh, deadline).await?;
+    let store = Store::open(config);
+    let token =
+        StaticToken { value: Secret::from("a trial, and no secret".to_owned()), set_at: clock::now() };
+    let (lock, _) = returned(store.save(lock, Kind::Token(token), PATIENCE).await, PATIENCE)?;
+    returned(store.erase(lock, PATIENCE).await, PATIENCE)?;
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! `mcp-front doctor`: each break is found where it is, named, and comes with what to run.
+
+use serde_json::{Value, json};
+
+use crate::support::authorization_server::AuthorizationServer;
+use crate::support::home::Home;
+use crate::support::keychain::Session;
+use crate::support::service::{NAME, Service};
+
+/// What doctor finds, check by check.
+fn examine(home: &Home, target: &[&str], code: i32) -> Vec<Value> {
+    let words = ["doctor", "--json"].iter().chain(target);
+    let outcome = home.run(words).expect(code);
+    let document: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    assert_eq!(document["version"], 1);
+    document["findings"].as_array().expect("a list").clone()
+}
+
+fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
+    findings.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("no {check}"))
+}
+
+/// The checks that ended with `mark`.
+fn marked<'a>(findings: &'a [Value], mark: &str) -> Vec<&'a str> {
+    let marked = findings.iter().filter(|finding| finding["mark"] == mark);
+    marked.map(|finding| finding["check"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_login_that_works_passes_every_check() {
+    let service = Service::logged_in();
+    let findings = examine(&service.home, &[NAME], 0);
+    let order: Vec<_> = findings.iter().map(|finding| finding["check"].as_str().unwrap()).collect();
+    assert_eq!(
+        order,
+        [
+            "settings",
+            "directory",
+            "lock",
+            "store",
+            "network",
+            "clock",
+            "discovery",
+            "client",
+            "redirect",
+            "token",
+            "scopes",
+            "session"
+        ]
+    );
+    assert_eq!(marked(&findings, "bad"), [""; 0], "{findings:?}");
+    let session = finding(&findings, "session")["text"].as_str().unwrap();
+    assert!(session.contains("tools; all of it took"), "{session}");
+    let all = examine(&service.home, &[], 0);
+    assert_eq!(all.len(), findings.len(), "the one service of the profile");
+}
+
+/// The output is there to be handed around.
+#[test]
+fn no_secret_is_told() {
+    let service = Service::front_like();
+    service.login(&[]).expect(0);
+    for arguments in [&["doctor", NAME][..], &["doctor", "--json"], &["doctor", NAME, "-vvv"]] {
+        let outcome = service.home.run(arguments);
+        let told = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(
+            service.authorization.secrets().iter().all(|secret| !told.contains(secret.as_str())),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_token_that_ended_is_renewed_for_the_check() {
+    let service = Service::with_expired_token();
+    let findings = examine(&service.home, &[NAME], 0);
+    let token = finding(&findings, "token");
+    assert!(token["text"].as_str().unwrap().ends_with("and renews by itself"), "{token}");
+}
+
+#[test]
+fn a_service_without_a_login_is_told_what_to_run() {
+    let service = Service::new();
+    let findings = examine(&service.home, &[&service.server.url()], 1);
+    assert_eq!(marked(&findings, "bad"), ["token"]);
+    assert_eq!(finding(&findings, "session")["mark"], "skipped");
+    assert_eq!(finding(&findings, "discovery")["mark"], "good");
+    let remedy = finding(&findings, "token")["remedy"].as_str().unwrap();
+    let command = remedy.split('`').nth(1).expect("a command");
+    service.home.in_another_terminal(command, &[], b"").expect(0);
+    assert_eq!(marked(&examine(&service.home, &[&service.server.url()], 0), "bad"), [""; 0]);
+}
+
+#[test]
+fn a_service_that_is_gone_is_told_from_a_login_that_is() {
+    let service = Service::logged_in();
+    service.authorization.revoke_grants();
+    service.authorization.refuse_issued_access_tokens();
+    let findings = examine(&service.home, &[NAME], 1);
+    assert_eq!(marked(&findings, "bad"), ["session"], "its token is not due yet");
+    let session = finding(&findings, "session");
+    assert!(session["remedy"].as_str().unwrap().contains("login"), "{session}");
+    let findings = examine(&service.home, &[NAME], 1);
+    assert_eq!(marked(&findings, "bad"), ["token"]);
+
+    let home = Home::with_file_store();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let findings = examine(&home, &[&format!("http://{closed}/mcp")], 1);
+    assert_eq!(marked(&findings, "bad"), ["network"]);
+    for skipped in ["clock", "discovery", "session"] {
+        assert_eq!(finding(&findings, skipped)["mark"], "skipped", "{skipped}");
+    }
+    let findings = examine(&home, &["https://no-such-host.invalid/mcp"], 1);
+    let network = finding(&findings, "network");
+    assert!(
+        network["text"].as_str().unwrap().starts_with("no-such-host.invalid has no address"),
+        "{network}"
+    );
+}
+
+/// A10, A11: nothing secret goes to the new one, and the person is told.
+#[test]
+fn another_authorization_server_is_noticed() {
+    let service = Service::logged_in();
+    let next = AuthorizationServer::start();
+    service.server.move_to(&next);
+    let findings = examine(&service.home, &[NAME], 1);
+    let discovery = finding(&findings, "discovery");
+    assert_eq!(discovery["mark"], "bad", "{discovery}");
+    assert!(discovery["text"].as_str().unwrap().contains(&next.issuer()), "{discovery}");
+    assert!(discovery["remedy"].as_str().unwrap().contains("login service"), "{discovery}");
+    assert_eq!(next.token_requests().len(), 0);
+}
+
+#[test]
+fn a_pinned_port_that_is_taken_is_noticed() {
+    let service = Service::front_like();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let number = port.local_addr().unwrap().port().to_string();
+    drop(port);
+    service.login(&["--callback-port", &number]).expect(0);
+    assert_eq!(finding(&examine(&service.home, &[NAME], 0), "redirect")["mark"], "good");
+    let _taken = std::net::TcpListener::bind(format!("127.0.0.1:{number}")).unwrap();
+    let findings = examine(&service.home, &[NAME], 0);
+    assert_eq!(marked(&findings, "notice"), ["redirect"]);
+}
+
+/// G06, C11: bounded, and without a prompt.
+#[test]
+fn a_locked_keychain_is_named() {
+    let Some(session) = Session::unlocked() else { return };
+    let service = Service::in_keychain(&session);
+    service.login(&[]).expect(0);
+    assert_eq!(marked(&examine(&service.home, &[NAME], 0), "bad"), [""; 0]);
+    session.lock();
+    let findings = examine(&service.home, &[NAME], 1);
+    assert_eq!(marked(&findings, "bad"), ["store", "token"]);
+    assert_eq!(finding(&findings, "store")["remedy"], json!("unlock the keychain"));
+}
+
+#[test]
+fn nothing_stored_leaves_the_machine_to_check() {
+    let home = Home::with_file_store();
+    let findings = examine(&home, &[], 0);
+    assert_eq!(findings.len(), 4);
+    let text = home.run(["doctor"]).expect(0).stdout;
+    assert!(text.starts_with("✓ settings") && text.ends_with("\nNothing is broken.\n"), "{text}");
+}
