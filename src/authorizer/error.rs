@@ -72,6 +72,11 @@ impl AuthorizerError {
         }
     }
 
+    /// Whether it holds off further token requests for a while: the last one came to nothing.
+    pub(super) fn holds_off(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::LoginRequired { .. })
+    }
+
     /// The JSON-RPC error code. MCP and its SDKs own −32000 … −32002, −32020 … −32022 and −32042.
     pub fn code(&self) -> i32 {
         match self {

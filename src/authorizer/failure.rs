@@ -20,6 +20,8 @@ pub(super) enum Failure {
     Busy { waited: Duration },
     /// The authorization server gave no verdict, or asks to wait for `retry_after`.
     Unavailable { cause: String, retry_after: Option<Duration> },
+    /// The authorization server's token endpoint is elsewhere by now, where the login is not bound to.
+    Moved { reason: String },
     /// The credential store, or what surrounds it, gives no access.
     Store { problem: String, remedy: Remedy },
 }
@@ -114,6 +116,7 @@ impl Failure {
                 format!("another process has been at it for more than {} s", waited.as_secs())
             }
             Self::Unavailable { cause, .. } => cause,
+            Self::Moved { reason } => reason,
             Self::Store { problem, .. } => problem,
         }
     }
@@ -136,6 +139,7 @@ impl Failure {
                 cause,
                 retry_after: retry_after.unwrap_or(Duration::from_secs(1)),
             },
+            Self::Moved { reason } => AuthorizerError::LoginRequired { reason, command: commands.login() },
             Self::Store { problem, remedy } => {
                 let (remedy, command) = remedy.told(commands);
                 AuthorizerError::Store { problem, remedy, command }

@@ -9,7 +9,6 @@ use super::Config;
 use super::authorization::Authorization;
 use super::command::Commands;
 use super::decision::{Refused, Stagger, Step};
-use super::error::AuthorizerError;
 use super::failure::Failure;
 use super::memory::{Memory, Now, Outcome, Person, Problem};
 use super::refresh_child::renew_in_child;
@@ -104,7 +103,7 @@ impl Keeper {
             let now = Now::read();
             match (memory.step(refused, now), memory.trouble(now)) {
                 (Step::Renew { usable: true }, Some(_)) => return memory.carry(),
-                (Step::Renew { usable: false }, Some(error @ AuthorizerError::Unavailable { .. })) => {
+                (Step::Renew { usable: false }, Some(error)) if error.holds_off() => {
                     return Err(Problem::Other(error));
                 }
                 (step, _) => step,

@@ -162,9 +162,7 @@ impl Memory {
                 let meanwhile = held.authorization.clone().filter(|_| usable);
                 match (self.trouble(now), meanwhile) {
                     (Some(_), Some(authorization)) => Recalled::Settled(Ok(authorization)),
-                    (Some(error @ AuthorizerError::Unavailable { .. }), None) => {
-                        Recalled::Settled(Err(Problem::Other(error)))
-                    }
+                    (Some(error), None) if error.holds_off() => Recalled::Settled(Err(Problem::Other(error))),
                     // A store may have come back, and a lock be free, at any moment.
                     (_, meanwhile) => Recalled::Unknown { meanwhile },
                 }

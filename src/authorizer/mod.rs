@@ -35,6 +35,7 @@ mod on_demand;
 mod process;
 mod refresh_child;
 mod refusal;
+mod relocation;
 mod renewal;
 mod standing;
 pub mod stored;
@@ -269,6 +270,7 @@ impl Authorizer {
             Problem::Rejected => Cause::Rejected,
             // It was a refusal that led here, so the service is there to be asked.
             Problem::Other(AuthorizerError::Unavailable { .. }) if challenge.is_some() => Cause::Moved,
+            Problem::Other(AuthorizerError::LoginRequired { .. }) => Cause::Moved,
             Problem::Person(Person::SetToken) | Problem::Other(_) => return Err(self.error(problem)),
         };
         match self.automatic.log_in(config, cause, challenge, asked).await {
@@ -308,6 +310,9 @@ impl Authorizer {
                 ),
                 command: commands.login_anew(),
             },
+            Problem::Other(AuthorizerError::LoginRequired { reason, command }) => {
+                AuthorizerError::LoginRequired { reason: format!("{reason}{note}"), command }
+            }
             Problem::Other(error) => error,
         }
     }

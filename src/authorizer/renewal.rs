@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::decision::{Refused, Step, decide};
 use super::failure::Failure;
 use super::merge::{ended, merged};
+use super::relocation;
 use super::standing::Standing;
 use super::turn::{Turn, generation_of};
 use crate::clock;
@@ -117,7 +118,7 @@ async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> 
         let sent = JournalEntry::RequestSent { succeeds: Some(due.base.clone()), at: clock::now() };
         // A store that cannot take the journal would not take the answer either.
         turn.write_journal(sent).await?;
-        let (verdict, lost) = ask(&turn.place.http, &due, delivery).await;
+        let (verdict, lost) = ask(turn, &due, delivery).await;
         let error = match verdict {
             Ok(response) => {
                 let kind = Kind::Oauth(Box::new(merged(&due.oauth, response, clock::now())));
@@ -126,8 +127,9 @@ async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> 
             Err(error) => error,
         };
         if let Some(failure) = Failure::of_grant(&error) {
-            postpone(turn, &error).await;
-            return Err(failure);
+            let moved = relocation::look(turn, &due.oauth.binding, &error).await;
+            postpone(turn, &error, moved.clone()).await;
+            return Err(moved.map_or(failure, |reason| Failure::Moved { reason }));
         }
         record = turn.load().await?;
         if let Some(found) = record.take_if(|found| found.generation == due.base) {
@@ -191,18 +193,15 @@ async fn settle_journal(turn: &mut Turn) -> Result<(Option<Credential>, bool), F
 
 /// Sends the refresh token to the bound token endpoint, once more where the connection broke before
 /// a verdict. Tells also whether an answer may have been lost on the way to the verdict.
-async fn ask(
-    http: &http::Client,
-    due: &Due,
-    delivery: &mut Delivery,
-) -> (Result<TokenResponse, GrantError>, bool) {
-    let request = || grant::refresh(http, &due.oauth.binding, &due.oauth.client, &due.token);
+async fn ask(turn: &Turn, due: &Due, delivery: &mut Delivery) -> (Result<TokenResponse, GrantError>, bool) {
+    let request = || grant::refresh(&turn.place.http, &due.oauth.binding, &due.oauth.client, &due.token);
     let mut first = std::pin::pin!(request());
     let verdict = match tokio::time::timeout(WAITERS_LIMIT, &mut first).await {
         Ok(verdict) => verdict,
         Err(_) => {
             let cause = "the authorization server has not answered yet, and is still listened to".to_owned();
-            delivery.send(Err(Failure::Unavailable { cause, retry_after: None }));
+            let silence = Failure::Unavailable { cause, retry_after: None };
+            delivery.send(Err(relocation::known(turn).map_or(silence, |reason| Failure::Moved { reason })));
             // Whoever asks twice has spent the token twice.
             return (first.await, false);
         }
@@ -215,15 +214,16 @@ async fn ask(
     (verdict, false)
 }
 
-/// Notes a refresh without a verdict. A lost answer stays journalled: it explains a later refusal.
-async fn postpone(turn: &mut Turn, error: &GrantError) {
+/// Notes a refresh without a verdict, or where the verdict has `moved` to. A lost answer stays journalled: it explains a later refusal.
+async fn postpone(turn: &mut Turn, error: &GrantError, moved: Option<String>) {
     let code = match error {
         GrantError::RateLimited { .. } => "rate_limited",
         GrantError::NotSent { .. } => "unreachable",
         GrantError::Malformed { .. } => "malformed_answer",
         _ => "no_verdict",
     };
-    turn.note(LastError { at: clock::now(), code: code.to_owned(), text: with_causes(error) });
+    let (code, text) = moved.map_or_else(|| (code, with_causes(error)), |reason| (relocation::CODE, reason));
+    turn.note(LastError { at: clock::now(), code: code.to_owned(), text });
     if !matches!(error, GrantError::Transient { .. }) {
         turn.clear_journal().await;
     }

@@ -13,6 +13,7 @@ mod discovery;
 mod disguise;
 pub mod grant;
 mod registration;
+mod relocation;
 pub mod revocation;
 mod scopes;
 mod token_response;
@@ -23,6 +24,7 @@ pub use callback::{CallbackError, CallbackParameters};
 pub use discovery::{Discovery, Pinned, Source, discover};
 pub use grant::GrantError;
 pub use registration::{Applicant, PreRegistered, obtain_client};
+pub use relocation::moved_token_endpoint;
 pub use scopes::granted;
 pub use token_response::TokenResponse;
 

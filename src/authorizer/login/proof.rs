@@ -9,6 +9,7 @@ use super::probe::{self, Verdict};
 use super::{LoginError, Outcome, Scope};
 use crate::authorizer::authorization::TokenDigest;
 use crate::authorizer::decision::{Refused, Step, decide};
+use crate::authorizer::failure::Failure;
 use crate::authorizer::refresh_child::renew_in_child;
 use crate::authorizer::standing::Standing;
 use crate::clock;
@@ -72,6 +73,8 @@ impl Journey<'_> {
                     match renew_in_child(&config.children, identity.clone(), refused).await {
                         Ok(Some(newer)) => standing = newer,
                         Ok(None) => return Proof::Fails,
+                        // It can be renewed nowhere: the person logs in where the server is by now.
+                        Err(Failure::Moved { .. }) => return Proof::Fails,
                         // No verdict on the grant: a browser would end a login that may live.
                         Err(failure) => return Proof::Unchecked(failure.reason()),
                     }
