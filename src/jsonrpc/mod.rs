@@ -81,8 +81,10 @@ impl Message {
         if !text.trim_ascii_start().starts_with('[') {
             return Ok(None);
         }
-        let Batch(elements) =
-            serde_json::from_str(text).map_err(|error| InvalidMessage::NotJson(error.to_string()))?;
+        let Batch(elements) = serde_json::from_str(text).map_err(|error| match error.is_data() {
+            true => InvalidMessage::NotJsonRpc { id: None, reason: "a batch of too many messages" },
+            false => InvalidMessage::NotJson(error.to_string()),
+        })?;
         if elements.is_empty() {
             return Err(InvalidMessage::NotJsonRpc { id: None, reason: "an empty batch" });
         }
@@ -255,6 +257,7 @@ mod tests {
         assert_eq!(Message::split_batch(&Bytes::from_static(b"{}")), Ok(None));
         assert!(Message::split_batch(&Bytes::from_static(b"[1,")).is_err());
         let long = format!("[{}1]", "1,".repeat(BATCH_LIMIT));
-        assert!(Message::split_batch(&Bytes::from(long)).is_err());
+        let too_long = Message::split_batch(&Bytes::from(long));
+        assert!(matches!(too_long, Err(InvalidMessage::NotJsonRpc { id: None, .. })), "{too_long:?}");
     }
 }
