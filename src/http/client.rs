@@ -1,6 +1,6 @@
 //! The client itself: how the endpoint is reached, and how a small exchange is made.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -107,7 +107,7 @@ impl Client {
 
     /// The address that a response of the endpoint came from; `None` where a proxy stands between.
     pub async fn peer(&self, response: &Response) -> Option<IpAddr> {
-        let address = response.remote_addr()?.ip();
+        let address = response.remote_addr().filter(|address| is_on_port_of(*address, response.url()))?.ip();
         for proxy in self.config.proxies.hosts() {
             let found = tokio::net::lookup_host((proxy, 0)).await;
             if found.is_ok_and(|mut found| found.any(|found| found.ip() == address)) {
@@ -220,6 +220,12 @@ impl Client {
     }
 }
 
+/// Whether an address is on the port that a URL means. A proxy is on another, as a rule, and its name
+/// may resolve to other addresses from one moment to the next.
+fn is_on_port_of(address: SocketAddr, url: &Url) -> bool {
+    url.port_or_known_default() == Some(address.port())
+}
+
 /// `timeout` of a `Keep-Alive` header (RFC 2068 §19.7.1.1), in seconds.
 fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::HeaderName::from_static("keep-alive"))?.to_str().ok()?;
@@ -233,6 +239,22 @@ fn keep_alive_timeout(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_answers_on_another_port_is_not_the_server() {
+        for (address, url, is_it) in [
+            ("10.0.0.5:443", "https://mcp.corp.example/mcp", true),
+            ("[fd00::5]:8443", "https://mcp.corp.example:8443/mcp", true),
+            ("10.0.0.9:3128", "https://mcp.example.com/mcp", false),
+            ("10.0.0.9:443", "http://mcp.example.com/mcp", false),
+        ] {
+            assert_eq!(
+                is_on_port_of(address.parse().unwrap(), &url.parse().unwrap()),
+                is_it,
+                "{address} {url}"
+            );
+        }
+    }
 
     #[test]
     fn the_idle_limit_is_read_from_keep_alive() {
