@@ -113,13 +113,13 @@ pub async fn log_out(logout: Logout, waits: impl FnOnce(Duration)) -> Result<Log
     let Logout { store, key, remote } = logout;
     let index = Index::open(store.paths.clone());
     let lock = take_turn(&store.paths, &key, waits).await?;
-    let known = index.mark_deleted(&lock)?;
+    let before = index.mark_deleted(&lock)?;
     let store = Store::open(store);
     let revocation = match remote {
         Some(remote) => revoke(&remote, &store, &lock).await,
         None => Revocation::NotAsked,
     };
-    let deleted = erase_marked(&index, &store, lock, known, PATIENCE).await?;
+    let deleted = erase_marked(&index, &store, lock, before, PATIENCE).await?;
     Ok(LoggedOut { deleted, revocation })
 }
 

@@ -15,7 +15,7 @@ use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::redact::Secret;
 use crate::server_uri::ServiceKey;
-use crate::store::index::{Identity, Index, IndexError};
+use crate::store::index::{Entry, Identity, Index, IndexError};
 use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, returned};
 
 /// How long a refresh that is under way may hold the lock before a person is told.
@@ -131,8 +131,8 @@ pub async fn delete(
 ) -> Result<bool, ChangeError> {
     let index = Index::open(config.paths.clone());
     let lock = take_turn(&config.paths, key, waits).await?;
-    let known = index.mark_deleted(&lock)?;
-    erase_marked(&index, &Store::open(config), lock, known, patience).await
+    let before = index.mark_deleted(&lock)?;
+    erase_marked(&index, &Store::open(config), lock, before, patience).await
 }
 
 /// Waits until no other process refreshes or writes the service's login; `waits` as for [`delete`].
@@ -148,15 +148,21 @@ pub(super) async fn take_turn(
     ServiceLock::acquire(paths, key, Purpose::Refresh, Instant::now() + WAIT).await
 }
 
-/// Ends a deletion that the index is marked with; `known` where there was an entry to mark.
+/// Ends a deletion that the index is marked with; `before` is the entry as it was, where there was one.
 pub(super) async fn erase_marked(
     index: &Index,
     store: &Store,
     lock: ServiceLock,
-    known: bool,
+    before: Option<Entry>,
     patience: Patience,
 ) -> Result<bool, ChangeError> {
-    let (lock, erased) = match returned(store.erase(lock, patience).await, patience) {
+    let known = before.is_some();
+    let written = store.erase(lock, patience).await;
+    if let ((Some(lock), Err(StoreError::NewerSchema { .. })), Some(before)) = (&written, &before) {
+        // Nothing is gone, and a newer version will want it listed.
+        index.unmark_deleted(lock, before)?;
+    }
+    let (lock, erased) = match returned(written, patience) {
         // Without a keychain, nothing can lie in it that the index does not know of.
         Err(StoreError::Absent { .. }) if !known => return Ok(false),
         outcome => outcome?,

@@ -267,21 +267,32 @@ impl Index {
     }
 
     /// Begins a deletion: gives the entry a new stamp and marks it, so that running bridges notice
-    /// before the record goes. Returns whether there was an entry.
+    /// before the record goes. Returns the entry as it was, if there was one.
     ///
     /// # Errors
     /// Whatever keeps the entry from being written.
-    pub fn mark_deleted(&self, lock: &ServiceLock) -> Result<bool, IndexError> {
+    pub fn mark_deleted(&self, lock: &ServiceLock) -> Result<Option<Entry>, IndexError> {
         let _guard = self.guard()?;
-        let Some(mut entry) = self.replaceable(lock.key())? else {
-            return Ok(false);
+        let Some(before) = self.replaceable(lock.key())? else {
+            return Ok(None);
         };
+        let mut entry = before.clone();
         let path = self.path(lock.key());
         let stamp = Generation::draw().map_err(|error| IndexError::io(&path)(io::Error::other(error)))?;
         entry.generation = stamp;
         entry.deleted = true;
         self.write(&entry)?;
-        Ok(true)
+        Ok(Some(before))
+    }
+
+    /// Takes a deletion back that the store refused: `before` is what
+    /// [`mark_deleted`](Self::mark_deleted) returned under this lock.
+    ///
+    /// # Errors
+    /// Whatever keeps the entry from being written.
+    pub fn unmark_deleted(&self, _lock: &ServiceLock, before: &Entry) -> Result<(), IndexError> {
+        let _guard = self.guard()?;
+        self.write(before)
     }
 
     /// Ends a deletion: removes the entry, and says whether there was one.

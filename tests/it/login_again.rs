@@ -266,7 +266,7 @@ fn a_half_deleted_login_is_made_anew() {
     let service = Service::logged_in();
     let (paths, _, key) = service.kept();
     let lock = ServiceLock::try_acquire(&paths, &key, Purpose::Refresh).unwrap().unwrap();
-    assert!(Index::open(paths).mark_deleted(&lock).unwrap());
+    assert!(Index::open(paths).mark_deleted(&lock).unwrap().is_some());
     drop(lock);
     assert!(service.login(&[]).expect(0).stderr.contains("✓ Logged in to"));
     assert_eq!((service.browser.tabs(), service.row()["state"].as_str()), (1, Some("renews")));

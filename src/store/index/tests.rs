@@ -135,7 +135,7 @@ fn names_are_unique_within_a_profile() {
     let elsewhere = Identity { profile: "work".to_owned(), ..identity("name", TWO) };
     place.index.repair(&two, elsewhere, &credential).unwrap();
     // Once its deletion has begun, the name is free.
-    assert!(place.index.mark_deleted(&one).unwrap());
+    assert!(place.index.mark_deleted(&one).unwrap().is_some());
     place.index.repair(&two, identity("name", TWO), &credential).unwrap();
     assert_eq!(place.index.find("default", "name").unwrap().unwrap().key, *two.key());
 }
@@ -144,10 +144,10 @@ fn names_are_unique_within_a_profile() {
 fn a_deletion_changes_the_generation_and_can_be_finished_later() {
     let place = place();
     let lock = place.lock(ONE);
-    assert!(!place.index.mark_deleted(&lock).unwrap());
+    assert!(place.index.mark_deleted(&lock).unwrap().is_none());
     let credential = samples::oauth("a", "r");
     place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
-    assert!(place.index.mark_deleted(&lock).unwrap());
+    assert!(place.index.mark_deleted(&lock).unwrap().is_some());
     let stamp = place.index.generation(lock.key()).unwrap();
     assert_ne!(stamp, credential.generation);
     assert!(place.index.find("default", "one").unwrap().unwrap().deleted);
@@ -217,7 +217,7 @@ fn what_is_no_file_of_ours_is_damage_too_and_is_replaced() {
         assert!(place.index.get(lock.key()).unwrap().is_some());
         fs::remove_file(&path).unwrap();
         damage();
-        assert!(!place.index.mark_deleted(&lock).unwrap());
+        assert!(place.index.mark_deleted(&lock).unwrap().is_none());
         assert!(place.index.remove(&lock).unwrap());
         assert_eq!(fs::read(&elsewhere).unwrap(), b"theirs");
     }
