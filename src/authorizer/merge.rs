@@ -52,8 +52,8 @@ pub(super) fn ended(
         GrantError::Refused { error, description } => (
             error.as_str(),
             description,
-            "the authorization server ended the login: it was revoked or has expired, or a copy of it \
-             (another machine, a restored backup) is in use",
+            "the authorization server ended the login: it was revoked or has expired, its account was \
+             disabled, or a copy of it (another machine, a restored backup) is in use",
         ),
         _ => ("refused", &None, "the authorization server ended the login"),
     };

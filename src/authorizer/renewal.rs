@@ -17,7 +17,6 @@ use super::merge::{ended, merged};
 use super::relocation;
 use super::standing::Standing;
 use super::turn::{Turn, generation_of};
-use crate::clock;
 use crate::credential::{Credential, Generation, Kind, OauthCredential};
 use crate::http;
 use crate::lock::{Purpose, ServiceLock};
@@ -27,6 +26,7 @@ use crate::redact::{ExposeSecret, Secret, with_causes};
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, LastError, UNSAVED_ROTATION};
 use crate::store::{JournalEntry, Store};
+use crate::{clock, failpoint};
 
 /// How long another holder of the lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(12);
@@ -118,9 +118,11 @@ async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> 
         let sent = JournalEntry::RequestSent { succeeds: Some(due.base.clone()), at: clock::now() };
         // A store that cannot take the journal would not take the answer either.
         turn.write_journal(sent).await?;
+        failpoint::reached("before-send");
         let (verdict, lost) = ask(turn, &due, delivery).await;
         let error = match verdict {
             Ok(response) => {
+                failpoint::reached("after-body");
                 let kind = Kind::Oauth(Box::new(merged(&due.oauth, response, clock::now())));
                 return Ok(Advance::Renewed { base: due.base, kind });
             }
@@ -128,7 +130,7 @@ async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> 
         };
         if let Some(failure) = Failure::of_grant(&error) {
             let moved = relocation::look(turn, &due.oauth.binding, &error).await;
-            postpone(turn, &error, moved.clone()).await;
+            postpone(turn, &error, moved.clone(), cut_off || lost).await;
             return Err(moved.map_or(failure, |reason| Failure::Moved { reason }));
         }
         record = turn.load().await?;
@@ -214,8 +216,9 @@ async fn ask(turn: &Turn, due: &Due, delivery: &mut Delivery) -> (Result<TokenRe
     (verdict, false)
 }
 
-/// Notes a refresh without a verdict, or where the verdict has `moved` to. A lost answer stays journalled: it explains a later refusal.
-async fn postpone(turn: &mut Turn, error: &GrantError, moved: Option<String>) {
+/// Notes a refresh without a verdict, or where the verdict has `moved` to. An answer that was lost,
+/// now or before, stays journalled: it explains a later refusal.
+async fn postpone(turn: &mut Turn, error: &GrantError, moved: Option<String>, lost: bool) {
     let code = match error {
         GrantError::RateLimited { .. } => "rate_limited",
         GrantError::NotSent { .. } => "unreachable",
@@ -224,7 +227,7 @@ async fn postpone(turn: &mut Turn, error: &GrantError, moved: Option<String>) {
     };
     let (code, text) = moved.map_or_else(|| (code, with_causes(error)), |reason| (relocation::CODE, reason));
     turn.note(LastError { at: clock::now(), code: code.to_owned(), text });
-    if !matches!(error, GrantError::Transient { .. }) {
+    if !lost && !matches!(error, GrantError::Transient { .. }) {
         turn.clear_journal().await;
     }
 }
@@ -252,6 +255,7 @@ async fn keep(mut turn: Turn, base: Generation, kind: Kind, mut delivery: Delive
     if let Err(failure) = turn.write_journal(held).await {
         tracing::warn!(?failure, "cannot journal the refreshed login");
     }
+    failpoint::reached("after-journal");
     let remark = turn.remark.take();
     match turn.save(kind.clone()).await {
         Ok(saved) => {
@@ -266,6 +270,7 @@ async fn keep(mut turn: Turn, base: Generation, kind: Kind, mut delivery: Delive
             }
         }
     }
+    failpoint::reached("before-clear");
     turn.clear_journal().await;
 }
 

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::renewal::Place;
-use crate::clock;
 use crate::credential::{Credential, Generation, Kind};
 use crate::lock::{Purpose, ServiceLock};
 use crate::store::index::{Entry, Index, IndexError, LastError};
 use crate::store::{JournalEntry, Patience, StoreError, Written};
+use crate::{clock, failpoint};
 
 /// A host waits: nobody is asked anything.
 const PATIENCE: Patience = Patience::Bridge;
@@ -94,6 +94,7 @@ impl Turn {
         };
         let written = self.place.store.save(lock, kind, PATIENCE).await;
         let credential = self.returned(written)?;
+        failpoint::reached("after-read-back");
         self.repair(&credential);
         Ok(credential)
     }

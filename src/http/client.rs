@@ -11,8 +11,8 @@ use url::Url;
 
 use super::cookies::Jar;
 use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, read_bounded};
-use crate::clock;
 use crate::server_uri::{ServerUri, is_loopback};
+use crate::{clock, failpoint};
 
 /// `User-Agent` of every request.
 const USER_AGENT: &str = concat!("mcp-front/", env!("CARGO_PKG_VERSION"));
@@ -210,6 +210,7 @@ impl Client {
         let client = builder.build().map_err(HttpError::Setup)?;
         let whole = async {
             let response = client.execute(request).await.map_err(HttpError::of)?;
+            failpoint::reached("after-headers");
             let mut parts = http::Response::new(Vec::new());
             *parts.status_mut() = response.status();
             *parts.headers_mut() = response.headers().clone();

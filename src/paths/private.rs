@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+use crate::failpoint;
+
 #[cfg_attr(not(unix), path = "other.rs")]
 #[cfg_attr(unix, path = "unix.rs")]
 mod platform;
@@ -45,6 +47,7 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (file, parent) = temporary(path, bytes)?;
     file.persist(path).map_err(|error| error.error)?;
+    failpoint::reached("file-renamed");
     platform::sync_dir(parent)
 }
 
@@ -117,7 +120,10 @@ pub fn open_private(path: &Path) -> io::Result<File> {
 /// What the system refuses.
 pub fn remove_private(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
-        Ok(()) => platform::sync_dir(parent(path)?).map(|()| true),
+        Ok(()) => {
+            failpoint::reached("file-removed");
+            platform::sync_dir(parent(path)?).map(|()| true)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -138,7 +144,9 @@ fn temporary<'a>(path: &'a Path, bytes: &[u8]) -> io::Result<(NamedTempFile, &'a
     sweep(parent);
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(parent)?;
     file.write_all(bytes)?;
+    failpoint::reached("file-written");
     file.as_file().sync_all()?;
+    failpoint::reached("file-synced");
     Ok((file, parent))
 }
 

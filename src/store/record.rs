@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::credential::{self, Credential, Generation, Kind};
+use crate::failpoint;
 use crate::server_uri::ServiceKey;
 use crate::store::items::{Bytes, ItemName, Items};
 use crate::store::parts::{self, Found};
@@ -65,6 +66,7 @@ pub(super) fn save(connect: Connect<'_>, key: &ServiceKey, kind: Kind) -> Result
     let value = encode(&credential)?;
     let items = connect()?;
     replace(&*items, &name, readable(&*items, &name)?, &value)?;
+    failpoint::reached("after-store-write");
     match parts::read(&*connect()?, &name) {
         Ok(found) if found.value() == Some(&**value) => Ok(credential),
         Ok(_) | Err(StoreError::Corrupt { .. }) => Err(StoreError::Untrusted { item: name.to_string() }),
