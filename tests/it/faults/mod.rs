@@ -1,7 +1,10 @@
 //! The fault matrix: each test is named after its case in `cases.txt`.
 
+mod clocks_and_outages;
 mod concurrency;
+mod interruptions;
 mod network_environment;
 mod storage;
 mod time_and_network;
 mod token_endpoint;
+mod token_lives;

@@ -1,15 +1,22 @@
 //! G: what is stored, when processes, disks and keychains fail.
 
 use std::fs;
+use std::path::Path;
+use std::time::Instant;
 
 use mcp_front::store::StoreKind::File;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::authorization_server::Fault;
+use crate::support::DEADLINE;
+use crate::support::authorization_server::{AuthorizationServer, Fault};
+use crate::support::bridge::{Bridge, initialize_params};
+use crate::support::clock::{Clock, HOUR};
+use crate::support::fake_keychain::{Conduct, FakeKeychain};
 use crate::support::gate::Gate;
 use crate::support::kept_login::{KeptLogin, carried, run};
 use crate::support::keychain::Session;
-use crate::support::service::Service;
+use crate::support::mcp_server::McpServer;
+use crate::support::service::{NAME, Service};
 
 /// G03, G04: what cannot be saved is used all the same, costs no second refresh, and is saved as
 /// soon as the store takes it: also where the access token stays and only the refresh token is new.
@@ -105,4 +112,149 @@ fn g09_a_damaged_record_is_named_and_left_alone() {
             assert_eq!(std::fs::read(record).unwrap(), b"{\"cut");
         }
     });
+}
+
+/// What the keychain does not keep of a refresh, whether it refuses or pretends: the answer is used all
+/// the same, listed as unsaved, and saved as soon as the keychain takes it; no token is sent twice.
+fn a_rotation_is_not_kept(conduct: Conduct) {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Honest);
+    let (home, clock) = Clock::in_home(session.home());
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    let service = Service::of(authorization, server, home);
+    service.login(&[]).expect(0);
+    clock.advance(2 * HOUR);
+    let gate = Gate::default();
+    service.authorization.fault(Fault::Hold(gate.clone()));
+    let mut bridge = service.bridge();
+    let start = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params()});
+    bridge.send(start.to_string());
+    gate.wait_for_arrivals(1);
+    keychain.set_conduct(conduct);
+    gate.open();
+    assert!(bridge.response(&json!(0))["result"].is_object());
+    assert_eq!(bridge.echo(1, "not saved"), "not saved");
+    bridge.process.stderr.wait_for("the warning", |text| text.contains("could not be saved yet"));
+    until_row(&service, |row| row["last_error"]["code"] == "unsaved_rotation");
+    keychain.set_conduct(Conduct::Honest);
+    until_row(&service, |row| row["last_error"].is_null());
+    let mut next = service.bridge();
+    next.initialize();
+    assert_eq!(next.echo(1, "saved"), "saved");
+    assert_eq!((service.authorization.refreshes(), service.authorization.replays()), (1, 0));
+    clock.advance(2 * HOUR);
+    assert_eq!(next.echo(2, "renewed"), "renewed");
+    assert_eq!((service.authorization.refreshes(), service.authorization.replays()), (2, 0));
+}
+
+/// Waits until the service's row satisfies `wanted`.
+fn until_row(service: &Service, wanted: impl Fn(&Value) -> bool) {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let row = service.row();
+        if wanted(&row) {
+            return;
+        }
+        assert!(Instant::now() < end, "{row}");
+    }
+}
+
+#[test]
+fn g04_a_keychain_that_refuses_a_rotation_gets_it_later() {
+    a_rotation_is_not_kept(Conduct::Refusing);
+}
+
+#[test]
+fn g05_a_keychain_that_pretends_to_save_is_found_out_and_gets_it_later() {
+    a_rotation_is_not_kept(Conduct::Lying);
+}
+
+/// A default collection that the session's end erases is told at the login.
+#[test]
+fn g07_a_keychain_that_forgets_is_told_at_the_login() {
+    let Some(session) = Session::without_keychain() else { return };
+    let _keychain = FakeKeychain::start(&session, Conduct::Volatile);
+    let service = Service::in_keychain(&session);
+    let said = service.login(&[]).expect(0).stderr;
+    assert!(said.contains("it forgets at logout"), "{said}");
+}
+
+/// The token at hand serves to its end; then a login is required, and one helps.
+#[test]
+fn g10_an_item_that_the_person_deletes_ends_the_login_with_its_token() {
+    let Some(session) = Session::unlocked() else { return };
+    let (home, clock) = Clock::in_home(session.home());
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    let service = Service::of(authorization, server, home);
+    service.login(&[]).expect(0);
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    session.clear("service", "mcp-front");
+    assert_eq!(bridge.echo(1, "still"), "still");
+    clock.advance(2 * HOUR);
+    let error = bridge.refused(2);
+    assert_eq!(error["data"]["reason"], "login_required", "{error}");
+    assert_eq!(service.authorization.refreshes(), 0);
+    service.login(&[]).expect(0);
+    assert_eq!(bridge.echo(3, "anew"), "anew");
+}
+
+/// Copies a home's state: what a backup has, and what another machine gets.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let (path, copied) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &copied);
+        } else if path.is_file() {
+            fs::copy(&path, &copied).unwrap();
+        }
+    }
+}
+
+/// The error of a bridge that only a login helps, twice, at the cost of one request.
+fn is_over(service: &Service, mut bridge: Bridge, word: &str) {
+    let before = service.authorization.refreshes();
+    for _ in 0..2 {
+        let error = bridge.call(0, "initialize", initialize_params())["error"].clone();
+        assert_eq!(error["data"]["reason"], "login_required", "{error}");
+        assert!(error["message"].as_str().is_some_and(|text| text.contains(word)), "{error}");
+    }
+    assert_eq!(service.authorization.refreshes(), before + 1, "no loop");
+}
+
+#[test]
+fn g11_a_restored_backup_is_explained() {
+    let (service, clock) = Service::with_clock();
+    let (paths, ..) = service.kept();
+    let backup = tempfile::tempdir().unwrap();
+    let saved = backup.path().join("state");
+    copy(paths.state(), &saved);
+    clock.advance(2 * HOUR);
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    bridge.close_stdin();
+    bridge.wait();
+    copy(&saved, paths.state());
+    is_over(&service, service.strict_bridge(), "a restored backup");
+    assert!(service.row()["reason"].as_str().is_some_and(|text| text.contains("backup")));
+}
+
+#[test]
+fn g12_a_login_on_two_machines_is_explained() {
+    let (service, clock) = Service::with_clock();
+    let (paths, ..) = service.kept();
+    let machine = tempfile::tempdir().unwrap();
+    let other = machine.path().join("home");
+    copy(service.home.path(), &other);
+    assert!(paths.state().starts_with(service.home.path()));
+    clock.advance(2 * HOUR);
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    let mut command = service.home.command(["bridge", NAME, "--strict"]);
+    command.env("MCP_FRONT_HOME", &other);
+    is_over(&service, Bridge::spawn(command), "another machine");
 }

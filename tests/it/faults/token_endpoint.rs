@@ -1,33 +1,54 @@
 //! H: what a token endpoint answers, and what becomes of the login.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use mcp_front::authorizer::AuthorizerError;
+use mcp_front::credential::Kind;
 use mcp_front::store::StoreKind::{File, Memory};
 use mcp_front::store::index::State;
 use serde_json::json;
 
-use crate::support::authorization_server::Fault;
-use crate::support::bridge::{OUTAGE_LIMIT, initialize_params};
+use crate::support::authorization_server::{AuthorizationServer, Fault};
+use crate::support::bridge::{Bridge, OUTAGE_LIMIT, initialize_params};
+use crate::support::clock::{Clock, HOUR};
+use crate::support::connect_proxy::PASSWORD;
 use crate::support::http_server::Reply;
 use crate::support::kept_login::{KeptLogin, carried, login_required, run};
 use crate::support::mcp_server::{McpServer, Setup};
-use crate::support::service::Service;
+use crate::support::service::{NAME, Service};
+use crate::support::tls::{Authority, TlsFront};
+use crate::support::tls_service::TlsService;
 
-/// H01, H02: a lost answer is asked for again at once; without a grace the server's verdict stands.
+/// The shortest time for which authorization servers take the previous refresh token as well.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A lost answer is asked for again at once, within the shortest grace that servers give.
 #[test]
 fn h01_a_lost_answer_is_asked_for_again() {
     run(async {
-        let lenient = KeptLogin::new(Memory, -10).await;
-        lenient.authorization.be_lenient();
-        lenient.authorization.fault(Fault::Lose);
-        assert_eq!(carried(&lenient.authorizer().authorize().await.unwrap()), lenient.access_token(1));
-        assert_eq!(lenient.stored_refresh_token().await, lenient.refresh_token(1));
+        let kept = KeptLogin::new(Memory, -10).await;
+        kept.authorization.be_lenient();
+        kept.authorization.fault(Fault::Lose);
+        assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), kept.access_token(1));
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
+        let sent: Vec<_> = kept.authorization.sent_refresh_tokens().into_iter().map(|(_, at)| at).collect();
+        assert_eq!(sent.len(), 2);
+        assert!(sent[1] - sent[0] < GRACE, "{:?}", sent[1] - sent[0]);
+    });
+}
 
-        let strict = KeptLogin::new(Memory, -10).await;
-        strict.authorization.fault(Fault::Lose);
-        let (reason, _) = login_required(strict.authorizer().authorize().await);
+/// Without a grace the server's verdict stands, after one repetition; the login is marked, and kept.
+#[test]
+fn h02_a_lost_answer_without_a_grace_ends_the_login_with_the_server_s_word() {
+    run(async {
+        let kept = KeptLogin::new(Memory, -10).await;
+        kept.authorization.fault(Fault::Lose);
+        let (reason, _) = login_required(kept.authorizer().authorize().await);
         assert!(reason.contains("cut off"), "{reason}");
-        assert_eq!(strict.authorization.refreshes(), 2);
-        assert_eq!(strict.stored_refresh_token().await, strict.refresh_token(0));
+        assert_eq!(kept.authorization.refreshes(), 2);
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0));
+        assert_eq!(kept.entry().last_error.unwrap().code, "invalid_grant");
     });
 }
 
@@ -42,6 +63,7 @@ fn h03_transient_failures_keep_the_login() {
         ("429", Reply::json(429, "{}").header("Retry-After", "120")),
         ("a captive portal", Reply::html(200, page)),
         ("an empty 200", Reply::status(200)),
+        ("a 200 with an error", Reply::json(200, r#"{"ok":false,"error":"internal_error"}"#)),
         ("a gateway's empty 401", Reply::status(401)),
         ("a gateway's 401", Reply::json(401, r#"{"message":"Unauthorized"}"#)),
         ("a gateway's 403", Reply::json(403, r#"{"error":"access_denied"}"#)),
@@ -100,6 +122,95 @@ fn h04_a_server_that_asks_to_wait_is_left_alone() {
         assert_eq!(kept.entry().last_error.unwrap().code, "rate_limited");
         assert_eq!(kept.entry().state, State::Valid);
     });
+}
+
+/// What a server asks for is honoured within bounds, and what it garbles is our own choice.
+#[test]
+fn h04_absurd_waits_are_bounded() {
+    let in_ninety_seconds = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(90);
+    let date = in_ninety_seconds.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    run(async {
+        let rows = [
+            (date.as_str(), 60..=90),
+            ("999999999", 200..=300),
+            ("soon", 1..=30),
+            ("-5", 1..=30),
+            ("0", 1..=30),
+            ("", 1..=30),
+        ];
+        join_all(rows.into_iter().map(async |(wait, bounds)| {
+            let kept = KeptLogin::new(Memory, -10).await;
+            for _ in 0..32 {
+                let busy = Reply::json(429, "{}").header("Retry-After", wait);
+                kept.authorization.fault(Fault::Reply(busy));
+            }
+            let error = kept.authorizer().authorize().await.unwrap_err();
+            let told = error.data()["retryAfterSeconds"].as_u64().unwrap_or_else(|| panic!("{error}"));
+            assert!(bounds.contains(&told), "`{wait}`: {told}");
+            assert!(kept.authorization.refreshes() <= 10, "`{wait}`: {}", kept.authorization.refreshes());
+            assert_eq!(kept.entry().state, State::Valid);
+        }))
+        .await;
+    });
+}
+
+/// What keeps a refresh from its server passes, and is told by its cause.
+#[test]
+fn h05_what_keeps_from_the_server_is_named_and_passes() {
+    let authority = Authority::new();
+    let plain = AuthorizationServer::start();
+    let untrusted = TlsFront::start("localhost", plain.address(), &authority, None);
+    let nobody = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let rows = [
+        (format!("http://{nobody}/token"), "refused"),
+        ("https://authorization.invalid/token".to_owned(), "authorization.invalid"),
+        (format!("https://localhost:{}/token", untrusted.address().port()), "certificate"),
+        (format!("{}/nowhere", plain.issuer()), "HTTP status 404"),
+    ];
+    run(async {
+        join_all(rows.iter().map(async |(endpoint, named)| {
+            let kept = KeptLogin::empty(Memory);
+            let mut kind = kept.oauth(-10);
+            if let Kind::Oauth(login) = &mut kind {
+                login.binding.token_endpoint = endpoint.parse().unwrap();
+            }
+            kept.save(kind).await;
+            let error = kept.authorizer().authorize().await.unwrap_err();
+            assert_eq!(error.data()["reason"], "unavailable", "{endpoint}: {error}");
+            assert!(error.message().contains(named), "{endpoint}: {error}");
+            let entry = kept.entry();
+            assert_eq!(entry.state, State::Valid);
+            assert!(entry.last_error.unwrap().text.contains(named), "{endpoint}");
+            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(0));
+        }))
+        .await;
+    });
+}
+
+/// The same of what stands between: a portal that wants to be looked at, and a proxy that refuses.
+#[test]
+fn h05_portals_and_proxies_are_named_and_pass() {
+    let service = Service::with_expired_token();
+    for _ in 0..32 {
+        let portal = Reply::status(302).header("Location", "http://portal.example/welcome");
+        service.authorization.fault(Fault::Reply(portal));
+    }
+    let mut bridge = service.strict_bridge();
+    let error = bridge.refused_within(OUTAGE_LIMIT, "initialize", initialize_params());
+    assert_eq!(error["data"]["reason"], "unavailable", "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("302")), "{error}");
+
+    let (mut service, proxy) = TlsService::behind_a_proxy("mcp.test", "auth.test");
+    let (home, clock) = Clock::in_home(service.home.with("https_proxy", proxy.url(PASSWORD)));
+    service.home = home;
+    service.home.run(service.login_arguments(&[])).expect(0);
+    clock.advance(2 * HOUR);
+    service.home = service.home.with("https_proxy", proxy.url("another"));
+    let mut bridge = Bridge::start(&service.home, &[NAME, "--strict"]);
+    let error = bridge.refused_within(OUTAGE_LIMIT, "initialize", initialize_params());
+    assert_eq!(error["data"]["reason"], "unavailable", "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("proxy")), "{error}");
+    assert_eq!((service.authorization.refreshes(), service.authorization.living_grants()), (0, 1));
 }
 
 /// H06, H13: what an answer omits stays; a narrowed scope is recorded.

@@ -155,9 +155,11 @@ impl AuthorizationServer {
         self.state().revocation_faults.push_back(fault);
     }
 
-    /// Forgets the faults that no revocation request met.
+    /// Forgets the faults that no request has met.
     pub(crate) fn clear_faults(&self) {
-        self.state().revocation_faults.clear();
+        let mut state = self.state();
+        state.faults.clear();
+        state.revocation_faults.clear();
     }
 
     /// Every revocation request so far.
@@ -170,10 +172,16 @@ impl AuthorizationServer {
         self.state().script = Some(Box::new(faults));
     }
 
+    /// How often the metadata was read.
+    pub(crate) fn metadata_reads(&self) -> usize {
+        self.state().metadata_reads
+    }
+
     /// Whether `token` opens the resource server.
     pub(crate) fn accepts(&self, token: &str) -> bool {
         let state = self.state();
-        !state.refuses_all && state.grants.iter().any(|grant| grant.accepts(token, state.life))
+        let now = state.now();
+        !state.refuses_all && state.grants.iter().any(|grant| grant.accepts(token, now, state.life))
     }
 
     /// Makes the resource server refuse every access token that is out now; the grants live on.
@@ -195,9 +203,27 @@ impl AuthorizationServer {
         }
     }
 
+    /// An administrator revokes one grant.
+    pub(crate) fn revoke_grant(&self, number: usize) {
+        self.state().grants[number].revoked = true;
+    }
+
     /// Takes the previous refresh token as well, as servers with a grace period do.
     pub(crate) fn be_lenient(&self) {
         self.state().is_lenient = true;
+    }
+
+    /// Lets so many seconds pass here, and holds tokens to their lives from now on: access tokens to an
+    /// hour, and refresh tokens that stay to half a year, in whose last day a new one comes.
+    pub(crate) fn pass_time(&self, seconds: i64) {
+        let mut state = self.state();
+        state.ahead += seconds;
+        state.life.get_or_insert(Duration::from_secs(3600));
+    }
+
+    /// How often a spent refresh token was sent.
+    pub(crate) fn replays(&self) -> usize {
+        self.state().replays
     }
 
     /// Rotates the first grant's tokens as if a refresh had been answered.
@@ -259,7 +285,11 @@ impl AuthorizationServer {
 
 fn answer(state: &Mutex<State>, requested: &Condvar, request: &Request, responder: &mut Responder) {
     let reply = match (request.method.as_str(), request.path()) {
-        ("GET", "/.well-known/oauth-authorization-server") => state.lock().unwrap().metadata(),
+        ("GET", "/.well-known/oauth-authorization-server") => {
+            let mut state = state.lock().unwrap();
+            state.metadata_reads += 1;
+            state.metadata()
+        }
         ("GET", "/authorize") => state.lock().unwrap().authorize(&request.query()),
         ("POST", "/register") => state.lock().unwrap().register(&request.json()),
         ("POST", "/token") => return token(state, requested, request, responder),

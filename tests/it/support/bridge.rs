@@ -84,6 +84,15 @@ impl Bridge {
         Some(line)
     }
 
+    /// Whether something came that nobody has read yet.
+    pub(crate) fn has_line(&mut self) -> bool {
+        self.passed_over.extend(self.lines.try_recv().ok().map(|mut line| {
+            line.pop();
+            line
+        }));
+        !self.passed_over.is_empty()
+    }
+
     /// The next line as JSON.
     pub(crate) fn message(&mut self) -> Value {
         let line = self.line();

@@ -18,6 +18,7 @@ use super::keychain::{SECRETS, Session};
 
 const SERVICE: &str = "/org/freedesktop/secrets";
 const COLLECTION: &str = "/org/freedesktop/secrets/collection/login";
+const VOLATILE: &str = "/org/freedesktop/secrets/collection/session";
 const PROMPT: &str = "/org/freedesktop/secrets/prompt/1";
 const NO_PATH: &str = "/";
 
@@ -28,6 +29,10 @@ pub(crate) enum Conduct {
     Honest,
     /// It says that a save went well, and keeps what it had.
     Lying,
+    /// It refuses to save.
+    Refusing,
+    /// Its default collection is the one that is erased when the session ends.
+    Volatile,
     /// It is locked, and its prompt ends when the gate opens.
     Prompting(Gate),
     /// It is locked, and the person who is asked declines after so long a look.
@@ -69,6 +74,7 @@ impl FakeKeychain {
             let objects = connection.object_server();
             objects.at(SERVICE, Service(Arc::clone(&state))).expect("the service's path is free");
             objects.at(COLLECTION, Collection(Arc::clone(&state))).expect("the collection's path is free");
+            objects.at(VOLATILE, Collection(Arc::clone(&state))).expect("the collection's path is free");
             objects.at(PROMPT, Prompt(Arc::clone(&state))).expect("the prompt's path is free");
         }
         connection.request_name(SECRETS).expect("nobody else keeps secrets on this bus");
@@ -128,7 +134,8 @@ impl Service {
     }
 
     fn read_alias(&self, _name: String) -> OwnedObjectPath {
-        path(COLLECTION)
+        let is_volatile = matches!(lock(&self.0).conduct, Conduct::Volatile);
+        path(if is_volatile { VOLATILE } else { COLLECTION })
     }
 
     fn get_secrets(
@@ -153,6 +160,13 @@ fn search(state: &Shared, wanted: &HashMap<String, String>) -> Vec<OwnedObjectPa
     lock(state).items.iter().filter(|(_, item)| fits(item)).map(|(number, _)| item_path(*number)).collect()
 }
 
+fn refuse(state: &Shared) -> zbus::fdo::Result<()> {
+    match lock(state).conduct {
+        Conduct::Refusing => Err(zbus::fdo::Error::Failed("the disk is full".to_owned())),
+        _ => Ok(()),
+    }
+}
+
 struct Collection(Shared);
 
 #[zbus::interface(name = "org.freedesktop.Secret.Collection")]
@@ -163,7 +177,8 @@ impl Collection {
         secret: Secret,
         _replace: bool,
         #[zbus(object_server)] objects: &ObjectServer,
-    ) -> (OwnedObjectPath, OwnedObjectPath) {
+    ) -> zbus::fdo::Result<(OwnedObjectPath, OwnedObjectPath)> {
+        refuse(&self.0)?;
         let attributes = properties.get("org.freedesktop.Secret.Item.Attributes").cloned();
         let attributes = attributes.and_then(|value| value.try_into().ok()).unwrap_or_default();
         let existing = search(&self.0, &attributes).pop();
@@ -175,13 +190,13 @@ impl Collection {
                 state.items.insert(number, StoredItem { attributes, secret });
             }
             if known.is_some() || matches!(state.conduct, Conduct::Lying) {
-                return (item_path(number), path(NO_PATH));
+                return Ok((item_path(number), path(NO_PATH)));
             }
             number
         };
         let item = Item { number, state: Arc::clone(&self.0) };
         objects.at(item_path(number), item).await.expect("the item's path is free");
-        (item_path(number), path(NO_PATH))
+        Ok((item_path(number), path(NO_PATH)))
     }
 
     fn search_items(&self, wanted: HashMap<String, String>) -> Vec<OwnedObjectPath> {
@@ -217,13 +232,15 @@ impl Item {
         Ok(Secret(session, item.secret.1, item.secret.2, item.secret.3))
     }
 
-    fn set_secret(&self, secret: Secret) {
+    fn set_secret(&self, secret: Secret) -> zbus::fdo::Result<()> {
+        refuse(&self.state)?;
         let mut state = lock(&self.state);
         if !matches!(state.conduct, Conduct::Lying)
             && let Some(item) = state.items.get_mut(&self.number)
         {
             item.secret = secret;
         }
+        Ok(())
     }
 
     async fn delete(&self, #[zbus(object_server)] objects: &ObjectServer) -> OwnedObjectPath {
@@ -268,7 +285,11 @@ impl Prompt {
                     std::thread::park_timeout(look);
                     false
                 }
-                Conduct::Prompting(_) | Conduct::Honest | Conduct::Lying => return,
+                Conduct::Prompting(_)
+                | Conduct::Honest
+                | Conduct::Lying
+                | Conduct::Refusing
+                | Conduct::Volatile => return,
             };
             lock(&state).locked = !unlocked;
             let paths: Vec<_> = unlocked.then(|| ObjectPath::from(path(COLLECTION))).into_iter().collect();

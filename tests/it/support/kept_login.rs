@@ -217,12 +217,15 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 
 /// The refreshing process of a home.
 pub(crate) fn refreshing_process(home: &Path) -> Pid {
+    refreshing_processes(home).pop().expect("a refresh is under way")
+}
+
+/// All of them, by their arguments and their environment.
+pub(crate) fn refreshing_processes(home: &Path) -> Vec<Pid> {
     let processes = processes::with_variable(&format!("MCP_FRONT_HOME={}", home.display()));
     let is_refresh =
         |seen: &&Seen| seen.arguments.split(|byte| *byte == 0).any(|word| word == b"refresh-child");
-    let found: Vec<_> = processes.iter().filter(is_refresh).collect();
-    let [found] = found[..] else { panic!("{} refreshes are under way", found.len()) };
-    Pid::from_raw(found.id).expect("a process id")
+    processes.iter().filter(is_refresh).filter_map(|seen| Pid::from_raw(seen.id)).collect()
 }
 
 /// Waits until something holds that nothing announces.

@@ -154,6 +154,11 @@ impl Session {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
+    /// Deletes the items whose `attribute` is `value`, as a person does.
+    pub(crate) fn clear(&self, attribute: &str, value: &str) {
+        assert!(self.tool(["clear", attribute, value]).status().expect("secret-tool runs").success());
+    }
+
     fn tool<const N: usize>(&self, arguments: [&str; N]) -> Command {
         let mut command = Command::new("secret-tool");
         command.args(arguments).envs(self.variables()).stdin(Stdio::null());

@@ -17,6 +17,8 @@ use super::DEADLINE;
 use super::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
 use super::bridge::Bridge;
 use super::browser::Browser;
+use super::clock::Clock;
+use super::failpoint::{self, Failpoint};
 use super::home::{Home, Outcome, write_private};
 use super::kept_login::run;
 use super::keychain::Session;
@@ -44,6 +46,11 @@ impl Service {
 
     /// As Front is described, with the client's secret in a file.
     pub(crate) fn front_like() -> Self {
+        Self::front_like_in(Home::with_file_store())
+    }
+
+    /// The same, in this home.
+    pub(crate) fn front_like_in(home: Home) -> Self {
         let authorization = AuthorizationServer::front_like();
         let server = McpServer::start(Setup {
             authorization: Some(authorization.clone()),
@@ -51,7 +58,7 @@ impl Service {
             resource_is_origin: true,
             ..Setup::default()
         });
-        let mut service = Self::of(authorization, server, Home::with_file_store());
+        let mut service = Self::of(authorization, server, home);
         let secret = service.home.path().join("client-secret");
         write_private(&secret, CLIENT_SECRET);
         let secret = secret.to_string_lossy().into_owned();
@@ -70,6 +77,17 @@ impl Service {
         let browser = Browser::consenting();
         let home = home.with("BROWSER", browser.executable());
         Self { authorization, server, browser, home, login: Vec::new() }
+    }
+
+    /// As [`logged_in`](Self::logged_in), with a clock that the test moves.
+    pub(crate) fn with_clock() -> (Self, Clock) {
+        let authorization = AuthorizationServer::start();
+        let server = McpServer::guarded_by(&authorization);
+        let (home, clock) = Clock::in_home(Home::with_file_store());
+        let service = Self::of(authorization, server, home);
+        service.login(&[]).expect(0);
+        service.browser.opened();
+        (service, clock)
     }
 
     /// As [`new`](Self::new), after a login.
@@ -183,6 +201,13 @@ impl Service {
     /// Starts the bridge.
     pub(crate) fn bridge(&self) -> Bridge {
         Bridge::start(&self.home, &[NAME])
+    }
+
+    /// Starts the bridge, of whose processes the first one that reaches the point dies there.
+    pub(crate) fn bridge_with(&self, failpoint: &Failpoint) -> Bridge {
+        let mut command = self.home.command(["bridge", NAME, "--strict"]);
+        command.env(failpoint::VARIABLE, failpoint.value());
+        Bridge::spawn(command)
     }
 
     /// Starts one that refuses a host while there is no login.

@@ -2,18 +2,25 @@
 //! they are worth.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::super::clock::DAY;
 use super::super::http_server::Reply;
 use super::{CLIENT_ID, CLIENT_SECRET, Fault, TokenRequest};
 
 /// Names the faults of a refresh.
 type Script = Box<dyn FnMut() -> Vec<Fault> + Send>;
+
+/// How long a refresh token lasts that refreshes do not replace, in milliseconds.
+const REFRESH_LIFE: i64 = 182 * DAY * 1000;
+/// How long before its end a refresh replaces it all the same.
+const LAST_DAY: i64 = DAY * 1000;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -29,6 +36,11 @@ pub(super) struct State {
     /// Whether a refresh may repeat the one before it.
     pub(super) is_lenient: bool,
     pub(super) denies: bool,
+    /// By how many seconds its clock is ahead.
+    pub(super) ahead: i64,
+    pub(super) metadata_reads: usize,
+    /// How often a spent refresh token was sent.
+    pub(super) replays: usize,
     /// Whether the resource server refuses every access token, fresh ones too.
     pub(super) refuses_all: bool,
     pub(super) clients: HashMap<String, Vec<String>>,
@@ -55,8 +67,10 @@ pub(super) struct Grant {
     pub(super) refresh_tokens: Vec<String>,
     /// In the order of their issue.
     pub(super) access_tokens: Vec<String>,
-    /// When each of them was issued.
-    pub(super) issued: Vec<Instant>,
+    /// When each of them was issued, in milliseconds.
+    issued: Vec<i64>,
+    /// When the refresh token began its life, in milliseconds.
+    rotated: i64,
     /// How many of the first ones the resource server refuses.
     pub(super) refused: usize,
     pub(super) revoked: bool,
@@ -146,6 +160,9 @@ impl State {
         match answer {
             Ok(mut answer) => {
                 merge(&mut answer, &self.expiry);
+                if let Some(life) = self.life.filter(|_| answer["expires_at"].is_number()) {
+                    answer["expires_at"] = json!(self.now() / 1000 + life.as_secs().cast_signed());
+                }
                 merge(&mut answer, members);
                 Reply::json(200, answer.to_string()).header("Cache-Control", "no-store")
             }
@@ -185,6 +202,7 @@ impl State {
         let token = request.form.get("refresh_token").ok_or("invalid_request")?;
         let place = self.grants.iter().position(|grant| grant.refresh_tokens.contains(token));
         let place = place.ok_or("invalid_grant")?;
+        let now = self.now();
         let grant = &mut self.grants[place];
         if request.form.get("resource") != grant.resource.as_ref() {
             return Err("invalid_target");
@@ -192,6 +210,11 @@ impl State {
         let mut latest = grant.refresh_tokens.iter().rev();
         let is_good = latest.next() == Some(token);
         let is_repeated = !is_good && self.is_lenient && latest.next() == Some(token);
+        self.replays += usize::from(!is_good);
+        let is_over = self.life.is_some() && now > grant.rotated + REFRESH_LIFE;
+        if self.keeps_refresh_tokens && is_over {
+            return Err("invalid_grant");
+        }
         // A spent token that comes again was stolen, or lost a race: the grant ends either way.
         grant.revoked |= !is_good && !is_repeated;
         if grant.revoked || request.form.get("client_id").is_some_and(|id| *id != grant.client) {
@@ -203,11 +226,17 @@ impl State {
     /// Issues a grant's first tokens, or its next ones.
     pub(super) fn issue(&mut self, place: usize) -> Value {
         let access_token = self.secret("canary-access");
-        let kept = self.grants[place].refresh_tokens.last().filter(|_| self.keeps_refresh_tokens);
+        let now = self.now();
+        let ends_soon = now > self.grants[place].rotated + REFRESH_LIFE - LAST_DAY;
+        let keeps = self.keeps_refresh_tokens && (self.life.is_none() || !ends_soon);
+        let kept = self.grants[place].refresh_tokens.last().filter(|_| keeps);
         let refresh_token = kept.cloned().unwrap_or_else(|| self.secret("canary-refresh"));
         let grant = &mut self.grants[place];
+        if grant.refresh_tokens.last() != Some(&refresh_token) {
+            grant.rotated = now;
+        }
+        grant.issued.push(now);
         grant.access_tokens.push(access_token);
-        grant.issued.push(Instant::now());
         grant.refresh_tokens.push(refresh_token);
         grant.answer()
     }
@@ -218,6 +247,11 @@ impl State {
         let (client, resource) = (client.to_owned(), Some(resource.to_owned()));
         self.grants.push(Grant { client, resource, ..Grant::default() });
         self.issue(self.grants.len() - 1);
+    }
+
+    /// What its clock shows, in milliseconds.
+    pub(super) fn now(&self) -> i64 {
+        Timestamp::now().as_millisecond() + 1000 * self.ahead
     }
 
     /// The token requests that were refreshes, well or not.
@@ -245,11 +279,12 @@ impl State {
 }
 
 impl Grant {
-    /// Whether an access token opens the resource server, and is no older than `life`.
-    pub(super) fn accepts(&self, token: &str, life: Option<Duration>) -> bool {
-        let is_young = |issued: &Instant| life.is_none_or(|life| issued.elapsed() < life);
+    /// Whether an access token opens the resource server, and is younger than `life` at `now`.
+    pub(super) fn accepts(&self, token: &str, now: i64, life: Option<Duration>) -> bool {
+        let age = |issued: i64| Duration::from_millis((now - issued).max(0).unsigned_abs());
         let mut tokens = self.access_tokens.iter().zip(&self.issued).skip(self.refused);
-        !self.revoked && tokens.any(|(known, issued)| known == token && is_young(issued))
+        let is_young = |issued: i64| life.is_none_or(|life| age(issued) < life);
+        !self.revoked && tokens.any(|(known, issued)| known == token && is_young(*issued))
     }
 
     /// The latest tokens.

@@ -1,0 +1,193 @@
+//! G01, G02: a refresh whose process dies at each of its steps, by kill and by power cut.
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Signal, kill_process};
+use serde_json::json;
+
+use crate::support::authorization_server::{AuthorizationServer, Fault};
+use crate::support::bridge::{Bridge, initialize_params};
+use crate::support::clock::{Clock, HOUR};
+use crate::support::failpoint::Failpoint;
+use crate::support::gate::Gate;
+use crate::support::home::Home;
+use crate::support::kept_login::refreshing_process;
+use crate::support::keychain::Session;
+use crate::support::mcp_server::McpServer;
+use crate::support::service::{NAME, Service};
+
+/// The points between the request and the end of the save, in their order, and whether whoever dies
+/// there takes the only copy of the answer along.
+const POINTS: [(&str, bool); 8] = [
+    ("before-send", false),
+    ("after-headers", true),
+    ("after-body", true),
+    ("after-journal", false),
+    ("after-store-write", false),
+    ("after-read-back", false),
+    ("before-clear", false),
+    ("file-removed", false),
+];
+
+/// Whether the authorization server takes the previous refresh token once more.
+#[derive(Clone, Copy, PartialEq)]
+enum Server {
+    Lenient,
+    /// It revokes the grant.
+    Strict,
+}
+
+/// A login in this home whose access token is over.
+fn expired(home: Home, server: Server) -> Service {
+    let authorization = AuthorizationServer::start();
+    if server == Server::Lenient {
+        authorization.be_lenient();
+    }
+    let endpoint = McpServer::guarded_by(&authorization);
+    let (home, clock) = Clock::in_home(home);
+    let service = Service::of(authorization, endpoint, home);
+    service.login(&[]).expect(0);
+    service.browser.opened();
+    clock.advance(2 * HOUR);
+    service
+}
+
+/// Has a bridge refresh and die at the point, with its helper; whether it came there.
+fn die_at(service: &Service, point: &str) -> bool {
+    let failpoint = Failpoint::set(&service.home, point);
+    let mut bridge = service.bridge_with(&failpoint);
+    let start = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params()});
+    bridge.send(start.to_string());
+    let answered = std::cell::RefCell::new(bridge);
+    let died = failpoint.wait_or(|| answered.borrow_mut().has_line());
+    let bridge = answered.into_inner();
+    bridge.signal(Signal::KILL);
+    died
+}
+
+/// What a bridge makes of it that is started afterwards: it works, or one state needs a login, which
+/// helps.
+fn comes_back(service: &Service, what: &str) -> bool {
+    let mut bridge = service.strict_bridge();
+    let answer = bridge.call(0, "initialize", initialize_params());
+    if let Some(error) = answer.get("error") {
+        assert_eq!(error["data"]["reason"], "login_required", "{what}: {error}");
+        let text = error["message"].as_str().unwrap_or_default();
+        assert!(text.contains("cut off before its answer was saved"), "{what}: {text}");
+        let row = service.row();
+        assert_eq!(row["state"], "login_required", "{what}: {row}");
+        service.login(&[]).expect(0);
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, "logged in again"), "logged in again", "{what}");
+        return false;
+    }
+    assert_eq!(bridge.echo(1, "on"), "on", "{what}");
+    let mut later = Bridge::start(&service.home, &[NAME]);
+    service.authorization.refuse_issued_access_tokens();
+    later.initialize();
+    assert_eq!(later.echo(1, "and on"), "and on", "{what}: its refresh token is the newest");
+    true
+}
+
+/// Kills at one point, and holds what follows to what is promised.
+fn killed_at(service: &Service, server: Server, (point, is_lost): (&str, bool)) {
+    assert!(die_at(service, point), "{point} is not reached");
+    let works = comes_back(service, point);
+    assert_eq!(works, !is_lost || server == Server::Lenient, "{point}");
+    assert_eq!(service.authorization.replays(), usize::from(is_lost), "{point}: spent tokens were sent");
+    let alive = if works { 1 } else { service.authorization.living_grants() };
+    assert_eq!(service.authorization.living_grants(), alive, "{point}");
+}
+
+#[test]
+fn g01_a_refresh_killed_at_any_point_is_recovered_in_files() {
+    std::thread::scope(|scope| {
+        for server in [Server::Lenient, Server::Strict] {
+            scope.spawn(move || {
+                for point in POINTS {
+                    killed_at(&expired(Home::with_file_store(), server), server, point);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn g01_a_refresh_killed_at_any_point_is_recovered_in_the_keychain() {
+    let Some(session) = Session::unlocked() else { return };
+    // Those where it matters which store it is.
+    for point in POINTS.iter().filter(|(point, _)| point.starts_with("after-") && *point != "after-headers") {
+        killed_at(&expired(session.home(), Server::Strict), Server::Strict, *point);
+    }
+}
+
+/// The point that no code can name: the request is out, and nothing has come back.
+#[test]
+fn g01_a_refresh_killed_after_its_request_is_tried_once_more() {
+    for server in [Server::Lenient, Server::Strict] {
+        let service = expired(Home::with_file_store(), server);
+        let gate = Gate::default();
+        service.authorization.fault(Fault::Hold(gate.clone()));
+        let mut bridge = service.bridge();
+        let start = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params()});
+        bridge.send(start.to_string());
+        gate.wait_for_arrivals(1);
+        let helper = refreshing_process(service.home.path());
+        bridge.signal(Signal::KILL);
+        kill_process(helper, Signal::KILL).unwrap();
+        gate.open();
+        while service.authorization.rotations() == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(comes_back(&service, "after-send"), server == Server::Lenient);
+        assert_eq!(service.authorization.replays(), 1);
+    }
+}
+
+/// What a write had not synced is gone after a power cut: such a file is emptied here.
+fn lose_what_is_not_synced(home: &Home) {
+    let is_temporary =
+        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-"));
+    let unsynced: Vec<PathBuf> = home.files().into_iter().map(|(path, _)| path).collect();
+    for path in unsynced.iter().filter(|path| is_temporary(path)) {
+        std::fs::write(path, b"").unwrap();
+    }
+}
+
+/// Every file that a refresh writes, at each step of its writing: record, journal and index are the
+/// old or the new ones, never torn and never empty.
+#[test]
+fn g02_a_power_cut_at_any_write_leaves_old_or_new() {
+    let cut_at = |step: &'static str| {
+        let mut lost = Vec::new();
+        for time in 1.. {
+            let service = expired(Home::with_file_store(), Server::Strict);
+            let point = format!("{step}:{time}");
+            if !die_at(&service, &point) {
+                break;
+            }
+            if step == "file-written" {
+                lose_what_is_not_synced(&service.home);
+            }
+            assert!(service.row()["state"].is_string(), "{point}: the index is readable");
+            if !comes_back(&service, &point) {
+                lost.push(time);
+            }
+            assert!(time < 20, "{step} has no end");
+        }
+        (step, lost)
+    };
+    let steps = ["file-written", "file-synced", "file-renamed", "file-removed"];
+    let lost: Vec<_> = std::thread::scope(|scope| {
+        let cutting = steps.map(|step| scope.spawn(move || cut_at(step)));
+        cutting.into_iter().map(|cut| cut.join().unwrap()).collect()
+    });
+    // The answer is lost until the journal, the second file to be written, has it.
+    let expected = [
+        ("file-written", vec![2]),
+        ("file-synced", vec![2]),
+        ("file-renamed", vec![]),
+        ("file-removed", vec![]),
+    ];
+    assert_eq!(lost, expected);
+}
