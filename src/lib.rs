@@ -51,8 +51,10 @@
 //! requests that say for themselves what they need (2026-07-28). The host's era is seen from its
 //! frames, the server's from its answers to them, which are remembered for a day. Where both are of
 //! one era, frames pass through; where they differ, the relay translates: it changes the members that
-//! must change, at their byte offsets, and none else. A host that comes before there is a login is
-//! answered in the server's place, until the server can speak for itself.
+//! must change, at their byte offsets, and none else. A host that opens with `initialize` gets that
+//! by itself; one of 2026-07-28 falls back to `initialize`, or is served by a translation with a
+//! session beneath it where that is asked for ([`relay::Conversation`]). A host that comes before
+//! there is a login is answered in the server's place, until the server can speak for itself.
 //!
 //! # A token's journey
 //!

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::authorizer::CommandLine;
 use crate::jsonrpc::{ErrorResponse, Head, Message, code};
-use crate::relay::{Config, Leave, Session};
+use crate::relay::{Config, Conversation, Leave};
 
 /// The JSON-RPC error code, beside those of [`crate::authorizer::AuthorizerError`].
 const UNKNOWN_SERVICE: i64 = -32017;
@@ -30,7 +30,7 @@ pub struct Unknown {
 pub(super) struct Threshold<F> {
     find: F,
     outbox: mpsc::Sender<Bytes>,
-    session: Option<Session>,
+    session: Option<Conversation>,
 }
 
 impl<F: FnMut() -> Result<Config, Unknown>> Threshold<F> {
@@ -38,7 +38,7 @@ impl<F: FnMut() -> Result<Config, Unknown>> Threshold<F> {
     /// request. Must be called within a tokio runtime.
     pub(super) fn new(found: Result<Config, Unknown>, find: F, outbox: mpsc::Sender<Bytes>) -> Self {
         let session = match found {
-            Ok(config) => Some(Session::new(config, outbox.clone())),
+            Ok(config) => Some(Conversation::new(config, outbox.clone())),
             Err(unknown) => {
                 tracing::error!("{}", unknown.message);
                 None
@@ -47,7 +47,7 @@ impl<F: FnMut() -> Result<Config, Unknown>> Threshold<F> {
         Self { find, outbox, session }
     }
 
-    /// Takes one frame from the host, as [`Session::accept`].
+    /// Takes one frame from the host, as [`Conversation::accept`].
     pub(super) async fn accept(&mut self, frame: Bytes) {
         if self.session.is_none() {
             self.look(&frame).await;
@@ -70,7 +70,7 @@ impl<F: FnMut() -> Result<Config, Unknown>> Threshold<F> {
         let answer = match (self.find)() {
             Ok(config) => {
                 tracing::info!("the service is known by now");
-                self.session = Some(Session::new(config, self.outbox.clone()));
+                self.session = Some(Conversation::new(config, self.outbox.clone()));
                 return;
             }
             // Hosts take any other error for a word of the server's, and may end there.
@@ -92,7 +92,7 @@ impl<F: FnMut() -> Result<Config, Unknown>> Threshold<F> {
         let _host_gone = self.outbox.send(response.into_bytes()).await;
     }
 
-    /// Ends the session, as [`Session::close`], where there is one.
+    /// Ends the session, as [`Conversation::close`], where there is one.
     pub(super) async fn close(&self, leave: Leave) {
         if let Some(session) = &self.session {
             session.close(leave).await;

@@ -21,7 +21,7 @@ use crate::config::{ConfigError, Environment};
 use crate::http;
 use crate::lock::running::Running;
 use crate::redact::with_causes;
-use crate::relay::{self, Eras};
+use crate::relay::{self, Eras, HostEra};
 use crate::server_uri::ServiceKey;
 use crate::store::index::Index;
 use crate::upstream::Transport;
@@ -65,6 +65,9 @@ pub(super) struct Arguments {
     /// Transport to speak; sse is the old HTTP+SSE of 2024-11-05 [default: auto]
     #[arg(long, value_name = "auto|http|sse", hide_possible_values = true, value_parser = transport())]
     pub(super) transport: Option<Transport>,
+    /// Era to serve the host in; modern serves 2026-07-28 whatever the server speaks [default: auto]
+    #[arg(long, value_name = "auto|modern", hide_possible_values = true, value_parser = era())]
+    pub(super) era: Option<HostEra>,
     #[command(flatten)]
     pub(super) flags: LoginFlags,
     #[command(flatten)]
@@ -147,6 +150,7 @@ fn find(arguments: &Arguments, headers: &HeaderMap, context: &Context) -> Result
         strict: arguments.strict,
         eras,
         transport: context.settings.transport,
+        era: arguments.era.unwrap_or_default(),
     })
 }
 
@@ -176,6 +180,13 @@ fn told(failure: &Failure) -> String {
 fn transport() -> impl TypedValueParser<Value = Transport> {
     PossibleValuesParser::new(["auto", "http", "sse"])
         .try_map(|text| text.parse::<Transport>().map_err(|error| error.to_string()))
+}
+
+fn era() -> impl TypedValueParser<Value = HostEra> {
+    PossibleValuesParser::new(["auto", "modern"]).map(|text| match text.as_str() {
+        "modern" => HostEra::Modern,
+        _ => HostEra::Auto,
+    })
 }
 
 fn headers(arguments: &Arguments, environment: &Environment) -> Result<Headers, ConfigError> {

@@ -45,6 +45,11 @@ impl Id {
         }
     }
 
+    /// An id of our own.
+    pub fn of_text(text: &str) -> Self {
+        Self::String { written: super::edit::written(text), value: text.as_bytes().to_vec() }
+    }
+
     /// The id's JSON text, as it was written.
     pub fn as_json(&self) -> &str {
         match self {

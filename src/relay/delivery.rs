@@ -106,7 +106,8 @@ impl Inner {
                 self.respond(settled, message.into_bytes()).await;
             }
             Head::Request { id, .. } => {
-                self.legacy.questions.asked(id.clone(), self.legacy.handshake.epoch());
+                let on = request.map(Ticket::id);
+                self.legacy.questions.asked(id.clone(), self.legacy.handshake.epoch(), on);
                 self.emit(message.into_bytes()).await;
             }
             Head::Notification { .. } => self.emit(message.into_bytes()).await,

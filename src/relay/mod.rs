@@ -7,6 +7,7 @@
 //! may have executed is never sent again.
 
 mod batch;
+mod conversation;
 mod delivery;
 mod dispatch;
 mod era;
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,12 +34,13 @@ use crate::jsonrpc::{ErrorResponse, Head, Id, InvalidMessage, Message, code};
 use crate::upstream::Transport;
 use crate::upstream::streamable_http::StreamableHttp;
 use batch::{Batch, Destination};
+pub use conversation::Conversation;
 pub use era::Eras;
 use failure::Failure;
 use legacy::Legacy;
 use modern::Modern;
 use pending::{Drained, Pending, Settled, Ticket};
-use translation::Translation;
+use translation::{Ahead, Translation};
 
 /// How long what is pending may go on after the host has closed its side.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
@@ -71,6 +73,18 @@ pub struct Config {
     pub eras: Eras,
     /// The transport that is spoken.
     pub transport: Transport,
+    /// The era of the host.
+    pub era: HostEra,
+}
+
+/// In which era a host is served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HostEra {
+    /// In the server's where the host can speak in both, else in its own.
+    #[default]
+    Auto,
+    /// In the one of 2026-07-28, whatever the server's is.
+    Modern,
 }
 
 /// One host session. Clones are the same session.
@@ -139,6 +153,17 @@ impl Session {
                 self.accept_batch(&frame, invalid).await;
             }
         }
+    }
+
+    /// The request of the host's in answer to which the server asked the question with this id;
+    /// `None` where the question came by itself.
+    fn asker(&self, question: &Id) -> Option<Id> {
+        self.0.legacy.questions.asker(question)
+    }
+
+    /// Tells when a new session with the server stands in place of a lost one.
+    fn renewals(&self) -> watch::Receiver<()> {
+        self.0.legacy.handshake.renewals()
     }
 
     /// A batch, where the negotiated revision has batches; an error elsewhere.

@@ -32,6 +32,8 @@ mod logout;
 mod matrix;
 mod migration;
 mod modern;
+mod modern_host;
+mod modern_host_questions;
 mod modern_peers;
 mod named_commands;
 mod network;

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
+use tokio::sync::watch;
 
 use crate::jsonrpc::{Id, Message};
 use crate::wire::{PROTOCOL_VERSION, SESSION_ID};
@@ -14,7 +15,11 @@ const WITH_BATCHES: &str = "2025-03-26";
 
 /// The state of the handshake with the server.
 #[derive(Default)]
-pub(in crate::relay) struct Handshake(Mutex<State>);
+pub(in crate::relay) struct Handshake {
+    state: Mutex<State>,
+    /// Marked whenever a new session stands in place of a lost one.
+    renewals: watch::Sender<()>,
+}
 
 #[derive(Default)]
 struct State {
@@ -41,7 +46,7 @@ pub(in crate::relay) struct Replay {
 
 impl Handshake {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new `initialize` of the host: whatever was settled before is void. Gives the headers of
@@ -99,6 +104,12 @@ impl Handshake {
     /// The new session stands.
     pub(in crate::relay) fn renewed(&self) {
         self.state().lost = false;
+        self.renewals.send_replace(());
+    }
+
+    /// Tells when a new session stands in place of a lost one.
+    pub(in crate::relay) fn renewals(&self) -> watch::Receiver<()> {
+        self.renewals.subscribe()
     }
 
     /// Whether the session is lost, and no new one stands yet.

@@ -25,9 +25,12 @@
 //! | a change notification | the same without the id of our subscription |
 //! | `notifications/subscriptions/acknowledged` | nothing |
 //!
+//! The other direction, for hosts that know no `initialize`, is that of [`ahead`].
+//!
 //! Two readings of one frame are refused here as everywhere: a member that is looked at or changed
 //! may stand there once.
 
+mod ahead;
 mod asking;
 mod changes;
 mod introduction;
@@ -47,6 +50,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use crate::jsonrpc::{Id, Message};
+pub(super) use ahead::Ahead;
 use introduction::{Introduction, Offers, Tells};
 use listening::Subscription;
 pub(super) use opening::Opened;

@@ -3,7 +3,7 @@
 use crate::jsonrpc::{Head, Id, Message, edit};
 
 /// The levels that a log can have (RFC 5424 §6.2.1). A server refuses a request with any other.
-const LOG_LEVELS: [&str; 8] =
+pub(super) const LOG_LEVELS: [&str; 8] =
     ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 /// What becomes of a request of the host's.

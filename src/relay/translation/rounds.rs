@@ -50,7 +50,8 @@ pub(super) enum Asks {
 }
 
 impl Asks {
-    fn of(request: &str) -> Result<Self, Unaskable> {
+    /// Reads a question.
+    pub(super) fn of(request: &str) -> Result<Self, Unaskable> {
         match edit::member(request, "method")? {
             Some(r#""elicitation/create""#) => match edit::member_at(request, &["params", "mode"])? {
                 None | Some(r#""form""#) => Ok(Self::Form),
@@ -63,7 +64,8 @@ impl Asks {
         }
     }
 
-    fn offered(self, offers: Offers) -> Result<(), Unaskable> {
+    /// Whether a host that offers these may be asked so.
+    pub(super) fn offered(self, offers: Offers) -> Result<(), Unaskable> {
         match self {
             Self::Form if !offers.forms => Err(Unaskable::NotOffered("a form to be filled in (elicitation)")),
             Self::Url if !offers.urls => Err(Unaskable::NotOffered("a page to be opened (elicitation, url)")),

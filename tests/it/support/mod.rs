@@ -1,6 +1,7 @@
 //! What the tests are made of: a home of their own, the processes under test, and the other side
 //! of every connection.
 
+pub(crate) mod asking_server;
 pub(crate) mod authorization_server;
 pub(crate) mod bridge;
 pub(crate) mod browser;

@@ -1,0 +1,235 @@
+//! Subscriptions of a modern host, kept for a server that tells on its session's stream (2026-07-28,
+//! subscriptions).
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::super::introduction::Tells;
+use super::{Names, Out, Turn};
+use crate::jsonrpc::edit::{self, Edit, Repeated};
+use crate::jsonrpc::{Head, Id, Message};
+use crate::wire::META_SUBSCRIPTION;
+
+/// The most subscriptions at once, and the most resources in all of them.
+const SUBSCRIPTIONS: usize = 100;
+const RESOURCES: usize = 1000;
+/// How long the server may take to agree to a resource, before the host is told that its
+/// subscription stands: it will, once the server is there again.
+const OPENING_LIMIT: Duration = Duration::from_secs(10);
+/// How many changes are kept for a subscription that does not stand yet.
+const KEPT: usize = 100;
+
+/// The open subscriptions.
+#[derive(Debug, Default)]
+pub(super) struct Listens(Vec<Listen>);
+
+#[derive(Debug)]
+struct Listen {
+    id: Id,
+    wants: Tells,
+    resources: BTreeSet<String>,
+    /// What it waits for before it stands.
+    opening: Option<Opening>,
+}
+
+#[derive(Debug)]
+struct Opening {
+    /// The requests under way, and their resources.
+    asked: Vec<(Id, String)>,
+    /// What is to be told then.
+    kept: Vec<Out>,
+    since: Instant,
+}
+
+impl Listens {
+    /// Opens a subscription as far as the server tells of what it asks for; `None` where there are
+    /// too many.
+    pub(super) fn open(
+        &mut self,
+        request: &Message,
+        tells: Tells,
+        turn: &mut Turn<'_>,
+    ) -> Result<Option<Vec<Out>>, Repeated> {
+        let Some(id) = request.head().request_id() else { return Ok(None) };
+        let wanted = edit::member_at(request.text(), &["params", "notifications"])?.unwrap_or("{}");
+        let [tools, prompts, resources, uris] = edit::members(
+            wanted,
+            ["toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions"],
+        )?;
+        let uris: BTreeSet<String> = uris
+            .filter(|_| tells.updates)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let held: usize = self.0.iter().map(|listen| listen.resources.len()).sum();
+        if self.0.len() >= SUBSCRIPTIONS || held + uris.len() > RESOURCES {
+            return Ok(None);
+        }
+        let wants = Tells {
+            tools: tells.tools && tools == Some("true"),
+            prompts: tells.prompts && prompts == Some("true"),
+            resources: tells.resources && resources == Some("true"),
+            updates: !uris.is_empty(),
+        };
+        let new = uris.iter().filter(|uri| !self.holds(uri));
+        let asked: Vec<_> = new.map(|uri| (turn.names.id(), uri.clone())).collect();
+        let mut out: Vec<_> = asked.iter().map(|(id, uri)| about("resources/subscribe", id, uri)).collect();
+        let opening = Some(Opening { asked, kept: Vec::new(), since: turn.now });
+        let mut listen = Listen { id: id.clone(), wants, resources: uris, opening };
+        out.extend(listen.stands());
+        self.0.push(listen);
+        Ok(Some(out))
+    }
+
+    /// The server's answer to a request of ours; `None` where it is not for one of these.
+    pub(super) fn answered(&mut self, id: &Id, answer: &Message) -> Option<Vec<Out>> {
+        let is_successful = matches!(answer.head(), Head::Response { successful: true, .. });
+        self.0.iter_mut().find_map(|listen| {
+            let opening = listen.opening.as_mut()?;
+            let place = opening.asked.iter().position(|(asked, _)| asked == id)?;
+            let (_, uri) = opening.asked.swap_remove(place);
+            if !is_successful {
+                listen.resources.remove(&uri);
+            }
+            Some(listen.stands())
+        })
+    }
+
+    /// Closes a subscription; `None` where the id is none's.
+    pub(super) fn close(&mut self, id: &Id, names: &mut Names) -> Option<Vec<Out>> {
+        let place = self.0.iter().position(|listen| listen.id == *id)?;
+        let closed = self.0.swap_remove(place);
+        let left = closed.resources.iter().filter(|uri| !self.holds(uri));
+        Some(left.map(|uri| about("resources/unsubscribe", &names.id(), uri)).collect())
+    }
+
+    /// Whether a subscription has this id.
+    pub(super) fn has(&self, id: &Id) -> bool {
+        self.0.iter().any(|listen| listen.id == *id)
+    }
+
+    fn holds(&self, uri: &str) -> bool {
+        self.0.iter().any(|listen| listen.resources.contains(uri))
+    }
+
+    /// Hands a change to all who want to hear of it; `None` where it is no change.
+    pub(super) fn tell(&mut self, change: &Message) -> Result<Option<Vec<Out>>, Repeated> {
+        let wants: fn(&Listen, &str) -> bool = match change.head().method() {
+            Some("notifications/tools/list_changed") => |listen, _| listen.wants.tools,
+            Some("notifications/prompts/list_changed") => |listen, _| listen.wants.prompts,
+            Some("notifications/resources/list_changed") => |listen, _| listen.wants.resources,
+            Some("notifications/resources/updated") => |listen, uri| listen.hears_of(uri),
+            _ => return Ok(None),
+        };
+        let uri = edit::member_at(change.text(), &["params", "uri"])?.unwrap_or("null");
+        let uri: String = serde_json::from_str(uri).unwrap_or_default();
+        let mut out = Vec::new();
+        for listen in self.0.iter_mut().filter(|listen| wants(listen, &uri)) {
+            let told = Out::host(tagged(change.text(), &listen.id)?);
+            match &mut listen.opening {
+                Some(opening) => opening.kept.push(told),
+                None => out.push(told),
+            }
+            if listen.opening.as_ref().is_some_and(|opening| opening.kept.len() >= KEPT) {
+                out.extend(listen.acknowledge());
+            }
+        }
+        Ok(Some(out))
+    }
+
+    /// When the next one stands at the latest.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let opening = self.0.iter().filter_map(|listen| listen.opening.as_ref());
+        opening.map(|opening| opening.since + OPENING_LIMIT).min()
+    }
+
+    /// Lets those stand that have waited long enough.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Out> {
+        let is_late = |listen: &&mut Listen| {
+            let since = listen.opening.as_ref().map(|opening| opening.since);
+            since.is_some_and(|since| now.saturating_duration_since(since) >= OPENING_LIMIT)
+        };
+        self.0.iter_mut().filter(is_late).flat_map(Listen::acknowledge).collect()
+    }
+
+    /// Tells a new session of all resources.
+    pub(super) fn renewed(&self, names: &mut Names) -> Vec<Out> {
+        let resources: BTreeSet<_> = self.0.iter().flat_map(|listen| &listen.resources).collect();
+        resources.into_iter().map(|uri| about("resources/subscribe", &names.id(), uri)).collect()
+    }
+
+    /// Ends all of them in grace (2026-07-28, subscriptions, "Graceful Closure").
+    pub(super) fn end(&mut self) -> Vec<Out> {
+        let ended = std::mem::take(&mut self.0);
+        let ended = ended.iter().map(|Listen { id, .. }| {
+            let id = id.as_json();
+            Out::host(format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{"{META_SUBSCRIPTION}":{id}}}}}}}"#
+            ))
+        });
+        ended.collect()
+    }
+}
+
+impl Listen {
+    /// Whether a change of `uri` is one of a resource that is subscribed to; it may be a part of it
+    /// (2026-07-28, `ResourceUpdatedNotificationParams`).
+    fn hears_of(&self, uri: &str) -> bool {
+        self.resources.iter().any(|resource| {
+            let rest = uri.strip_prefix(resource.as_str());
+            rest.is_some_and(|rest| {
+                rest.is_empty() || resource.ends_with('/') || rest.starts_with(['/', '?', '#'])
+            })
+        })
+    }
+
+    /// Says that it stands, where it waits for nothing any more.
+    fn stands(&mut self) -> Vec<Out> {
+        match &self.opening {
+            Some(Opening { asked, .. }) if asked.is_empty() => self.acknowledge(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn acknowledge(&mut self) -> Vec<Out> {
+        let mut out = vec![Out::host(acknowledged(&self.id, self.wants, &self.resources))];
+        out.extend(self.opening.take().into_iter().flat_map(|opening| opening.kept));
+        out
+    }
+}
+
+/// A request of ours about a resource.
+fn about(method: &str, id: &Id, uri: &str) -> Out {
+    let (id, uri) = (id.as_json(), edit::written(uri));
+    Out::server(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{"uri":{uri}}}}}"#))
+}
+
+fn acknowledged(id: &Id, wants: Tells, resources: &BTreeSet<String>) -> String {
+    let mut agreed = json!({});
+    for (wanted, name) in [
+        (wants.tools, "toolsListChanged"),
+        (wants.prompts, "promptsListChanged"),
+        (wants.resources, "resourcesListChanged"),
+    ] {
+        if wanted {
+            agreed[name] = true.into();
+        }
+    }
+    if !resources.is_empty() {
+        agreed["resourceSubscriptions"] = json!(resources);
+    }
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"{META_SUBSCRIPTION}":{}}},"notifications":{agreed}}}}}"#,
+        id.as_json(),
+    )
+}
+
+/// A notification that names the subscription it belongs to.
+fn tagged(notification: &str, id: &Id) -> Result<String, Repeated> {
+    let params = edit::member(notification, "params")?.unwrap_or("{}");
+    let meta = edit::member(params, "_meta")?.unwrap_or("{}");
+    let meta = Edit::of(meta).unwrap_or_default().set(META_SUBSCRIPTION, id.as_json()).finish()?.into_owned();
+    let params = Edit::of(params).unwrap_or_default().set("_meta", meta).finish()?.into_owned();
+    Ok(Edit::of(notification).unwrap_or_default().set("params", params).finish()?.into_owned())
+}

@@ -1,0 +1,117 @@
+//! The server's log, whose level a modern host names with each request that wants to read it
+//! (2026-07-28, logging), and a legacy session has once for all.
+
+use std::collections::VecDeque;
+
+use super::super::retired::LOG_LEVELS;
+use super::Turn;
+use crate::jsonrpc::{Id, Message, edit};
+
+/// How many requests may wait for a level to be set.
+const WAITING: usize = 1000;
+
+/// How grave a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Severity(usize);
+
+impl Severity {
+    /// Reads a level's JSON text; `None` where there is no such level.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let level: String = serde_json::from_str(text).ok()?;
+        LOG_LEVELS.iter().position(|known| *known == level).map(Self)
+    }
+}
+
+/// The level that the session has, and the requests that wait for another.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    /// Whether the server has a log whose level can be set.
+    can_be_set: bool,
+    level: Option<Severity>,
+    /// What sets the level now, and the requests that go behind it.
+    setting: Option<(Id, VecDeque<Message>)>,
+}
+
+/// What becomes of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It goes to the server.
+    Goes,
+    /// It waits for this to be answered.
+    Waits { first: Option<String> },
+    /// Too many wait.
+    Refused,
+}
+
+impl Logs {
+    /// Starts with what the server offers.
+    pub(super) fn new(can_be_set: bool) -> Self {
+        Self { can_be_set, ..Self::default() }
+    }
+
+    /// Says when a request goes that wants this level.
+    pub(super) fn admit(&mut self, request: &Message, level: Severity, turn: &mut Turn<'_>) -> Then {
+        match &mut self.setting {
+            Some((_, waiting)) if waiting.len() >= WAITING => Then::Refused,
+            Some((_, waiting)) => {
+                waiting.push_back(request.clone());
+                Then::Waits { first: None }
+            }
+            None if !self.can_be_set || self.level == Some(level) => Then::Goes,
+            None => {
+                let id = turn.names.id();
+                let frame = format!(
+                    r#"{{"jsonrpc":"2.0","id":{},"method":"logging/setLevel","params":{{"level":"{}"}}}}"#,
+                    id.as_json(),
+                    LOG_LEVELS[level.0],
+                );
+                self.setting = Some((id, VecDeque::from([request.clone()])));
+                self.level = Some(level);
+                Then::Waits { first: Some(frame) }
+            }
+        }
+    }
+
+    /// The answer to the request `id`; the requests that waited for it, `None` where it is none of
+    /// these. A server that sets no level is not asked again.
+    pub(super) fn answered(&mut self, id: &Id, successful: bool) -> Option<VecDeque<Message>> {
+        let (_, waiting) = self.setting.take_if(|(setting, _)| setting == id)?;
+        self.can_be_set &= successful;
+        Some(waiting)
+    }
+
+    /// Whether the host's request `id` waits.
+    pub(super) fn has(&self, id: &Id) -> bool {
+        self.waiting().any(|request| request.head().request_id() == Some(id))
+    }
+
+    /// Lets go of the host's request `id`; false where it does not wait.
+    pub(super) fn cancel(&mut self, id: &Id) -> bool {
+        let Some((_, waiting)) = &mut self.setting else { return false };
+        let before = waiting.len();
+        waiting.retain(|request| request.head().request_id() != Some(id));
+        waiting.len() < before
+    }
+
+    /// The session is another one.
+    pub(super) fn renewed(&mut self) {
+        self.level = None;
+    }
+
+    /// The ids of the requests that wait; they wait no more.
+    pub(super) fn end(&mut self) -> Vec<Id> {
+        let waiting = self.waiting().filter_map(|request| request.head().request_id().cloned()).collect();
+        self.setting = None;
+        waiting
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = &Message> {
+        self.setting.iter().flat_map(|(_, waiting)| waiting)
+    }
+}
+
+/// How grave a message of the server's is; `None` where it does not say so in the known words.
+pub(super) fn severity(notification: &Message) -> Option<Severity> {
+    let level = edit::member_at(notification.text(), &["params", "level"]).ok()??;
+    Severity::of(level)
+}
