@@ -80,7 +80,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__bridge)
-            opts="-v -h --login --header --header-file --strict --keep-alive --transport --name --client-id --client-secret-file --client-metadata-url --scope --no-scope --redirect-uri --callback-port --allow-http --ca-file --client-cert --client-key --allow-private-network --no-browser --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --login --header --header-file --strict --keep-alive --transport --era --name --client-id --client-secret-file --client-metadata-url --scope --no-scope --redirect-uri --callback-port --allow-http --ca-file --client-cert --client-key --allow-private-network --no-browser --profile --store --no-input --verbose --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -96,6 +96,10 @@ _mcp__front() {
                     ;;
                 --transport)
                     COMPREPLY=($(compgen -W "auto http sse" -- "${cur}"))
+                    return 0
+                    ;;
+                --era)
+                    COMPREPLY=($(compgen -W "auto modern" -- "${cur}"))
                     return 0
                     ;;
                 --name)

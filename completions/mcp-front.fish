@@ -93,6 +93,8 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l header-fi
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l transport -d 'Transport to speak; sse is the old HTTP+SSE of 2024-11-05 [default: auto]' -r -f -a "auto\t''
 http\t''
 sse\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l era -d 'Era to serve the host in; modern serves 2026-07-28 whatever the server speaks [default: auto]' -r -f -a "auto\t''
+modern\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l name -d 'Keep the service under this name [default: from the URL\'s host]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-id -d 'Id of an OAuth client that was created at the provider' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l client-secret-file -d 'File that holds this client\'s secret' -r -F
