@@ -38,7 +38,7 @@ use figures::{Pair, WAYS, alternate, report_rates, report_tail, report_times};
 use support::home::Home;
 use support::http_server::{Reply, Request, Responder, Server};
 use support::mcp_server::result;
-use ways::{Bridged, Direct, Era, call};
+use ways::{Bridged, Direct, Era, call, call_of};
 
 const IN_FLIGHT: usize = 64;
 /// How many calls go that way, each after the answer to the one before.
@@ -147,7 +147,7 @@ fn throughput(home: &Home, url: &str, rounds: usize) -> Vec<Pair<f64>> {
 
 /// Calls a second, with so many in flight.
 fn bridged_rate(bridged: &mut Bridged) -> f64 {
-    let frames: Vec<_> = (0..IN_FLIGHT * EACH).map(|id| bridged.call(id, "hello")).collect();
+    let frames: Vec<_> = (0..IN_FLIGHT * EACH).map(|id| call_of(bridged.era, id, "hello")).collect();
     let start = Instant::now();
     frames[..IN_FLIGHT].iter().for_each(|frame| bridged.send(frame));
     for next in IN_FLIGHT..IN_FLIGHT + frames.len() {

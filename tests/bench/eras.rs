@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::figures::{Pair, WAYS, alternate, report_rates, report_times};
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request};
+use crate::support::mcp_server::result;
 use crate::support::modern_server::{self, envelope};
-use crate::ways::{Bridged, Direct, Era};
+use crate::ways::{Bridged, Direct, Era, call_of};
 use crate::{IN_FLIGHT, bridged_rate, time};
 
 /// How many tools the long list has, and how long it is at least.
@@ -27,7 +28,7 @@ pub(crate) fn long_list() -> String {
         let properties = json!({"place": place, "deep": deep, "free": {"type": "string"}});
         json!({
             "name": format!("tool-{number}"),
-            "description": "y".repeat(1600),
+            "description": "y".repeat(1800),
             "inputSchema": {"type": "object", "properties": properties},
         })
     };
@@ -36,13 +37,16 @@ pub(crate) fn long_list() -> String {
     list.to_string()
 }
 
-/// The server's part in it.
+/// The server's part in it, which costs no more than in the era before.
 pub(crate) fn serve(request: &Request, message: &Value, list: &str) -> Reply {
-    if message["method"] == "tools/list" {
-        let answer = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{list}}}"#, message["id"]);
-        return Reply::json(200, answer);
-    }
-    modern_server::serve(request)
+    let answer = match message["method"].as_str() {
+        Some("tools/list") => format!(r#"{{"jsonrpc":"2.0","id":{},"result":{list}}}"#, message["id"]),
+        Some("tools/call") => {
+            json!({"jsonrpc": "2.0", "id": message["id"], "result": result(message)}).to_string()
+        }
+        _ => return modern_server::serve(request),
+    };
+    Reply::json(200, answer)
 }
 
 /// Whether a message is of this era.
@@ -53,6 +57,7 @@ pub(crate) fn is_modern(message: &Value) -> bool {
 /// Measures `times` as many rounds as are needed for a first look.
 pub(crate) fn compare(home: &Home, url: &str, times: usize) {
     report_times("call of 2026-07-28", NAMES, &calls(home, url, 40 * times));
+    report_times("the same directly", NAMES, &direct_calls(url, 40 * times));
     let name = format!("throughput of 2026-07-28, {IN_FLIGHT} in flight");
     report_rates(&name, NAMES, &throughput(home, url, 10 * times));
     report_times("5 MB tools/list of 2026-07-28", WAYS, &lists(home, url, 10 * times));
@@ -61,10 +66,21 @@ pub(crate) fn compare(home: &Home, url: &str, times: usize) {
 fn calls(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
     let [mut legacy, mut modern] = [Era::Legacy, Era::Modern].map(|era| Bridged::start(home, url, era));
     let fifty = |bridged: &mut Bridged| -> Vec<_> {
-        let frames: Vec<_> = (0..50).map(|id| bridged.call(id, "hello")).collect();
+        let frames: Vec<_> = (0..50).map(|id| call_of(bridged.era, id, "hello")).collect();
         frames.iter().map(|frame| time(|| _ = bridged.exchange(frame))).collect()
     };
     alternate(rounds, || fifty(&mut legacy), || fifty(&mut modern))
+}
+
+/// The frames are longer, and that costs the server too.
+fn direct_calls(url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
+    let mut connections = [Direct::connect(url), Direct::connect(url)];
+    let [legacy, modern] = &mut connections;
+    let fifty = |direct: &mut Direct, era: Era| -> Vec<_> {
+        let frames: Vec<_> = (0..50).map(|id| call_of(era, id, "hello")).collect();
+        frames.iter().map(|frame| time(|| _ = direct.exchange(frame))).collect()
+    };
+    alternate(rounds, || fifty(legacy, Era::Legacy), || fifty(modern, Era::Modern))
 }
 
 fn throughput(home: &Home, url: &str, rounds: usize) -> Vec<Pair<f64>> {

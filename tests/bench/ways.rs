@@ -20,6 +20,15 @@ pub(crate) fn call(id: usize, text: &str) -> Vec<u8> {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string().into_bytes()
 }
 
+/// The same of this revision.
+pub(crate) fn call_of(era: Era, id: usize, text: &str) -> Vec<u8> {
+    let params = json!({"name": "echo", "arguments": {"text": text}});
+    match era {
+        Era::Legacy => call(id, text),
+        Era::Modern => request(id, "tools/call", params).into_bytes(),
+    }
+}
+
 /// The revision of a bridge's host, and with it the server's.
 #[derive(Clone, Copy)]
 pub(crate) enum Era {
@@ -80,7 +89,7 @@ pub(crate) struct Bridged {
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     process: Process,
-    era: Era,
+    pub(crate) era: Era,
 }
 
 impl Bridged {
@@ -96,17 +105,6 @@ impl Bridged {
             Era::Modern => request("first", "server/discover", json!({})).into_bytes(),
         });
         bridged
-    }
-
-    /// A call that is answered with `text`.
-    pub(crate) fn call(&self, id: usize, text: &str) -> Vec<u8> {
-        match self.era {
-            Era::Legacy => call(id, text),
-            Era::Modern => {
-                let params = json!({"name": "echo", "arguments": {"text": text}});
-                request(id, "tools/call", params).into_bytes()
-            }
-        }
     }
 
     /// Sends a request and returns its answer.
