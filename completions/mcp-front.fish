@@ -40,6 +40,8 @@ complete -c mcp-front -n "__fish_mcp_front_needs_command" -s V -l version -d 'Pr
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "login" -d 'Log in to a hosted MCP server in the browser, and store the login'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "logout" -d 'Revoke a login and delete it here'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "bridge" -d 'Serve a hosted MCP server on stdin and stdout; an MCP host starts this'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "status" -d 'Show how long each login lasts, what would end it, and what to do then'
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "refresh" -d 'Renew a login now, where that is due'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "tokens" -d 'List, set and delete what is stored'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "doctor" -d 'Find out what keeps a bridge from working'
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -f -a "demo" -d 'Show login, bridge and renewal against a server inside this binary'
@@ -124,6 +126,40 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-browse
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l no-input -d 'Never ask anything; fail instead'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -s v -l verbose -d 'Say more on stderr; repeat for more still'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l fail-within -d 'Fail where a login ends within this time, for instance 14d' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l refresh-lifetime -d 'How long a refresh token lasts, where the server does not say' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l json -d 'Print JSON, with times in RFC 3339 UTC'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l strict -d 'Fail too where nobody says when a login ends'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -s h -l help -d 'Print help'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l ca-file -d 'Trust the root certificates of this PEM file, beside the platform\'s' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l client-cert -d 'Show this PEM certificate to the service\'s own origin, and to nobody else' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l client-key -d 'The certificate\'s private key in PEM [default: the certificate\'s file]' -r -F
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l profile -d 'Keep and find logins under this profile [default: default]' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
+file\t''
+memory\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l force -d 'Renew it though it is not due'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l json -d 'Print JSON, with times in RFC 3339 UTC'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l allow-private-network -d 'Let a public service name addresses of private networks at a login'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l no-input -d 'Never ask anything; fail instead'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -s v -l verbose -d 'Say more on stderr; repeat for more still'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -s h -l help -d 'Print help'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l profile -d 'Keep and find logins under this profile [default: default]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''
 file\t''

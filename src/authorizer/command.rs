@@ -58,6 +58,11 @@ impl Program {
         self.line("tokens list", false)
     }
 
+    /// Shows all of it without an account.
+    pub fn demo(&self) -> CommandLine {
+        self.line("demo", false)
+    }
+
     /// Logs in to a service by its address alone; `URL` stands for it.
     pub fn login_at_address(&self) -> CommandLine {
         self.line("login URL", false)
@@ -216,6 +221,16 @@ impl Commands {
         let mut commands = self.clone();
         commands.subject.given.scope = Given::scopes(scopes);
         commands.login_anew()
+    }
+
+    /// Tells all about what is stored; no store is asked for it.
+    pub fn status(&self) -> CommandLine {
+        self.words("status", "", StoreKind::Keyring)
+    }
+
+    /// Refreshes the login, though none is due.
+    pub fn refresh_anew(&self) -> CommandLine {
+        self.words("refresh", " --force", self.subject.store)
     }
 
     /// Stores another static token.

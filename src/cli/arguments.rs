@@ -5,7 +5,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::{bridge, demo, doctor, login, logout, tokens};
+use super::{bridge, demo, doctor, login, logout, refresh, status, tokens};
 use crate::config::network::NetworkFlags;
 use crate::config::{ColorChoice, Flags, LogFormat};
 use crate::store::StoreKind;
@@ -15,7 +15,8 @@ Examples:
   mcp-front login front                      log in to Front
   mcp-front login https://mcp.example.com/   log in to any MCP server
   mcp-front bridge front                     what an MCP host starts
-  mcp-front tokens list                      what is stored, and its state
+  mcp-front                                  where logins stand, and what to run
+  mcp-front status front                     how long it lasts, what may end it
   mcp-front logout front                     revoke the login and delete it
   mcp-front doctor                           what keeps a bridge from working
   mcp-front demo                             see all of it, without an account
@@ -38,13 +39,14 @@ Environment:
 /// Log in once to a hosted MCP server; every MCP host here then reaches it
 #[derive(Debug, Parser)]
 #[command(name = "mcp-front", bin_name = "mcp-front", version, after_help = EXAMPLES)]
-#[command(max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(max_term_width = 100)]
 #[command(disable_help_subcommand = true)]
 pub(super) struct Arguments<C: Subcommand = Called> {
     #[command(flatten)]
     pub(super) global: Global,
+    /// Without one, the profile's logins are told in short.
     #[command(subcommand)]
-    pub(super) command: C,
+    pub(super) command: Option<C>,
 }
 
 impl Arguments {
@@ -52,16 +54,17 @@ impl Arguments {
     pub(super) fn flags(&self) -> Flags {
         let flags = self.global.flags();
         match &self.command {
-            Called::Command(command) => match command.as_ref() {
+            Some(Called::Command(command)) => match command.as_ref() {
                 Command::Login(login) => Flags { network: login.network.flags(), ..flags },
                 Command::Logout(logout) => Flags { network: logout.network.flags(), ..flags },
                 Command::Bridge(bridge) => {
                     Flags { network: bridge.network.flags(), transport: bridge.transport, ..flags }
                 }
                 Command::Doctor(doctor) => Flags { network: doctor.network.flags(), ..flags },
-                Command::Tokens(_) | Command::Demo(_) => flags,
+                Command::Refresh(refresh) => Flags { network: refresh.network.flags(), ..flags },
+                Command::Status(_) | Command::Tokens(_) | Command::Demo(_) => flags,
             },
-            Called::Helper(_) => flags,
+            Some(Called::Helper(_)) | None => flags,
         }
     }
 }
@@ -115,6 +118,8 @@ pub(super) enum Command {
     Login(login::Arguments),
     Logout(logout::Arguments),
     Bridge(bridge::Arguments),
+    Status(status::Arguments),
+    Refresh(refresh::Arguments),
     Tokens(tokens::Arguments),
     Doctor(doctor::Arguments),
     Demo(demo::Arguments),

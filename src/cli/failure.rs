@@ -11,9 +11,9 @@ use std::io;
 
 use super::login::CLIENT_SECRET;
 use super::terminal::InputError;
-use crate::authorizer::Commands;
 use crate::authorizer::login::LoginError;
 use crate::authorizer::stored::ChangeError;
+use crate::authorizer::{AuthorizerError, Commands};
 use crate::bridge::BridgeError;
 use crate::config::ConfigError;
 use crate::demo::DemoError;
@@ -71,6 +71,23 @@ pub(super) enum Failure {
         why: String,
         /// What ends the login itself, as a clause.
         elsewhere: String,
+    },
+    /// A refresh that somebody asked for.
+    #[error(transparent)]
+    Refresh(Box<AuthorizerError>),
+    /// `status` found a login that has ended, or will within the time asked for.
+    #[error("{what}")]
+    LoginNeeded {
+        /// Whose, and when.
+        what: String,
+        /// What to run.
+        hint: String,
+    },
+    /// Nobody says when a login ends, and not to know was called a failure.
+    #[error("{what}")]
+    EndUnknown {
+        /// Whose.
+        what: String,
     },
     /// The bridge.
     #[error(transparent)]
@@ -171,6 +188,12 @@ impl Failure {
             | Self::Helper(_)
             | Self::Io { .. }
             | Self::Unwell { .. } => Verdict::plain(FAILED),
+            Self::Refresh(error) => Verdict::plain(refresh(error)),
+            Self::LoginNeeded { hint, .. } => Verdict::of(LOGIN, hint.as_str()),
+            Self::EndUnknown { .. } => Verdict::of(
+                FAILED,
+                "name what has an end; --refresh-lifetime tells how long a refresh token lasts",
+            ),
         }
     }
 }
@@ -277,6 +300,16 @@ fn oauth(error: &OauthError, commands: &Commands) -> Verdict {
         OauthError::Refused { .. } | OauthError::Metadata { .. } | OauthError::PkceUnsupported => {
             Verdict::plain(SERVICE)
         }
+    }
+}
+
+/// Its text says what to run.
+fn refresh(error: &AuthorizerError) -> u8 {
+    match error {
+        AuthorizerError::LoginRequired { .. } | AuthorizerError::InsufficientScope { .. } => LOGIN,
+        AuthorizerError::Unavailable { .. } | AuthorizerError::Rejected { .. } => SERVICE,
+        AuthorizerError::Store { .. } => STORE,
+        AuthorizerError::Busy { .. } => TIME,
     }
 }
 

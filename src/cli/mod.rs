@@ -17,7 +17,11 @@ mod logout;
 mod moment;
 mod network_flags;
 mod open_browser;
+mod refresh;
 mod refresh_child;
+mod standing;
+mod status;
+mod table;
 mod terminal;
 mod tokens;
 
@@ -90,7 +94,7 @@ fn color_flag(words: &[OsString]) -> Option<ColorChoice> {
 
 fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
     let mut settings = Settings::resolve(&arguments.flags(), &environment)?;
-    if arguments.command.is_started_by_a_host() {
+    if arguments.command.as_ref().is_some_and(Called::is_started_by_a_host) {
         settings.program = settings.program.at(&executable()?);
     }
     let terminal = Terminal::new(&settings);
@@ -128,12 +132,13 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-async fn dispatch(called: Called, context: Context) -> Result<(), Failure> {
+async fn dispatch(called: Option<Called>, context: Context) -> Result<(), Failure> {
     let command = match called {
-        Called::Command(command) => *command,
-        Called::Helper(Helper::RefreshChild) => return refresh_child::run(&context).await,
-        Called::Helper(Helper::LoginChild) => return login_child::run(&context).await,
-        Called::Helper(Helper::OpenBrowser) => return open_browser::run(),
+        Some(Called::Command(command)) => *command,
+        Some(Called::Helper(Helper::RefreshChild)) => return refresh_child::run(&context).await,
+        Some(Called::Helper(Helper::LoginChild)) => return login_child::run(&context).await,
+        Some(Called::Helper(Helper::OpenBrowser)) => return open_browser::run(),
+        None => return status::overview(&context),
     };
     match command {
         // These mind their signals themselves: they have something to finish first.
@@ -142,6 +147,8 @@ async fn dispatch(called: Called, context: Context) -> Result<(), Failure> {
         Command::Login(arguments) => until_interrupted(login::run(arguments, &context)).await,
         Command::Logout(arguments) => until_interrupted(logout::run(&arguments, &context)).await,
         Command::Doctor(arguments) => until_interrupted(Box::pin(doctor::run(arguments, &context))).await,
+        Command::Status(arguments) => status::run(&arguments, &context),
+        Command::Refresh(arguments) => until_interrupted(refresh::run(&arguments, &context)).await,
         Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, &context)).await,
     }
 }

@@ -9,6 +9,7 @@ pub mod headers;
 pub mod network;
 pub mod preset;
 pub mod service;
+mod sources;
 
 use std::fmt;
 use std::io;
@@ -24,6 +25,7 @@ use crate::upstream::Transport;
 
 pub use environment::Environment;
 pub use network::Network;
+pub use sources::Decided;
 
 const KEY_FILE: &str = "MCP_FRONT_ENCRYPTION_KEY_FILE";
 const KEY: &str = "MCP_FRONT_ENCRYPTION_KEY";
@@ -128,6 +130,7 @@ pub struct Settings {
     pub program: Program,
     /// The transport that a bridge speaks.
     pub transport: Transport,
+    transport_source: Source,
     home: Option<PathBuf>,
     encryption_key: Option<KeySource>,
 }
@@ -215,6 +218,7 @@ impl Settings {
         let home = environment.get("MCP_FRONT_HOME").map(PathBuf::from);
         let encryption_key = encryption_key(environment);
         let network = Network::resolve(&flags.network, environment)?;
+        let (transport, transport_source) = transport(flags, environment)?;
         Ok(Self {
             program: program(environment, home.as_deref(), encryption_key.as_ref(), &network),
             profile,
@@ -231,7 +235,8 @@ impl Settings {
             hyperlinks: hyperlinks(environment),
             input: !flags.no_input,
             network,
-            transport: transport(flags, environment)?,
+            transport,
+            transport_source,
             home,
             encryption_key,
         })
@@ -344,17 +349,18 @@ fn program(
     Program::new(environment.program(), places.chain(network.permission()), is_inline)
 }
 
-fn transport(flags: &Flags, environment: &Environment) -> Result<Transport, ConfigError> {
+fn transport(flags: &Flags, environment: &Environment) -> Result<(Transport, Source), ConfigError> {
     const VARIABLE: &str = "MCP_FRONT_TRANSPORT";
     if let Some(transport) = flags.transport {
-        return Ok(transport);
+        return Ok((transport, Source::Flag("--transport")));
     }
-    let Some(name) = text(environment, VARIABLE)? else { return Ok(Transport::default()) };
-    name.parse().map_err(|_| ConfigError::Invalid {
+    let Some(name) = text(environment, VARIABLE)? else { return Ok((Transport::default(), Source::Default)) };
+    let transport = name.parse().map_err(|_| ConfigError::Invalid {
         origin: VARIABLE.to_owned(),
         value: printable(name),
         expected: "one of auto, http, sse".to_owned(),
-    })
+    })?;
+    Ok((transport, Source::Variable(VARIABLE)))
 }
 
 fn encryption_key(environment: &Environment) -> Option<KeySource> {

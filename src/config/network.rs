@@ -16,6 +16,11 @@ use crate::http::{self, CertificateError, ClientCertificate, Proxies, Proxy, Roo
 const CA_FILE: (&str, &str) = ("--ca-file", "MCP_FRONT_CA_FILE");
 const CLIENT_CERT: (&str, &str) = ("--client-cert", "MCP_FRONT_CLIENT_CERT");
 const CLIENT_KEY: (&str, &str) = ("--client-key", "MCP_FRONT_CLIENT_KEY");
+/// The variables that name proxies, of which the first that is set holds.
+pub(super) const HTTPS_PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+pub(super) const HTTP_PROXY: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+/// The variables that name what needs no proxy.
+pub(super) const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 const ALLOW_PRIVATE: &str = "MCP_FRONT_ALLOW_PRIVATE_NETWORK";
 
 /// What the commands that reach the network take, as it was typed.
@@ -46,7 +51,8 @@ pub struct Network {
     ca_file: Option<Named>,
     client_cert: Option<Named>,
     client_key: Option<Named>,
-    allow_private: bool,
+    /// Who allowed it, where anybody did.
+    allow_private: Option<Source>,
 }
 
 impl Network {
@@ -61,11 +67,15 @@ impl Network {
             let set = || Some((PathBuf::from(environment.get(variable)?), Source::Variable(variable)));
             typed.or_else(set).map(|(path, source)| Named { path, source, variable })
         };
+        let allow_private = match flags.allow_private_network {
+            true => Some(Source::Flag("--allow-private-network")),
+            false => is_on(environment, ALLOW_PRIVATE)?.then_some(Source::Variable(ALLOW_PRIVATE)),
+        };
         let network = Self {
             ca_file: named(&flags.ca_file, CA_FILE),
             client_cert: named(&flags.client_cert, CLIENT_CERT),
             client_key: named(&flags.client_key, CLIENT_KEY),
-            allow_private: flags.allow_private_network || is_on(environment, ALLOW_PRIVATE)?,
+            allow_private,
         };
         match (&network.client_cert, &network.client_key) {
             (None, Some(key)) => Err(ConfigError::Unusable(format!(
@@ -82,9 +92,24 @@ impl Network {
         files.into_iter().flatten().map(|named| (named.variable, named.path.as_path()))
     }
 
+    /// What was decided, for whoever asks who did it: a setting, its value and its source.
+    pub(super) fn decided(&self) -> impl Iterator<Item = (&'static str, String, Source)> {
+        let files = [
+            ("root certificates", &self.ca_file),
+            ("client certificate", &self.client_cert),
+            ("client key", &self.client_key),
+        ];
+        let shown = |named: &Named| named.path.display().to_string();
+        let files = files.into_iter().filter_map(move |(setting, file)| {
+            file.as_ref().map(|named| (setting, shown(named), named.source))
+        });
+        let private = self.allow_private.map(|source| ("private addresses", "allowed".to_owned(), source));
+        files.chain(private)
+    }
+
     /// The permission for private addresses, as its variable gives it.
     pub(super) fn permission(&self) -> Option<(&'static str, String)> {
-        self.allow_private.then(|| (ALLOW_PRIVATE, "1".to_owned()))
+        self.allow_private.map(|_| (ALLOW_PRIVATE, "1".to_owned()))
     }
 
     /// What flags decided, as variables for a helper process: paths, and no file's content.
@@ -103,7 +128,7 @@ impl Network {
             proxies: proxies(environment)?,
             roots: self.ca_file.as_ref().map(roots).transpose()?,
             certificate: self.client_certificate()?,
-            private_network: self.allow_private,
+            private_network: self.allow_private.is_some(),
         })
     }
 
@@ -162,10 +187,10 @@ fn proxies(environment: &Environment) -> Result<Proxies, ConfigError> {
             ))),
         }
     };
-    let exceptions = ["NO_PROXY", "no_proxy"].into_iter().find(|name| environment.get(name).is_some());
+    let exceptions = NO_PROXY.into_iter().find(|name| environment.get(name).is_some());
     Ok(Proxies {
-        https: proxy(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])?,
-        http: proxy(["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])?,
+        https: proxy(HTTPS_PROXY)?,
+        http: proxy(HTTP_PROXY)?,
         exceptions: match exceptions {
             Some(name) => super::text(environment, name)?.unwrap_or_default().to_owned(),
             None => String::new(),
@@ -216,7 +241,8 @@ mod tests {
             (false, "perhaps", Err("MCP_FRONT_ALLOW_PRIVATE_NETWORK: `perhaps` is not 1 or 0".to_owned())),
         ] {
             let flags = NetworkFlags { allow_private_network: flag, ..NetworkFlags::default() };
-            let allowed = resolve(flags, &[(ALLOW_PRIVATE, variable)]).map(|network| network.allow_private);
+            let allowed =
+                resolve(flags, &[(ALLOW_PRIVATE, variable)]).map(|network| network.allow_private.is_some());
             assert_eq!(allowed, expected, "{flag} {variable}");
         }
     }

@@ -22,6 +22,10 @@ pub struct Preset {
     pub client_instructions: &'static str,
     /// What ends a login of it that was not revoked, as a clause.
     pub revocation_note: &'static str,
+    /// How many months a refresh token lives, as far as is known, where the server does not say.
+    pub refresh_token_months: i32,
+    /// What is known of how its refresh tokens live and end, and what is not; whole sentences.
+    pub login_ends: &'static str,
     /// What to know before a static token is stored for it.
     pub token_note: &'static str,
 }
@@ -40,6 +44,12 @@ Front wants an OAuth client of your own, made once:
   3. Enter this redirect URL:",
     revocation_note: "to end the login itself, an admin of Front removes the app's authorization in Front's \
                       settings",
+    refresh_token_months: 6,
+    login_ends: "\
+Front gives a refresh token about 6 months. A refresh returns the same one until near its end; the next one \
+goes to whoever refreshes then, within its last 24 hours by one report. There is no address for revoking: an \
+admin removes the app's authorization in Front's settings. Whether removing the seat or changing its password \
+ends the login is not public.",
     token_note: "Front's MCP server takes no API tokens at present; `mcp-front login front` is the way in.",
 };
 

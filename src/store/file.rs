@@ -57,6 +57,19 @@ impl FileItems {
         fs::symlink_metadata(self.path(&ItemName::record(key))).is_ok()
     }
 
+    /// Whether there is certainly neither a record nor a journal of the service.
+    pub(super) fn has_nothing(&self, key: &ServiceKey) -> bool {
+        [ItemName::record(key), ItemName::journal(key)].iter().all(|name| {
+            let found = fs::symlink_metadata(self.path(name));
+            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        })
+    }
+
+    /// Whether there is a journal of the service, readable or not.
+    pub(super) fn has_journal(&self, key: &ServiceKey) -> bool {
+        fs::symlink_metadata(self.path(&ItemName::journal(key))).is_ok()
+    }
+
     fn read(&self, name: &ItemName) -> Result<Option<Sealed>, StoreError> {
         let path = self.path(name);
         let bytes = read_sealed(&path)?;

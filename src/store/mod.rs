@@ -290,6 +290,17 @@ pub fn lies_in_files(paths: &Paths, key: &ServiceKey) -> bool {
     FileItems::of(paths, None, GeneratedKey::default()).has_record(key)
 }
 
+/// Whether the encrypted files certainly hold nothing of the service. No key is needed to tell.
+pub fn is_gone_from_files(paths: &Paths, key: &ServiceKey) -> bool {
+    FileItems::of(paths, None, GeneratedKey::default()).has_nothing(key)
+}
+
+/// Whether the encrypted files hold a journal of the service: a refresh is under way, or was interrupted.
+/// No key is needed to tell.
+pub fn journal_lies_in_files(paths: &Paths, key: &ServiceKey) -> bool {
+    FileItems::of(paths, None, GeneratedKey::default()).has_journal(key)
+}
+
 /// A text that names no kind of store.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is no store: choose keyring, file or memory")]

@@ -21,6 +21,11 @@ pub enum Transport {
     Sse,
 }
 
+/// A text that names no transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no transport has this name")]
+pub struct UnknownTransport;
+
 impl fmt::Display for Transport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -30,11 +35,6 @@ impl fmt::Display for Transport {
         })
     }
 }
-
-/// A text that names no transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no transport has this name")]
-pub struct UnknownTransport;
 
 impl FromStr for Transport {
     type Err = UnknownTransport;

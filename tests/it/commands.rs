@@ -36,7 +36,7 @@ fn a_token_is_set_sent_listed_and_deleted() {
     let [service] = &listed(&home)[..] else { panic!("one service is stored") };
     assert_eq!(service["name"], "mock");
     assert_eq!(service["kind"], "token");
-    assert_eq!(service["state"], "valid");
+    assert_eq!(service["state"], "static");
     assert_eq!(service["store"], "file");
     let shown = home.run(["tokens", "list"]).expect(0);
     assert!(shown.stdout.contains("mock"), "{}", shown.stdout);
@@ -250,7 +250,7 @@ fn headers_reach_the_service() {
 fn help_names_every_command_and_no_hidden_one() {
     let home = Home::bare();
     let help = home.run(["--help"]).expect(0).stdout;
-    for command in ["login", "logout", "bridge", "tokens", "demo"] {
+    for command in ["login", "logout", "bridge", "status", "refresh", "tokens", "demo"] {
         assert!(help.contains(&format!("\n  {command}  ")), "{help}");
         home.run([command, "--help"]).expect(0);
     }

@@ -30,7 +30,7 @@ fn a_refused_token_names_what_helps() {
         let arguments = ["tokens", "set", &service.server.url(), "--name", NAME];
         service.home.run_with_input(arguments, b"a-token\n").expect(0);
         let row = service.row();
-        assert_eq!((&row["kind"], &row["state"]), (&json!("token"), &json!("valid")));
+        assert_eq!((&row["kind"], &row["state"]), (&json!("token"), &json!("static")));
         assert_eq!(row["last_error"], Value::Null);
     };
     set();

@@ -69,6 +69,11 @@ impl Terminal {
         if self.colored_stderr { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
+    /// As [`paint`](Self::paint), for stdout.
+    pub(super) fn paint_stdout(&self, style: Style, text: &str) -> String {
+        if self.colored_stdout { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
     /// A URL on one line of stderr; where the terminal can, also as one link however it wraps.
     pub(super) fn link(&self, url: &str) -> String {
         if self.hyperlinks { format!("\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\") } else { url.to_owned() }

@@ -3,18 +3,18 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::authorizer::{CommandLine, Commands, Given, Program, Subject};
 use crate::cli::failure::Failure;
-use crate::cli::{Context, moment, terminal};
+use crate::cli::standing::Standing;
+use crate::cli::{Context, moment, table};
 use crate::clock;
 use crate::config::{ConfigError, Settings, Source};
 use crate::redact::printable;
-use crate::store::index::{Entry, EntryKind, Index, IndexError, State};
-use crate::store::{Store, StoreKind};
+use crate::store::Store;
+use crate::store::index::{Entry, EntryKind, Index, IndexError};
 
 const EXAMPLES: &str = "\
 Nothing is unlocked for it. All profiles are listed, or the one that --profile names.
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
 }
 
 /// What is wrong with an entry, and what to do about it.
-fn damage(error: &IndexError, settings: &Settings) -> String {
+pub(in crate::cli) fn damage(error: &IndexError, settings: &Settings) -> String {
     let remedy = match error {
         IndexError::Corrupt { .. } => format!(
             "  What is stored for the service is not lost. {}, with its address in\n  place of URL (and --name \
@@ -82,7 +82,7 @@ fn damage(error: &IndexError, settings: &Settings) -> String {
 }
 
 /// Logs in to the service that needs no address.
-fn front(settings: &Settings) -> CommandLine {
+pub(in crate::cli) fn front(settings: &Settings) -> CommandLine {
     let subject = Subject {
         target: "front".to_owned(),
         name: None,
@@ -152,86 +152,13 @@ impl Row {
     }
 }
 
-/// What a login is good for, as far as the index tells.
-#[derive(Debug, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub(in crate::cli) enum Standing {
-    /// It can be used.
-    Valid,
-    /// It can be used, and renews by itself.
-    Renews,
-    /// A person has to act.
-    LoginRequired {
-        /// Why, safe to print.
-        reason: String,
-        /// Since when, where known.
-        since: Option<Timestamp>,
-    },
-}
-
-impl Standing {
-    /// What `entry` stands at.
-    pub(in crate::cli) fn of(entry: &Entry, now: Timestamp) -> Self {
-        let required = |reason: &str, since| Self::LoginRequired { reason: printable(reason), since };
-        let ended = |expiry: Option<Timestamp>| expiry.is_some_and(|expiry| expiry <= now);
-        if entry.deleted {
-            return required("deleting it was interrupted: delete it again, or log in", None);
-        }
-        if entry.identity.store == StoreKind::Memory {
-            return required("it was kept in the memory of one process", None);
-        }
-        if let State::LoginRequired { reason, since } = &entry.state {
-            return required(reason, Some(*since));
-        }
-        match entry.kind {
-            EntryKind::Oauth if entry.renews && ended(entry.refresh_expires_at) => {
-                required("the refresh token has expired", entry.refresh_expires_at)
-            }
-            EntryKind::Oauth if entry.renews => Self::Renews,
-            EntryKind::Oauth if ended(entry.access_expires_at) => {
-                let reason = "the access token has expired, and there is no refresh token";
-                required(reason, entry.access_expires_at)
-            }
-            EntryKind::Oauth | EntryKind::Token => Self::Valid,
-        }
-    }
-
-    /// Why a login is required, and since when; `None` where none is.
-    pub(in crate::cli) fn required(&self) -> Option<(&str, Option<Timestamp>)> {
-        match self {
-            Self::LoginRequired { reason, since } => Some((reason, *since)),
-            Self::Valid | Self::Renews => None,
-        }
-    }
-
-    fn shown(&self) -> &'static str {
-        match self {
-            Self::Valid => "valid",
-            Self::Renews => "renews by itself",
-            Self::LoginRequired { .. } => "login required",
-        }
-    }
-}
+const HEADER: [&str; 8] =
+    ["NAME", "PROFILE", "KIND", "STATE", "ACCESS EXPIRES", "LOGIN ENDS", "STORE", "LAST REFRESH"];
 
 fn table(rows: &[Row], now: Timestamp) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if let Some(width) = terminal::columns() {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
-    table.set_header([
-        "NAME",
-        "PROFILE",
-        "KIND",
-        "STATE",
-        "ACCESS EXPIRES",
-        "LOGIN ENDS",
-        "STORE",
-        "LAST REFRESH",
-    ]);
-    for row in rows {
-        let time = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| moment::brief(at, now));
-        table.add_row([
+    let time = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| moment::brief(at, now));
+    let cells = rows.iter().map(|row| {
+        [
             row.name.clone(),
             row.profile.clone(),
             kind_shown(row.kind).to_owned(),
@@ -240,16 +167,10 @@ fn table(rows: &[Row], now: Timestamp) -> String {
             time(row.refresh_token_expires_at),
             row.store.clone(),
             time(row.last_refresh_at),
-        ]);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let mut text: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
-    for row in rows {
-        text.extend(notes(row, now));
-    }
-    text
+        ]
+    });
+    let notes = rows.iter().flat_map(|row| notes(row, now));
+    table::headed(HEADER, cells) + &notes.collect::<String>()
 }
 
 /// What does not fit in a column: why a login is required, and what went wrong last.

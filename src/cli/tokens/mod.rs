@@ -7,7 +7,7 @@ mod set;
 use clap::{Args, Subcommand};
 
 pub(super) use delete::{is_known, no_such_service, stores};
-pub(super) use list::Standing;
+pub(super) use list::{damage, front};
 
 use super::Context;
 use super::failure::Failure;

@@ -182,6 +182,11 @@ impl Scene {
     pub(crate) fn list(&mut self) {
         self.run(&["tokens", "list"], "").expect(0);
         self.run(&["tokens", "list", "--json"], "").expect(0);
+        self.run(&[], "").expect(0);
+        for format in [&["status"][..], &["status", "--json", "--fail-within", "1h"]] {
+            // Whether a login is required by now is another test's matter.
+            self.run(format, "");
+        }
     }
 
     /// Looks at what is left in files, and fails the test where a secret was seen.

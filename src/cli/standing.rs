@@ -1,0 +1,77 @@
+//! What a login is good for, in the words that every command uses.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::redact::printable;
+use crate::store::StoreKind;
+use crate::store::index::{Entry, EntryKind, State};
+
+/// What a login is good for, as far as the index tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(super) enum Standing {
+    /// It can be used, and renews by itself.
+    Renews,
+    /// It can be used until its access token expires: there is no refresh token.
+    Valid,
+    /// It is a static token, which is good until somebody says otherwise.
+    Static,
+    /// Nothing is stored: the service may want no login.
+    NotStored,
+    /// A person has to act.
+    LoginRequired {
+        /// Why, safe to print.
+        reason: String,
+        /// Since when, where known.
+        since: Option<Timestamp>,
+    },
+}
+
+impl Standing {
+    /// What `entry` stands at.
+    pub(super) fn of(entry: &Entry, now: Timestamp) -> Self {
+        let required = |reason: &str, since| Self::LoginRequired { reason: printable(reason), since };
+        let ended = |expiry: Option<Timestamp>| expiry.is_some_and(|expiry| expiry <= now);
+        if entry.deleted {
+            return required("deleting it was interrupted: delete it again, or log in", None);
+        }
+        if entry.identity.store == StoreKind::Memory {
+            return required("it was kept in the memory of one process", None);
+        }
+        if let State::LoginRequired { reason, since } = &entry.state {
+            return required(reason, Some(*since));
+        }
+        match entry.kind {
+            EntryKind::Oauth if entry.renews && ended(entry.refresh_expires_at) => {
+                required("the refresh token has expired", entry.refresh_expires_at)
+            }
+            EntryKind::Oauth if entry.renews => Self::Renews,
+            EntryKind::Oauth if ended(entry.access_expires_at) => {
+                let reason = "the access token has expired, and there is no refresh token";
+                required(reason, entry.access_expires_at)
+            }
+            EntryKind::Oauth => Self::Valid,
+            EntryKind::Token => Self::Static,
+        }
+    }
+
+    /// Why a login is required, and since when; `None` where none is.
+    pub(super) fn required(&self) -> Option<(&str, Option<Timestamp>)> {
+        match self {
+            Self::LoginRequired { reason, since } => Some((reason, *since)),
+            Self::Renews | Self::Valid | Self::Static | Self::NotStored => None,
+        }
+    }
+
+    /// The words for a person.
+    pub(super) fn shown(&self) -> &'static str {
+        match self {
+            Self::Renews => "renews by itself",
+            Self::Valid => "valid",
+            Self::Static => "static token",
+            Self::NotStored => "nothing stored",
+            Self::LoginRequired { .. } => "login required",
+        }
+    }
+}
