@@ -162,19 +162,14 @@ fn i08_a_waiting_connection_is_kept_under_watch() {
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo"}});
     session.bridge.send(call.to_string());
     gate.wait_for_arrivals(1);
-    let process = format!("/proc/{}", session.bridge.process.id());
-    let sockets: HashSet<_> = fs::read_dir(format!("{process}/fd"))
-        .unwrap()
-        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .filter_map(|link| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned))
-        .collect();
+    let server_end = format!(":{:04X}", server.address().port());
     // State 01 is an established connection, timer 02 the one that asks; before it runs, the request
     // itself has to be acknowledged.
     let end = Instant::now() + DEADLINE;
     loop {
-        let table = fs::read_to_string(format!("{process}/net/tcp")).unwrap();
+        let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
         let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-        let ours: Vec<_> = rows.filter(|row| row[3] == "01" && sockets.contains(row[9])).collect();
+        let ours: Vec<_> = rows.filter(|row| row[3] == "01" && row[2].ends_with(&server_end)).collect();
         if !ours.is_empty() && ours.iter().all(|row| row[5].starts_with("02:")) {
             break;
         }
