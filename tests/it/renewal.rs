@@ -10,9 +10,8 @@ use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::{Bridge, REFUSAL_LIMIT, initialize_params};
 use crate::support::gate::Gate;
 use crate::support::home::BINARY;
-use crate::support::http_server::{Reply, Request};
+use crate::support::http_server::Request;
 use crate::support::kept_login::run;
-use crate::support::mcp_server::McpServer;
 use crate::support::service::{NAME, Service};
 
 /// The token that a request carries.
@@ -50,45 +49,6 @@ fn rotation_survives_restarts() {
         assert_eq!(service.authorization.refreshes(), 1 + round);
     }
     assert_eq!(service.authorization.living_grants(), 1);
-}
-
-/// H17, H19, A11: a token endpoint that moved within its issuer, and answers nothing where the login is
-/// bound to: that is told with the command that binds anew, and nothing goes to the new one before that.
-#[test]
-fn a_token_endpoint_that_moved_is_told_and_never_followed() {
-    for by_itself in [false, true] {
-        let service = Service::with_expired_token();
-        let authorization = &service.authorization;
-        authorization.script(|| vec![Fault::Reply(Reply::status(503))]);
-        let elsewhere = McpServer::open();
-        let moved_to = |endpoint: String| authorization.set_metadata(json!({"token_endpoint": endpoint}));
-        moved_to(elsewhere.url());
-        let mut bridge = service.strict_bridge();
-        let refused = bridge.refusal();
-        assert_eq!(refused["data"]["reason"], "login_required", "{refused}");
-        let message = refused["message"].as_str().expect("a message");
-        assert!(
-            message.contains("moved its token endpoint") && message.contains(&elsewhere.url()),
-            "{message}"
-        );
-        assert!(
-            refused["data"]["command"].as_str().is_some_and(|line| line.contains(" login ")),
-            "{refused}"
-        );
-        assert_eq!(service.row()["last_error"]["code"], "token_endpoint_moved");
-        assert!(elsewhere.requests().is_empty() && authorization.living_grants() == 1);
-
-        moved_to(format!("{}/token?moved", authorization.issuer()));
-        if by_itself {
-            bridge = Bridge::start(&service.home, &[NAME, "--login", "--strict"]);
-        } else {
-            let command = refused["data"]["command"].as_str().expect("a command");
-            service.home.in_another_terminal(command, &[], b"").expect(0);
-        }
-        bridge.initialize();
-        assert_eq!(bridge.echo(1, "bound anew"), "bound anew");
-        assert_eq!(service.browser.tabs(), 1);
-    }
 }
 
 /// A6, A28: a grant that has ended is told with the command that helps; the login is kept and marked.

@@ -9,6 +9,7 @@ use mcp_front::store::Patience;
 use serde_json::json;
 
 use crate::support::authorization_server::{AuthorizationServer, Fault};
+use crate::support::bridge::Bridge;
 use crate::support::clock::{Clock, DAY, HOUR};
 use crate::support::home::Home;
 use crate::support::http_server::Reply;
@@ -177,29 +178,41 @@ fn h17_a_moved_authorization_server_is_told_and_a_login_binds_anew() {
     assert_eq!(stored(&service).binding.issuer, Some(successor.issuer()));
 }
 
-/// Metadata is read at a login, and by nobody else: a token endpoint that moves is an outage until then.
+/// H17, H19, A11: a token endpoint that moved within its issuer, and answers nothing where the login is
+/// bound to: that is told with the command that binds anew, and nothing goes to the new one before that.
 #[test]
-fn h19_metadata_is_read_anew_at_each_login_and_by_no_bridge() {
-    let service = Service::new();
-    let endpoint = |number: usize| format!("{}/token?v={number}", service.authorization.issuer());
-    service.authorization.set_metadata(json!({"token_endpoint": endpoint(1)}));
-    service.login(&[]).expect(0);
-    assert_eq!(stored(&service).binding.token_endpoint.as_str(), endpoint(1));
-    service.authorization.set_metadata(json!({"token_endpoint": endpoint(2)}));
-    service.authorization.refuse_issued_access_tokens();
-    for _ in 0..32 {
-        service.authorization.fault(Fault::Reply(Reply::html(404, "moved")));
+fn h19_a_token_endpoint_that_moved_is_told_and_never_followed() {
+    for by_itself in [false, true] {
+        let service = Service::with_expired_token();
+        let authorization = &service.authorization;
+        authorization.script(|| vec![Fault::Reply(Reply::status(503))]);
+        let elsewhere = McpServer::open();
+        let moved_to = |endpoint: String| authorization.set_metadata(json!({"token_endpoint": endpoint}));
+        moved_to(elsewhere.url());
+        let mut bridge = service.strict_bridge();
+        let refused = bridge.refusal();
+        assert_eq!(refused["data"]["reason"], "login_required", "{refused}");
+        let message = refused["message"].as_str().expect("a message");
+        assert!(
+            message.contains("moved its token endpoint") && message.contains(&elsewhere.url()),
+            "{message}"
+        );
+        assert!(
+            refused["data"]["command"].as_str().is_some_and(|line| line.contains(" login ")),
+            "{refused}"
+        );
+        assert_eq!(service.row()["last_error"]["code"], "token_endpoint_moved");
+        assert!(elsewhere.requests().is_empty() && authorization.living_grants() == 1);
+
+        moved_to(format!("{}/token?moved", authorization.issuer()));
+        if by_itself {
+            bridge = Bridge::start(&service.home, &[NAME, "--login", "--strict"]);
+        } else {
+            let command = refused["data"]["command"].as_str().expect("a command");
+            service.home.in_another_terminal(command, &[], b"").expect(0);
+        }
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, "bound anew"), "bound anew");
+        assert_eq!(service.browser.tabs(), 1);
     }
-    let read = service.authorization.metadata_reads();
-    let mut bridge = service.strict_bridge();
-    let error = bridge.call(0, "initialize", crate::support::bridge::initialize_params())["error"].clone();
-    assert_eq!(error["data"]["reason"], "unavailable", "{error}");
-    assert!(service.authorization.refreshes() < 12, "{} refreshes", service.authorization.refreshes());
-    assert_eq!(service.authorization.metadata_reads(), read);
-    service.authorization.clear_faults();
-    service.login(&["--force"]).expect(0);
-    assert_eq!(stored(&service).binding.token_endpoint.as_str(), endpoint(2));
-    let mut next = service.bridge();
-    next.initialize();
-    assert_eq!(next.echo(1, NAME), NAME);
 }

@@ -172,11 +172,6 @@ impl AuthorizationServer {
         self.state().script = Some(Box::new(faults));
     }
 
-    /// How often the metadata was read.
-    pub(crate) fn metadata_reads(&self) -> usize {
-        self.state().metadata_reads
-    }
-
     /// Whether `token` opens the resource server.
     pub(crate) fn accepts(&self, token: &str) -> bool {
         let state = self.state();
@@ -285,11 +280,7 @@ impl AuthorizationServer {
 
 fn answer(state: &Mutex<State>, requested: &Condvar, request: &Request, responder: &mut Responder) {
     let reply = match (request.method.as_str(), request.path()) {
-        ("GET", "/.well-known/oauth-authorization-server") => {
-            let mut state = state.lock().unwrap();
-            state.metadata_reads += 1;
-            state.metadata()
-        }
+        ("GET", "/.well-known/oauth-authorization-server") => state.lock().unwrap().metadata(),
         ("GET", "/authorize") => state.lock().unwrap().authorize(&request.query()),
         ("POST", "/register") => state.lock().unwrap().register(&request.json()),
         ("POST", "/token") => return token(state, requested, request, responder),

@@ -38,7 +38,6 @@ pub(super) struct State {
     pub(super) denies: bool,
     /// By how many seconds its clock is ahead.
     pub(super) ahead: i64,
-    pub(super) metadata_reads: usize,
     /// How often a spent refresh token was sent.
     pub(super) replays: usize,
     /// Whether the resource server refuses every access token, fresh ones too.
