@@ -17,8 +17,10 @@ const QUEUE_LIMIT: Duration = Duration::from_millis(100);
 const TURN: Duration = Duration::from_secs(2);
 /// How long one may take altogether.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long a request waits for the notifications before it.
+/// How long a request waits for each of the notifications before it.
 const PRECEDENCE_LIMIT: Duration = Duration::from_millis(100);
+/// How long it waits for all of them.
+const PRECEDENCE_LIMIT_OF_ALL: Duration = TURN;
 /// How long `notifications/initialized` holds back what follows it.
 const INITIALIZED_LIMIT: Duration = Duration::from_secs(10);
 
@@ -55,11 +57,17 @@ impl Notifications {
         *self.queued.borrow()
     }
 
-    /// Waits a moment for the first `count` to have gone out.
+    /// Waits a moment for the first `count` to have gone out: for as long as they do, one after the other.
     pub(super) async fn precede(&self, count: u64) {
         let mut sent = self.sent.subscribe();
-        let waiting = sent.wait_for(|sent| *sent >= count);
-        let _late = tokio::time::timeout(PRECEDENCE_LIMIT, waiting).await;
+        let waiting = async {
+            while *sent.borrow_and_update() < count {
+                if tokio::time::timeout(PRECEDENCE_LIMIT, sent.changed()).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _late = tokio::time::timeout(PRECEDENCE_LIMIT_OF_ALL, waiting).await;
     }
 
     /// Waits for all to have had their turn.
@@ -106,6 +114,9 @@ impl Inner {
         if tokio::time::timeout(INITIALIZED_LIMIT, sending).await.is_err() {
             tracing::warn!("the server does not answer to notifications/initialized");
         }
+        // What follows does not wait for the stream's head: a server, or a proxy before it, may hold that
+        // back until there is something to say, and every session would start late for a message that is
+        // rarely sent in that moment.
         self.start_listening();
         drop(gate);
     }
