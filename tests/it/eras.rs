@@ -14,6 +14,9 @@ use crate::support::mcp_server::McpServer;
 use crate::support::modern_server::{error, modern, remembered, request};
 use crate::support::open_session::is;
 
+/// How long Claude Code waits for the answer to its probe, from its start on.
+const HOST_PATIENCE: Duration = Duration::from_secs(3);
+
 fn probe() -> String {
     request("server-discover-probe-1", "server/discover", json!({}))
 }
@@ -132,7 +135,6 @@ fn a_modern_servers_answers_to_the_probe_are_handed_on_byte_for_byte() {
     }
 }
 
-/// Claude Code waits for about three seconds from its start on.
 #[test]
 fn a_probe_is_answered_in_time_by_servers_that_hang_are_dead_or_want_a_login() {
     let (answers, arrived) = (Gate::default(), Gate::default());
@@ -147,8 +149,8 @@ fn a_probe_is_answered_in_time_by_servers_that_hang_are_dead_or_want_a_login() {
     });
     let home = Home::with_file_store();
     let mut bridge = Bridge::start(&home, &[&slow.url()]);
-    let (answer, took) = ask(&mut bridge);
-    assert!(is_fallback(&answer) && took < Duration::from_millis(2500), "{answer} after {took:?}");
+    let (answer, all_it_waits) = ask(&mut bridge);
+    assert!(is_fallback(&answer) && all_it_waits < HOST_PATIENCE, "{answer} after {all_it_waits:?}");
     // What it says at last counts for the next time.
     arrived.wait_for_arrivals(1);
     answers.open();
@@ -160,14 +162,14 @@ fn a_probe_is_answered_in_time_by_servers_that_hang_are_dead_or_want_a_login() {
     let dead = McpServer::open().url();
     let home = Home::with_file_store();
     let (answer, took) = ask(&mut Bridge::start(&home, &[&dead]));
-    assert!(is_fallback(&answer) && took < Duration::from_millis(2500), "{answer} after {took:?}");
+    assert!(is_fallback(&answer) && took < HOST_PATIENCE, "{answer} after {took:?}");
 
     let guarded = McpServer::scripted(|_, responder| {
         responder.reply(&Reply::status(401).header("WWW-Authenticate", "Bearer"));
         true
     });
     let (answer, took) = ask(&mut Bridge::start(&home, &[&guarded.url()]));
-    assert!(is_fallback(&answer) && took < Duration::from_secs(1), "{answer} after {took:?}");
+    assert!(is_fallback(&answer) && took < all_it_waits, "{answer} after {took:?}: nothing is waited for");
     assert!(!home.files().iter().any(|(path, _)| path.parent().unwrap().ends_with("eras")));
 }
 
