@@ -2,6 +2,8 @@
 //!
 //! Each command's own flags stand in that command's file. No flag takes a secret as its value.
 
+use std::path::PathBuf;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
@@ -34,6 +36,7 @@ Environment:
   HTTPS_PROXY, HTTP_PROXY, ALL_PROXY  proxies, also in lower case
   NO_PROXY                            what needs none; loopback never does
   MCP_FRONT_LOG                       log filter, for instance mcp_front=debug
+  MCP_FRONT_LOG_FILE                  as --log-file
   NO_COLOR, CLICOLOR_FORCE            as --color never and --color always";
 
 /// Log in once to a hosted MCP server; every MCP host here then reaches it
@@ -90,6 +93,9 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "text|json", hide_possible_values = true)]
     #[arg(value_parser = log_format())]
     log_format: Option<LogFormat>,
+    /// Log to this file as well, which is kept small and private
+    #[arg(long, global = true, value_name = "PATH")]
+    log_file: Option<PathBuf>,
     /// Colour on a terminal [default: auto]
     #[arg(long, global = true, value_name = "auto|always|never", hide_possible_values = true)]
     #[arg(value_parser = color())]
@@ -147,6 +153,7 @@ impl Global {
             store: self.store,
             verbosity: self.verbose,
             log_format: self.log_format,
+            log_file: self.log_file.clone(),
             color: self.color,
             no_input: self.no_input,
             network: NetworkFlags::default(),

@@ -1,4 +1,4 @@
-//! Logs on stderr: what is written, and what never can be.
+//! Logs on stderr, and in a file where one is named: what is written, and what never can be.
 //!
 //! Other crates' targets may carry requests, bodies and codes in their debug lines, so whatever a
 //! user asks for, theirs stay at `info`; only the product's own go deeper.
@@ -7,12 +7,14 @@ use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{ConfigError, LogFilter, LogFormat};
+use super::log_file::LogFile;
+use crate::config::{ConfigError, LogFilter, LogFormat, Settings};
 use crate::redact::printable;
 
 /// The product's own target.
@@ -22,15 +24,45 @@ const OWN: &str = "mcp_front";
 ///
 /// # Errors
 /// [`ConfigError::Invalid`] for a directive that does not parse.
-pub(super) fn start(filter: &LogFilter, format: LogFormat, color: bool) -> Result<(), ConfigError> {
-    let targets = targets(filter)?;
-    let registry = tracing_subscriber::registry();
-    // A second start in one process (a test's) keeps the first.
-    let _ = match format {
-        LogFormat::Text => registry.with(text(color).with_filter(capped(targets))).try_init(),
-        LogFormat::Json => registry.with(json().with_filter(capped(targets))).try_init(),
+pub(super) fn start(settings: &Settings, color: bool) -> Result<(), ConfigError> {
+    let (filter, format) = (&settings.log_filter, settings.log_format);
+    let shown = capped(targets(filter)?);
+    let kept = capped(targets(&at_least_informative(filter))?);
+    let opened = settings.log_file.as_deref().map(LogFile::at).transpose();
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![match format {
+        LogFormat::Text => text(color).with_filter(shown).boxed(),
+        LogFormat::Json => json().with_filter(shown).boxed(),
+    }];
+    let failure = match opened {
+        Ok(file) => {
+            layers.extend(file.map(|file| in_file(file, format).with_filter(kept).boxed()));
+            None
+        }
+        Err(error) => Some(error),
     };
+    // A second start in one process (a test's) keeps the first.
+    let _ = tracing_subscriber::registry().with(layers).try_init();
+    if let (Some(error), Some(path)) = (failure, &settings.log_file) {
+        // A bridge that serves without a log is better than none.
+        tracing::warn!(path = %path.display(), %error, "nothing is logged to the file");
+    }
     Ok(())
+}
+
+/// Who names a file wants to find something in it.
+fn at_least_informative(filter: &LogFilter) -> LogFilter {
+    match filter {
+        LogFilter::Verbosity(verbosity) => LogFilter::Verbosity((*verbosity).max(1)),
+        directive => directive.clone(),
+    }
+}
+
+fn in_file(file: LogFile, format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let layer = tracing_subscriber::fmt::layer().with_writer(move || file.clone()).with_ansi(false);
+    match format {
+        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    }
 }
 
 fn text<S: Subscriber + for<'a> LookupSpan<'a>>(color: bool) -> impl Layer<S> {

@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod failure;
 mod keeping;
+mod log_file;
 mod logging;
 mod login;
 mod login_child;
@@ -98,7 +99,7 @@ fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
         settings.program = settings.program.at(&executable()?);
     }
     let terminal = Terminal::new(&settings);
-    logging::start(&settings.log_filter, settings.log_format, terminal.colored_stderr)?;
+    logging::start(&settings, terminal.colored_stderr)?;
     let context = Context { settings, environment, terminal };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -119,7 +120,8 @@ fn executable() -> Result<PathBuf, Failure> {
 /// How helper processes are started: with what they need of this process's environment, and what
 /// flags decided about the network.
 fn children(context: &Context) -> Result<Children, Failure> {
-    let decided = context.settings.network.variables();
+    let log = context.settings.log_file.iter().map(|path| (config::LOG_FILE.into(), path.into()));
+    let decided = context.settings.network.variables().chain(log);
     Ok(Children::new(executable()?, context.environment.iter().chain(decided)))
 }
 

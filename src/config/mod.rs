@@ -29,6 +29,8 @@ pub use sources::Decided;
 
 const KEY_FILE: &str = "MCP_FRONT_ENCRYPTION_KEY_FILE";
 const KEY: &str = "MCP_FRONT_ENCRYPTION_KEY";
+/// Names the log file, to this process and to its helpers.
+pub const LOG_FILE: &str = "MCP_FRONT_LOG_FILE";
 
 /// The flags that settings follow from, as they were typed.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +43,8 @@ pub struct Flags {
     pub verbosity: u8,
     /// `--log-format`.
     pub log_format: Option<LogFormat>,
+    /// `--log-file`.
+    pub log_file: Option<PathBuf>,
     /// `--color`.
     pub color: Option<ColorChoice>,
     /// `--no-input`.
@@ -116,6 +120,8 @@ pub struct Settings {
     pub log_filter: LogFilter,
     /// How.
     pub log_format: LogFormat,
+    /// The file that is logged to as well, by its absolute path.
+    pub log_file: Option<PathBuf>,
     /// When output is coloured.
     pub color: ColorChoice,
     /// Whether the terminal knows escape sequences (`TERM` is neither missing nor `dumb`).
@@ -230,6 +236,7 @@ impl Settings {
                 None => LogFilter::Verbosity(flags.verbosity),
             },
             log_format: flags.log_format.unwrap_or_default(),
+            log_file: log_file(flags, environment),
             color: color(flags.color, environment),
             capable_terminal: environment.get("TERM").is_some_and(|term| term != "dumb"),
             hyperlinks: hyperlinks(environment),
@@ -347,6 +354,11 @@ fn program(
     };
     let places = home.into_iter().chain(key_file).chain(network.places()).map(absolute);
     Program::new(environment.program(), places.chain(network.permission()), is_inline)
+}
+
+fn log_file(flags: &Flags, environment: &Environment) -> Option<PathBuf> {
+    let named = flags.log_file.clone().or_else(|| environment.get(LOG_FILE).map(PathBuf::from))?;
+    Some(std::path::absolute(&named).unwrap_or(named))
 }
 
 fn transport(flags: &Flags, environment: &Environment) -> Result<(Transport, Source), ConfigError> {

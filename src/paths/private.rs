@@ -99,8 +99,19 @@ pub fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// # Errors
 /// As [`write_private`].
 pub fn open_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let options = platform::open_options(options.read(true).write(true).create(true).truncate(false));
+    open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
+}
+
+/// Opens the file for writing at its end, creating it empty where there is none.
+///
+/// # Errors
+/// As [`write_private`].
+pub fn append_private(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().append(true).create(true))
+}
+
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let options = platform::open_options(options);
     let file = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create_private_dir(parent(path)?)?;

@@ -67,7 +67,8 @@ impl Scene {
             .with("MCP_FRONT_STORE", "file")
             .with(KEY_VARIABLE, KEY)
             .with(HOST_VARIABLE, HOST_SECRET)
-            .with("TMPDIR", directory.to_string_lossy());
+            .with("TMPDIR", directory.to_string_lossy())
+            .with("MCP_FRONT_LOG_FILE", "log/kept.log");
         let words: &[&str] = match log {
             Log::Verbose => &["-vvv"],
             Log::Trace => {
