@@ -17,7 +17,7 @@ use crate::credential::Generation;
 /// The wait after a first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts, a server's own wish included.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The longest wait that is our own choice: a request that waits for the next attempt has to see one.
 const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(5);
 /// How long a token that was renewed and refused again is not renewed once more; doubles as well.

@@ -8,11 +8,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::decision::{Refused, Step, decide};
 use super::failure::Failure;
+use super::memory::LONGEST_PAUSE;
 use super::merge::{ended, merged};
 use super::relocation;
 use super::standing::Standing;
@@ -104,9 +106,10 @@ enum Advance {
 
 /// Reads again, settles the journal, and asks for new tokens where that is due.
 async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> Result<Advance, Failure> {
+    let mut retry_at = None;
     match turn.entry().map_err(|error| Failure::of_index(&error))? {
         Some(entry) if entry.deleted => return Ok(Advance::Stands(None)),
-        Some(entry) => turn.place.identity = entry.identity,
+        Some(entry) => (turn.place.identity, retry_at) = (entry.identity, entry.retry_at),
         None => {}
     }
     let (mut record, cut_off) = settle_journal(turn).await?;
@@ -115,6 +118,10 @@ async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> 
         let Some(due) = Due::find(record.as_ref(), refused) else {
             break;
         };
+        if let Some(wait) = retry_at.and_then(left_until) {
+            let error = GrantError::RateLimited { retry_after: Some(wait) };
+            return Err(Failure::not_renewed(&with_causes(&error), Some(wait)));
+        }
         let sent = JournalEntry::RequestSent { succeeds: Some(due.base.clone()), at: clock::now() };
         // A store that cannot take the journal would not take the answer either.
         turn.write_journal(sent).await?;
@@ -144,6 +151,13 @@ async fn advance(turn: &mut Turn, refused: Refused, delivery: &mut Delivery) -> 
         turn.repair(record);
     }
     Ok(Advance::Stands(record))
+}
+
+/// What is left of the wait that the token endpoint asked for, maybe in another process. One that no
+/// server would be granted comes from another time of day.
+fn left_until(retry_at: Timestamp) -> Option<Duration> {
+    let left = Duration::try_from(retry_at.duration_since(clock::now())).ok()?;
+    (!left.is_zero() && left <= LONGEST_PAUSE).then_some(left)
 }
 
 /// A login whose refresh is due and possible.
@@ -226,7 +240,12 @@ async fn postpone(turn: &mut Turn, error: &GrantError, moved: Option<String>, lo
         _ => "no_verdict",
     };
     let (code, text) = moved.map_or_else(|| (code, with_causes(error)), |reason| (relocation::CODE, reason));
-    turn.note(LastError { at: clock::now(), code: code.to_owned(), text });
+    let at = clock::now();
+    let retry_at = match error {
+        GrantError::RateLimited { retry_after: Some(wish) } => at.checked_add(*wish.min(&LONGEST_PAUSE)).ok(),
+        _ => None,
+    };
+    turn.note_until(LastError { at, code: code.to_owned(), text }, retry_at);
     if !lost && !matches!(error, GrantError::Transient { .. }) {
         turn.clear_journal().await;
     }

@@ -3,6 +3,7 @@
 //! The lock travels through every write. A write that does not answer in time keeps it; then no
 //! other write starts until that one has returned.
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::failure::Failure;
@@ -111,10 +112,19 @@ impl Turn {
 
     /// Notes what went wrong, for `tokens list`.
     pub(super) fn note(&self, last: LastError) {
+        self.note_until(last, None);
+    }
+
+    /// The same, and until when the token endpoint asks every process not to be asked.
+    pub(super) fn note_until(&self, last: LastError, retry_at: Option<Timestamp>) {
         let Some(lock) = &self.lock else {
             return;
         };
-        if let Err(error) = self.index.note(lock, |entry| entry.last_error = Some(last)) {
+        let noted = self.index.note(lock, |entry| {
+            entry.last_error = Some(last);
+            entry.retry_at = retry_at;
+        });
+        if let Err(error) = noted {
             tracing::warn!(%error, "cannot note the failed refresh");
         }
     }

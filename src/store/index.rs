@@ -202,6 +202,7 @@ impl Index {
         if let Some(old) = self.replaceable(lock.key())? {
             if old.generation == entry.generation {
                 entry.last_error = old.last_error.clone().or(entry.last_error);
+                entry.retry_at = old.retry_at;
                 if entry.state == State::Valid {
                     entry.state = old.state.clone();
                 }

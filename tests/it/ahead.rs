@@ -160,6 +160,26 @@ fn a_refresh_ahead_waits_as_long_as_the_server_asks() {
     assert!(sent[1].1 - sent[0].1 >= Duration::from_secs(3), "{:?}", sent[1].1 - sent[0].1);
 }
 
+/// H04: what one bridge was asked to wait holds for all.
+#[test]
+fn all_bridges_wait_as_long_as_the_server_asks_one() {
+    let service = Service::with_token_in_its_last_minutes();
+    service.authorization.fault(Fault::Reply(Reply::json(429, "{}").header("Retry-After", "3")));
+    let mut bridges: Vec<_> = (0..4).map(|_| service.bridge()).collect();
+    for bridge in &mut bridges {
+        bridge.initialize();
+    }
+    let mut id = 0;
+    while service.authorization.refreshes() < 2 {
+        id += 1;
+        for bridge in &mut bridges {
+            assert_eq!(bridge.echo(id, "on"), "on");
+        }
+    }
+    let sent = service.authorization.sent_refresh_tokens();
+    assert!(sent[1].1 - sent[0].1 >= Duration::from_secs(3), "{:?}", sent[1].1 - sent[0].1);
+}
+
 /// A refresh ahead that the server refuses for good ends the login, and not the token at hand.
 #[test]
 fn an_end_that_is_seen_ahead_leaves_the_token_to_its_own_end() {

@@ -70,6 +70,9 @@ pub struct Entry {
     pub last_refresh_at: Option<Timestamp>,
     /// What went wrong last; where that ended the login, `state` says so too.
     pub last_error: Option<LastError>,
+    /// Until when the token endpoint asks not to be asked; a new record knows nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
     /// Whether it can be used.
     pub state: State,
     /// What the login is bound to; `None` for a static token.
@@ -132,6 +135,7 @@ impl Entry {
             logged_in_at: Timestamp::UNIX_EPOCH,
             last_refresh_at: None,
             last_error: None,
+            retry_at: None,
             state: State::Valid,
             binding: None,
             scopes: Vec::new(),
