@@ -56,7 +56,7 @@ _mcp__front() {
 
     case "${cmd}" in
         mcp__front)
-            opts="-v -h -V --profile --store --no-input --verbose --log-format --color --help --version login logout bridge status refresh tokens doctor demo"
+            opts="-v -h -V --profile --store --no-input --verbose --log-format --log-file --color --help --version login logout bridge status refresh tokens doctor demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -74,6 +74,10 @@ _mcp__front() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -86,7 +90,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__bridge)
-            opts="-v -h --login --header --header-file --strict --keep-alive --transport --era --name --client-id --client-secret-file --client-metadata-url --scope --no-scope --redirect-uri --callback-port --allow-http --ca-file --client-cert --client-key --allow-private-network --no-browser --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --login --header --header-file --strict --keep-alive --transport --era --name --client-id --client-secret-file --client-metadata-url --scope --no-scope --redirect-uri --callback-port --allow-http --ca-file --client-cert --client-key --allow-private-network --no-browser --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -160,6 +164,10 @@ _mcp__front() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -172,7 +180,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__demo)
-            opts="-v -h --browser --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --browser --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -190,6 +198,10 @@ _mcp__front() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -202,7 +214,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__doctor)
-            opts="-v -h --json --allow-http --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --json --allow-http --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -232,6 +244,10 @@ _mcp__front() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -244,7 +260,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__login)
-            opts="-v -h --force --client-secret-stdin --name --client-id --client-secret-file --client-metadata-url --scope --no-scope --redirect-uri --callback-port --no-browser --allow-http --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --force --client-secret-stdin --name --client-id --client-secret-file --client-metadata-url --scope --no-scope --redirect-uri --callback-port --no-browser --allow-http --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -302,6 +318,10 @@ _mcp__front() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -314,7 +334,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__logout)
-            opts="-v -h --local-only --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --local-only --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -342,6 +362,10 @@ _mcp__front() {
                     ;;
                 --log-format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -356,7 +380,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__refresh)
-            opts="-v -h --force --json --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --force --json --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -386,6 +410,10 @@ _mcp__front() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -398,7 +426,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__status)
-            opts="-v -h --json --fail-within --refresh-lifetime --strict --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --json --fail-within --refresh-lifetime --strict --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -424,6 +452,10 @@ _mcp__front() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -436,7 +468,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__tokens)
-            opts="-v -h --profile --store --no-input --verbose --log-format --color --help list set delete"
+            opts="-v -h --profile --store --no-input --verbose --log-format --log-file --color --help list set delete"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -454,6 +486,10 @@ _mcp__front() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -466,7 +502,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__tokens__subcmd__delete)
-            opts="-y -v -h --yes --force --profile --store --no-input --verbose --log-format --color --help"
+            opts="-y -v -h --yes --force --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -482,6 +518,10 @@ _mcp__front() {
                     ;;
                 --log-format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -496,7 +536,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__tokens__subcmd__list)
-            opts="-v -h --json --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --json --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -514,6 +554,10 @@ _mcp__front() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -526,7 +570,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__subcmd__front__subcmd__tokens__subcmd__set)
-            opts="-v -h --name --allow-http --force --profile --store --no-input --verbose --log-format --color --help"
+            opts="-v -h --name --allow-http --force --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -546,6 +590,10 @@ _mcp__front() {
                     ;;
                 --log-format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_mcp_front_global_optspecs
-    string join \n profile= store= no-input v/verbose log-format= color= h/help V/version
+    string join \n profile= store= no-input v/verbose log-format= log-file= color= h/help V/version
 end
 
 function __fish_mcp_front_needs_command
@@ -30,6 +30,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_needs_command" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_needs_command" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -61,6 +62,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand login" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -82,6 +84,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand logout" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -113,6 +116,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand bridge" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -134,6 +138,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand status" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -151,6 +156,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand refresh" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -166,6 +172,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and not __fish_seen_subcommand_from list set delete" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -181,6 +188,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from list" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -195,6 +203,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -209,6 +218,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from delete" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -226,6 +236,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -241,6 +252,7 @@ file\t''
 memory\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l log-format -d 'How logs are written on stderr [default: text]' -r -f -a "text\t''
 json\t''"
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l log-file -d 'Log to this file as well, which is kept small and private' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand demo" -l color -d 'Colour on a terminal [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"

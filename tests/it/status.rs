@@ -63,6 +63,7 @@ fn front(obtained: Span) -> Home {
         logged_in_at: obtained,
         last_refresh_at: Some(now - 30.minutes()),
         last_error: None,
+        retry_at: None,
         state: State::Valid,
         binding: None,
         scopes: vec!["feature:mcp".to_owned()],
