@@ -55,15 +55,11 @@ fn a_refresh_that_fails_leaves_no_secret_behind() {
         scene.log_in_by_callback(&[]);
         scene.service.authorization.refuse_issued_access_tokens();
         for reply in CARELESS {
-            // A bridge tries twice where there was no verdict.
-            let enough = scene.service.authorization.refreshes() + 2;
-            scene.service.authorization.fault(repeating(reply));
-            scene.service.authorization.fault(repeating(reply));
-            while scene.service.authorization.refreshes() < enough {
-                scene.fail_to_start(&[NAME]);
-            }
+            scene.service.authorization.script(move || vec![repeating(reply)]);
+            assert_ne!(scene.run(&["refresh", NAME, "--force"], "").code(), 0);
             scene.list();
         }
+        scene.service.authorization.script(Vec::new);
         for error in ["invalid_client", "invalid_grant"] {
             scene.service.authorization.fault(repeating(move |aloud| described(400, error, aloud)));
             scene.fail_to_start(&[NAME]);
@@ -137,8 +133,8 @@ fn a_login_of_the_bridges_own_leaves_no_secret_behind() {
                 bridge
             });
             scene.service.authorization.refuse_issued_access_tokens();
-            let refusal = repeating(|aloud| described(400, "invalid_request", aloud));
-            scene.service.authorization.fault(refusal);
+            let refusal = || vec![repeating(|aloud| described(400, "invalid_request", aloud))];
+            scene.service.authorization.script(refusal);
             let answer = bridge.call(3, "tools/call", json!({"name": "echo"}));
             assert!(answer["error"].is_object(), "{answer}");
             scene.evidence.add("error of bridge", answer.to_string());
