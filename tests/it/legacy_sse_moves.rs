@@ -21,12 +21,14 @@ fn moving(other: fn(&Request, &mut Responder)) -> (SseServer, Arc<AtomicBool>) {
     let moved = Arc::<AtomicBool>::default();
     let has_moved = Arc::clone(&moved);
     let server = SseServer::scripted(move |request, responder, _| {
+        // Taken before the move, whenever the script comes to it.
+        if is_message(request, "slow") {
+            responder.reply(&Reply::status(202));
+            return true;
+        }
         let is_other = has_moved.load(Ordering::SeqCst);
         if is_other {
             other(request, responder);
-        } else if is_message(request, "slow") {
-            responder.reply(&Reply::status(202));
-            return true;
         }
         is_other
     });
