@@ -28,11 +28,13 @@ fn commands() -> BTreeSet<String> {
 type Runner = fn(&[&str]);
 
 /// Who runs which command.
-const RUN: [(&str, Runner); 14] = [
+const RUN: [(&str, Runner); 16] = [
     ("mcp-front login front", log_in_to_front),
     ("claude mcp add front -- /absolute/path/mcp-front bridge front", add_to_claude_code),
     ("mcp-front login front --redirect-uri https://localhost:41789/callback", paste_a_registered_redirect),
-    ("mcp-front tokens list", list),
+    ("mcp-front status front", tell),
+    ("mcp-front status front --fail-within 14d", tell),
+    ("mcp-front refresh front --force", refresh),
     ("mcp-front login https://mcp.example.com/mcp", log_in_by_url),
     ("mcp-front bridge example", bridge_by_name),
     (
@@ -125,10 +127,22 @@ fn paste_a_registered_redirect(words: &[&str]) {
     paste_into(&front(), &words[1..]);
 }
 
-fn list(words: &[&str]) {
+/// The login has ended; then there is one again.
+fn tell(words: &[&str]) {
     let service = front();
-    let listed = service.home.run(&words[1..]).expect(0);
-    assert!(listed.stdout.contains("front") && listed.stdout.contains("login required"), "{}", listed.stdout);
+    let over = service.home.run(&words[1..]).expect(4);
+    assert!(over.stdout.contains("front") && over.stdout.contains("login required"), "{}", over.stdout);
+    service.home.run(["login", "front"]).expect(0);
+    let good = service.home.run(&words[1..]).expect(0);
+    assert!(good.stdout.contains("renews by itself"), "{}", good.stdout);
+}
+
+fn refresh(words: &[&str]) {
+    let service = front();
+    service.home.run(&words[1..]).expect(4);
+    service.home.run(["login", "front"]).expect(0);
+    let renewed = service.home.run(&words[1..]).expect(0);
+    assert!(renewed.stdout.contains("renewed until"), "{}", renewed.stdout);
 }
 
 /// The words with the README's address replaced.
