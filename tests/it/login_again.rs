@@ -253,7 +253,7 @@ fn becomes_good(service: &Service) {
     let end = Instant::now() + DEADLINE;
     loop {
         let row = service.row();
-        if row["state"] == "valid" && row["last_error"].is_null() {
+        if row["state"] == "static" && row["last_error"].is_null() {
             return;
         }
         assert!(Instant::now() < end, "{row}");

@@ -150,10 +150,8 @@ fn the_reasons_of_an_end_are_told_apart() {
     ] {
         let service = Service::logged_in();
         service.authorization.refuse_issued_access_tokens();
-        for _ in 0..2 {
-            let reply = Reply::json(status, json!({ "error": error }).to_string());
-            service.authorization.fault(Fault::Reply(reply));
-        }
+        let answer = json!({ "error": error }).to_string();
+        service.authorization.script(move || vec![Fault::Reply(Reply::json(status, answer.clone()))]);
         let refused = refusal(&service.home);
         let reason = if ended { "login_required" } else { "unavailable" };
         assert_eq!(refused["data"]["reason"], reason, "{error}: {refused}");
