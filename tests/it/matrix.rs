@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each matrix: its folder, and how many cases each letter has.
-const MATRICES: [(&str, &[(char, usize)]); 1] = [("faults", &[('F', 13), ('G', 12), ('H', 19), ('I', 18)])];
+const MATRICES: [(&str, &[(char, usize)]); 2] = [
+    ("attacks", &[('A', 21), ('B', 15), ('C', 17), ('D', 6)]),
+    ("faults", &[('F', 13), ('G', 12), ('H', 19), ('I', 18)]),
+];
 
 fn folder(matrix: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(matrix)

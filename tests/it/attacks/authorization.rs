@@ -1,0 +1,1 @@
+//! Attacks on the authorization response and the callback listener (B).

@@ -1,0 +1,1 @@
+//! Attacks by a malicious MCP server, in discovery and in its answers (A).

@@ -1,0 +1,1 @@
+//! Attacks from the same machine: storage, processes, environment (C).

@@ -1,0 +1,6 @@
+//! The attack matrix: each test is named after its case in `cases.txt`.
+
+mod authorization;
+mod discovery;
+mod machine;
+mod stdio;

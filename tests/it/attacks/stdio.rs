@@ -1,0 +1,1 @@
+//! Attacks over stdin and by the model (D).
