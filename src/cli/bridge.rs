@@ -18,7 +18,6 @@ use crate::bridge::{self, Unknown};
 use crate::config::headers::Headers;
 use crate::config::service::Service;
 use crate::config::{ConfigError, Environment};
-use crate::http;
 use crate::lock::running::Running;
 use crate::redact::with_causes;
 use crate::relay::{self, Eras, HostEra};
@@ -130,25 +129,17 @@ fn find(arguments: &Arguments, headers: &HeaderMap, context: &Context) -> Result
     } else {
         LoginPolicy::Never
     };
-    let client = http::Client::new(settings.network.http_config(&context.environment)?, &service.server);
-    let eras = Eras::new(&paths, &ServiceKey::new(&service.profile, &service.server));
-    let authorizer = Authorizer::new(authorizer::Config {
-        server: service.server.clone(),
-        profile: service.profile.clone(),
-        name: service.own_name().map(str::to_owned),
-        commands: service.commands_unstored(store, settings),
-        store: settings.store_config(store, paths),
+    let authorizer = authorizer::Config {
         login,
         keep_alive: arguments.keep_alive,
-        children: super::children(context)?,
-        http: client.clone(),
-    });
+        ..super::authorizer(&service, store, context)?
+    };
     Ok(relay::Config {
         service: service.server.to_string(),
-        upstream: StreamableHttp::new(client, service.server, headers.clone()),
-        authorizer,
+        eras: Eras::new(&paths, &ServiceKey::new(&service.profile, &service.server)),
+        upstream: StreamableHttp::new(authorizer.http.clone(), service.server, headers.clone()),
+        authorizer: Authorizer::new(authorizer),
         strict: arguments.strict,
-        eras,
         transport: context.settings.transport,
         era: arguments.era.unwrap_or_default(),
     })

@@ -8,14 +8,17 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::network_flags::NetworkFlags;
+use super::terminal::Terminal;
 use super::{Context, executable, login_flags};
-use crate::authorizer::{self, Authorizer, LoginPolicy};
+use crate::authorizer::Authorizer;
 use crate::config::service::Service;
 use crate::config::{ConfigError, Source};
 use crate::doctor::{Check, Finding, Machine, Mark, Subject, examine_machine, examine_service};
-use crate::http;
 use crate::store::StoreKind;
 use crate::store::index::Index;
+
+/// The version of the JSON: members may be added to it, and none changes its meaning.
+const SCHEMA: u32 = 1;
 
 const EXAMPLES: &str = "\
 Without a name, all services of the profile are checked. No secret is printed: the output may go \
@@ -55,9 +58,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     let machine = machine(&services, context)?;
     let subjects: Vec<Subject> =
         services.into_iter().map(|service| subject(service, context)).collect::<Result<_, _>>()?;
-    let mut report =
-        Report { json: arguments.json, colored: context.terminal.colored_stdout, ..Report::default() };
-    report.begin()?;
+    let mut report = Report::new(arguments.json, &context.terminal);
     report.take(settings(context));
     examine_machine(&machine, &mut |finding| report.take(finding)).await;
     for subject in subjects {
@@ -104,32 +105,21 @@ fn machine(services: &[Service], context: &Context) -> Result<Machine, Failure> 
 
 fn subject(service: Service, context: &Context) -> Result<Subject, Failure> {
     let settings = &context.settings;
-    let http = settings.network.http_config(&context.environment)?;
-    let store = settings.store_config(service.store(settings)?, settings.paths()?);
+    let kind = service.store(settings)?;
     let commands = service.commands(settings);
     let mut bridge = std::process::Command::new(executable()?);
     // The words that follow the program's name, and what flags decided about the network.
     bridge.args(commands.bridge()).arg("--strict").envs(settings.network.variables());
-    let authorizer = Authorizer::new(authorizer::Config {
-        server: service.server.clone(),
-        profile: service.profile.clone(),
-        name: service.own_name().map(str::to_owned),
-        commands: commands.clone(),
-        store: store.clone(),
-        login: LoginPolicy::Never,
-        keep_alive: false,
-        children: super::children(context)?,
-        http: http::Client::new(http.clone(), &service.server),
-    });
+    let authorizer = super::authorizer(&service, kind, context)?;
     Ok(Subject {
         pinned: login_flags::pinned(&service)?,
         callback_port: service.preset.map(|preset| preset.callback_port),
         name: service.name,
         server: service.server,
         entry: service.entry,
-        store,
-        http,
-        authorizer,
+        store: authorizer.store.clone(),
+        http: settings.network.http_config(&context.environment)?,
+        authorizer: Authorizer::new(authorizer),
         commands,
         bridge,
     })
@@ -156,23 +146,21 @@ fn settings(context: &Context) -> Finding {
 }
 
 /// What is printed: line by line for people, whole at the end for programs.
-#[derive(Default)]
-struct Report {
+struct Report<'a> {
     json: bool,
-    colored: bool,
+    terminal: &'a Terminal,
     findings: Vec<Finding>,
     /// Why stdout takes no more.
     failure: Option<Failure>,
 }
 
-impl Report {
-    fn begin(&mut self) -> Result<(), Failure> {
-        self.write("");
-        self.failure.take().map_or(Ok(()), Err)
+impl<'a> Report<'a> {
+    fn new(json: bool, terminal: &'a Terminal) -> Self {
+        Self { json, terminal, findings: Vec::new(), failure: None }
     }
 
     fn turn_to(&mut self, name: &str, url: &str) {
-        let bold = self.painted(Style::new().bold(), name);
+        let bold = self.terminal.paint_stdout(Style::new().bold(), name);
         self.write(&format!("\n{bold}  {}\n", crate::redact::printable(url)));
     }
 
@@ -183,7 +171,7 @@ impl Report {
             Mark::Bad => ("✗", AnsiColor::Red),
             Mark::Skipped => ("-", AnsiColor::BrightBlack),
         };
-        let sign = self.painted(Style::new().fg_color(Some(color.into())), sign);
+        let sign = self.terminal.paint_stdout(color.on_default(), sign);
         let mut text = format!("{sign} {:<10} {}\n", finding.check.name(), finding.text);
         if let Some(remedy) = &finding.remedy {
             let _ = writeln!(text, "  {:<10} → {remedy}", "");
@@ -196,10 +184,7 @@ impl Report {
         let count = |mark| self.findings.iter().filter(|finding| finding.mark == mark).count();
         let (bad, noticed) = (count(Mark::Bad), count(Mark::Notice));
         if self.json {
-            let document = json!({ "version": 1, "findings": self.findings });
-            let text =
-                serde_json::to_string_pretty(&document).map_err(|error| Failure::write(error.into()))?;
-            super::print(&(text + "\n"))?;
+            super::print_json(&json!({ "version": SCHEMA, "findings": self.findings }))?;
         } else if bad == 0 {
             let notice = if noticed == 0 {
                 "Nothing is broken."
@@ -213,10 +198,6 @@ impl Report {
             (None, 0) => Ok(()),
             (None, count) => Err(Failure::Unwell { count }),
         }
-    }
-
-    fn painted(&self, style: Style, text: &str) -> String {
-        if self.colored { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     /// Writes for people; a failure is kept for the end.

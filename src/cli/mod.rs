@@ -32,11 +32,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ColorChoice as ClapColor, CommandFactory, FromArgMatches};
+use serde::Serialize;
 
-use crate::authorizer::Children;
+use crate::authorizer::{self, Children, LoginPolicy};
+use crate::config::service::Service;
 use crate::config::{self, ColorChoice, Environment, Settings};
-use crate::dumps;
 use crate::signals::Signals;
+use crate::store::StoreKind;
+use crate::{dumps, http};
 use arguments::{Arguments, Called, Command, Helper};
 use failure::Failure;
 use terminal::{InputError, Terminal};
@@ -123,6 +126,28 @@ fn children(context: &Context) -> Result<Children, Failure> {
     let log = context.settings.log_file.iter().map(|path| (config::LOG_FILE.into(), path.into()));
     let decided = context.settings.network.variables().chain(log);
     Ok(Children::new(executable()?, context.environment.iter().chain(decided)))
+}
+
+/// What keeps `service` in `store` logged in, without ever opening a browser.
+fn authorizer(service: &Service, store: StoreKind, context: &Context) -> Result<authorizer::Config, Failure> {
+    let settings = &context.settings;
+    Ok(authorizer::Config {
+        server: service.server.clone(),
+        profile: service.profile.clone(),
+        name: service.own_name().map(str::to_owned),
+        commands: service.commands_unstored(store, settings),
+        store: settings.store_config(store, settings.paths()?),
+        login: LoginPolicy::Never,
+        keep_alive: false,
+        children: children(context)?,
+        http: http::Client::new(settings.network.http_config(&context.environment)?, &service.server),
+    })
+}
+
+/// Writes a JSON document to stdout.
+fn print_json(document: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::write(error.into()))?;
+    print(&(text + "\n"))
 }
 
 /// Writes data to stdout. A reader that left early is no error.

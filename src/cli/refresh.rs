@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::network_flags::NetworkFlags;
 use super::{Context, moment};
-use crate::authorizer::{self, Authorizer, AuthorizerError, LoginPolicy, Refreshed};
+use crate::authorizer::{Authorizer, AuthorizerError, Refreshed};
 use crate::clock;
 use crate::config::service::Service;
-use crate::http;
 use crate::redact::printable;
 use crate::store::index::Index;
 
@@ -51,29 +50,19 @@ pub(super) struct Arguments {
 /// [`Failure::Refresh`], and [`crate::config::ConfigError`] for what was typed.
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
     let settings = &context.settings;
-    let paths = settings.paths()?;
-    let service = Service::resolve(&arguments.target, true, settings, &Index::open(paths.clone()))?;
+    let index = Index::open(settings.paths()?);
+    let service = Service::resolve(&arguments.target, true, settings, &index)?;
     let store = service.store(settings)?;
-    let authorizer = Authorizer::new(authorizer::Config {
-        server: service.server.clone(),
-        profile: service.profile.clone(),
-        name: service.own_name().map(str::to_owned),
-        commands: service.commands_unstored(store, settings),
-        store: settings.store_config(store, paths),
-        login: LoginPolicy::Never,
-        keep_alive: false,
-        children: super::children(context)?,
-        http: http::Client::new(settings.network.http_config(&context.environment)?, &service.server),
-    });
+    let authorizer = Authorizer::new(super::authorizer(&service, store, context)?);
     let outcome = authorizer.refresh(arguments.force).await;
-    let text = match (&outcome, arguments.json) {
-        (outcome, true) => pretty(&document(outcome, &service))?,
+    match (&outcome, arguments.json) {
+        (outcome, true) => super::print_json(&document(outcome, &service))?,
         (Ok(refreshed), false) => {
-            format!("{}: {}\n", printable(&service.name), shown(*refreshed, clock::now()))
+            let shown = shown(*refreshed, clock::now());
+            super::print(&format!("{}: {shown}\n", printable(&service.name)))?;
         }
-        (Err(_), false) => String::new(),
-    };
-    super::print(&text)?;
+        (Err(_), false) => {}
+    }
     outcome.map(|_| ()).map_err(|error| Failure::Refresh(Box::new(error)))
 }
 
@@ -126,8 +115,4 @@ fn document(outcome: &Result<Refreshed, AuthorizerError>, service: &Service) -> 
 
 fn told(outcome: &str, expires_at: Option<Timestamp>) -> Value {
     json!({"outcome": outcome, "access_token_expires_at": expires_at})
-}
-
-fn pretty(document: &Value) -> Result<String, Failure> {
-    Ok(serde_json::to_string_pretty(document).map_err(|error| Failure::write(error.into()))? + "\n")
 }

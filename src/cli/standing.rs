@@ -75,3 +75,19 @@ impl Standing {
         }
     }
 }
+
+/// What went wrong last with a login, safe to print.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    pub(super) at: Timestamp,
+    pub(super) code: String,
+    pub(super) text: String,
+}
+
+impl Problem {
+    /// What `entry` remembers.
+    pub(super) fn last(entry: &Entry) -> Option<Self> {
+        let error = entry.last_error.as_ref()?;
+        Some(Self { at: error.at, code: printable(&error.code), text: printable(&error.text) })
+    }
+}

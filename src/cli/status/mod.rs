@@ -127,7 +127,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     let decided = context.settings.decided(&context.environment, &surroundings.paths);
     let terminal = &context.terminal;
     if arguments.json {
-        super::print(&json(arguments, &surroundings, &found, decided)?)?;
+        super::print_json(&document(arguments, &surroundings, &found, decided))?;
     } else if found.reports.is_empty() && found.other_bridges.is_empty() {
         let login = super::tokens::front(&context.settings);
         let _ = writeln!(io::stderr(), "Nothing is stored. {login} logs in to Front.");
@@ -178,12 +178,12 @@ fn all(entries: Vec<Entry>, surroundings: &Surroundings<'_>) -> (Vec<Report>, us
     (ours.iter().map(|entry| surroundings.report(entry)).collect(), others.len())
 }
 
-fn json(
+fn document<'a>(
     arguments: &Arguments,
-    surroundings: &Surroundings<'_>,
-    found: &Found,
+    surroundings: &Surroundings<'a>,
+    found: &'a Found,
     decided: Vec<Decided>,
-) -> Result<String, Failure> {
+) -> Document<'a> {
     let settings = decided.into_iter().map(|Decided { setting, value, source }| {
         let (source, by) = match source {
             Source::Flag(name) => ("flag", Some(name)),
@@ -192,7 +192,7 @@ fn json(
         };
         Setting { setting, value, source, by }
     });
-    let document = Document {
+    Document {
         version: SCHEMA,
         checked_at: surroundings.now,
         profile: &surroundings.context.settings.profile,
@@ -205,8 +205,7 @@ fn json(
             .iter()
             .map(|error| crate::redact::printable(&error.to_string()))
             .collect(),
-    };
-    Ok(serde_json::to_string_pretty(&document).map_err(|error| Failure::write(error.into()))? + "\n")
+    }
 }
 
 /// What the exit code is to say: what a person has to do comes first, then what cannot be read, then

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::ending::{self, Ending};
 use crate::authorizer::Commands;
 use crate::cli::Context;
-use crate::cli::standing::Standing;
+use crate::cli::standing::{Problem, Standing};
 use crate::config::preset::{self, Preset};
 use crate::config::service::Service;
 use crate::lock::running::Bridge;
@@ -16,7 +16,7 @@ use crate::lock::{Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
-use crate::store::index::{Entry, EntryKind, UNSAVED_ROTATION};
+use crate::store::index::{Entry, EntryKind, Identity, UNSAVED_ROTATION};
 use crate::store::{Store, StoreKind, is_gone_from_files, journal_lies_in_files};
 
 /// What reports are made from.
@@ -87,14 +87,6 @@ pub(super) enum Authority {
     Preset,
 }
 
-/// What went wrong last.
-#[derive(Debug, Serialize)]
-pub(super) struct Problem {
-    pub(super) at: Timestamp,
-    pub(super) code: String,
-    pub(super) text: String,
-}
-
 /// Whether a refreshed login waits to be saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -127,60 +119,53 @@ impl Surroundings<'_> {
         let preset = preset_of(entry);
         let standing = self.standing(entry);
         let end = self.end(entry, preset).filter(|_| standing.required().is_none());
-        let settings = &self.context.settings;
-        let identity = &entry.identity;
-        let store = Store::open(settings.store_config(identity.store, self.paths.clone()));
-        let commands = Commands::new(settings.program.clone(), crate::authorizer::Subject::of(entry));
+        let program = self.context.settings.program.clone();
+        let commands = Commands::new(program, crate::authorizer::Subject::of(entry));
         let server = entry.binding.as_ref().map(|binding| match &binding.issuer {
             Some(issuer) => printable(issuer),
             None => printable(binding.token_endpoint.as_str()),
         });
         Report {
-            name: printable(&identity.name),
-            profile: printable(&identity.profile),
-            url: printable(identity.url.as_str()),
             kind: Some(entry.kind),
             access_token_expires_at: entry.access_expires_at,
             end,
             logged_in_at: Some(entry.logged_in_at),
             refresh_token_obtained_at: entry.refresh_obtained_at,
             last_refresh_at: entry.last_refresh_at,
-            last_error: entry.last_error.as_ref().map(|error| Problem {
-                at: error.at,
-                code: printable(&error.code),
-                text: printable(&error.text),
-            }),
+            last_error: Problem::last(entry),
             unsaved_rotation: self.rotation(entry),
-            bridges: self.bridges_of(&entry.key),
-            store: identity.store.to_string(),
-            place: store.place(),
             scopes: entry.scopes.iter().map(|scope| printable(scope)).collect(),
             authorization_server: server,
-            ends_if: ending::of(&standing),
             known_of_service: preset
                 .filter(|_| entry.kind == EntryKind::Oauth)
                 .map(|preset| preset.login_ends),
-            command: commands.renew().as_str().to_owned(),
-            probe: None,
-            standing,
-            commands,
+            ..self.bare(&entry.identity, &entry.key, standing, commands)
         }
     }
 
     /// What is known of a service of which nothing is stored.
     pub(super) fn report_of_nothing(&self, service: &Service) -> Report {
         let settings = &self.context.settings;
-        let commands = service.commands(settings);
         let standing = match service.preset {
             // It is known to want one.
             Some(_) => Standing::LoginRequired { reason: "no login is stored".to_owned(), since: None },
             None => Standing::NotStored,
         };
-        let kind = service.found_in.unwrap_or(settings.store);
+        let store = service.found_in.unwrap_or(settings.store);
+        let identity = Identity::new(&service.name, &service.profile, &service.server, store);
         Report {
-            name: printable(&service.name),
-            profile: printable(&service.profile),
-            url: printable(service.server.as_str()),
+            known_of_service: service.preset.map(|preset| preset.login_ends),
+            ..self.bare(&identity, &service.key, standing, service.commands(settings))
+        }
+    }
+
+    /// What can be told of any service, stored or not.
+    fn bare(&self, identity: &Identity, key: &ServiceKey, standing: Standing, commands: Commands) -> Report {
+        let store = self.context.settings.store_config(identity.store, self.paths.clone());
+        Report {
+            name: printable(&identity.name),
+            profile: printable(&identity.profile),
+            url: printable(identity.url.as_str()),
             kind: None,
             access_token_expires_at: None,
             end: None,
@@ -189,13 +174,13 @@ impl Surroundings<'_> {
             last_refresh_at: None,
             last_error: None,
             unsaved_rotation: Rotation::NotChecked,
-            bridges: self.bridges_of(&service.key),
-            store: kind.to_string(),
-            place: Store::open(settings.store_config(kind, self.paths.clone())).place(),
+            bridges: self.bridges_of(key),
+            store: identity.store.to_string(),
+            place: Store::open(store).place(),
             scopes: Vec::new(),
             authorization_server: None,
             ends_if: ending::of(&standing),
-            known_of_service: service.preset.map(|preset| preset.login_ends),
+            known_of_service: None,
             command: commands.renew().as_str().to_owned(),
             probe: None,
             standing,

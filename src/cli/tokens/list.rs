@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::authorizer::{CommandLine, Commands, Given, Program, Subject};
 use crate::cli::failure::Failure;
-use crate::cli::standing::Standing;
+use crate::cli::standing::{Problem, Standing};
 use crate::cli::{Context, moment, table};
 use crate::clock;
 use crate::config::{ConfigError, Settings, Source};
@@ -54,18 +54,17 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
             Row::new(entry, place, &settings.program, now)
         })
         .collect();
-    let text = if arguments.json {
-        serde_json::to_string_pretty(&rows).map_err(|error| Failure::write(error.into()))? + "\n"
-    } else if rows.is_empty() && !unreadable.is_empty() {
-        return Ok(());
-    } else if rows.is_empty() {
+    if arguments.json {
+        return crate::cli::print_json(&rows);
+    }
+    if !rows.is_empty() {
+        return crate::cli::print(&table(&rows, now));
+    }
+    if unreadable.is_empty() {
         // An empty table on stdout would only be in a script's way.
         let _ = writeln!(io::stderr(), "Nothing is stored. {} logs in to Front.", front(settings));
-        return Ok(());
-    } else {
-        table(&rows, now)
-    };
-    crate::cli::print(&text)
+    }
+    Ok(())
 }
 
 /// What is wrong with an entry, and what to do about it.
@@ -117,14 +116,6 @@ struct Row {
     renewal: CommandLine,
 }
 
-/// What went wrong last with a service.
-#[derive(Debug, Serialize)]
-struct Problem {
-    at: Timestamp,
-    code: String,
-    text: String,
-}
-
 impl Row {
     fn new(entry: &Entry, place: String, program: &Program, now: Timestamp) -> Self {
         let standing = Standing::of(entry, now);
@@ -142,11 +133,7 @@ impl Row {
             scopes: entry.scopes.iter().map(|scope| printable(scope)).collect(),
             logged_in_at: entry.logged_in_at,
             last_refresh_at: entry.last_refresh_at,
-            last_error: entry.last_error.as_ref().map(|error| Problem {
-                at: error.at,
-                code: printable(&error.code),
-                text: printable(&error.text),
-            }),
+            last_error: Problem::last(entry),
             renewal: Commands::new(program.clone(), Subject::of(entry)).renew(),
         }
     }
