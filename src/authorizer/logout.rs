@@ -17,8 +17,8 @@ use super::stored::{ChangeError, erase_marked, take_turn};
 use crate::credential::{Kind, OauthCredential};
 use crate::http;
 use crate::lock::ServiceLock;
-use crate::oauth::GrantError;
-use crate::oauth::revocation::{self, Revocable, RevocationError, find_endpoint};
+use crate::oauth::revocation::{self, Revocable, RevocationError};
+use crate::oauth::{GrantError, revocation_endpoint};
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::index::Index;
@@ -209,7 +209,7 @@ impl Revoker {
     /// What the issuer publishes by now.
     async fn find(&self) -> Result<Option<Url>, GrantError> {
         let policy = http::AddressPolicy::for_endpoint(&self.server, None).and_private(self.may_be_private);
-        let found = find_endpoint(&self.http, &self.login.binding, &policy);
+        let found = revocation_endpoint(&self.http, &self.login.binding, &policy);
         tokio::time::timeout_at(self.deadline, found).await.unwrap_or_else(|_| Err(late()))
     }
 

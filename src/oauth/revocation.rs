@@ -9,17 +9,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::header::ACCEPT;
-use http::{HeaderValue, Method, StatusCode, Uri};
-
+use http::Uri;
 use oauth2::{
     AccessToken, AsyncHttpClient, HttpRequest, HttpResponse, RefreshToken, RequestTokenError,
     RevocationErrorResponseType, RevocationUrl, StandardRevocableToken,
 };
-use serde_json::Value;
 use url::Url;
 
-use super::discovery::endpoint;
 use super::grant::{GrantError, grantee, lost, refused};
 use super::token_response::normalise;
 use crate::clock;
@@ -130,63 +126,6 @@ impl<'c> AsyncHttpClient<'c> for Endpoint<'_> {
     }
 }
 
-/// Asks the issuer of a login for its revocation endpoint, where the login bound none; `None` where
-/// it publishes none. `policy` judges an endpoint elsewhere than the login's own.
-///
-/// # Errors
-/// [`GrantError`], where its metadata cannot be had, or is no longer that of the login.
-///
-/// # Cancel safety
-/// It only reads.
-pub async fn find_endpoint(
-    http: &client::Client,
-    binding: &Binding,
-    policy: &AddressPolicy,
-) -> Result<Option<Url>, GrantError> {
-    let Some(issuer) = &binding.issuer else { return Ok(None) };
-    let unusable = |reason: &str| GrantError::Malformed { reason: reason.to_owned() };
-    let base = Url::parse(issuer).map_err(|_| unusable("its issuer is no URL"))?;
-    for address in metadata_addresses(&base) {
-        let mut request = HttpRequest::new(Vec::new());
-        *request.method_mut() = Method::GET;
-        *request.uri_mut() = address.parse().map_err(|_| unusable("its issuer is no URL"))?;
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let answer = http.exchange(request, &AddressPolicy::bound(), TIME_LIMIT).await.map_err(lost)?;
-        if answer.status().is_server_error() {
-            let cause = format!("it answered with HTTP status {}", answer.status().as_u16());
-            return Err(GrantError::Transient { cause });
-        }
-        let metadata: Option<Value> = serde_json::from_slice(answer.body()).ok();
-        let Some(metadata) = metadata.filter(|_| answer.status() == StatusCode::OK) else { continue };
-        let text = |name: &str| metadata.get(name).and_then(Value::as_str);
-        let token_endpoint = text("token_endpoint").and_then(|text| Url::parse(text).ok());
-        if text("issuer") != Some(issuer) || token_endpoint.as_ref() != Some(&binding.token_endpoint) {
-            return Err(unusable("its metadata is no longer that of the login's authorization server"));
-        }
-        let Some(found) = text("revocation_endpoint") else { return Ok(None) };
-        let is_own = Url::parse(found)
-            .is_ok_and(|url| [&base, &binding.token_endpoint].iter().any(|own| own.origin() == url.origin()));
-        let policy = if is_own { &AddressPolicy::bound() } else { policy };
-        return endpoint("revocation endpoint", found, policy)
-            .map(Some)
-            .map_err(|error| unusable(&error.to_string()));
-    }
-    Ok(None)
-}
-
-/// Where an issuer publishes its metadata (RFC 8414 §3.1 and §5, OpenID Connect Discovery §4.1).
-fn metadata_addresses(issuer: &Url) -> Vec<String> {
-    let (origin, path) = (issuer.origin().ascii_serialization(), issuer.path().trim_end_matches('/'));
-    let mut addresses = vec![
-        format!("{origin}/.well-known/oauth-authorization-server{path}"),
-        format!("{origin}/.well-known/openid-configuration{path}"),
-    ];
-    if !path.is_empty() {
-        addresses.push(format!("{origin}{path}/.well-known/openid-configuration"));
-    }
-    addresses
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,24 +138,5 @@ mod tests {
         for code in ["invalid_client", "invalid_request", "server_error", "something_else"] {
             assert!(judge(code, None).is_err(), "{code}");
         }
-    }
-
-    #[test]
-    fn metadata_lies_where_the_standards_say() {
-        let addresses = |issuer: &str| metadata_addresses(&Url::parse(issuer).unwrap());
-        let plain = [
-            "https://as.example/.well-known/oauth-authorization-server",
-            "https://as.example/.well-known/openid-configuration",
-        ];
-        assert_eq!(addresses("https://as.example"), plain);
-        assert_eq!(addresses("https://as.example/"), plain);
-        assert_eq!(
-            addresses("https://as.example/one"),
-            [
-                "https://as.example/.well-known/oauth-authorization-server/one",
-                "https://as.example/.well-known/openid-configuration/one",
-                "https://as.example/one/.well-known/openid-configuration",
-            ]
-        );
     }
 }
