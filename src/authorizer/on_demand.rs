@@ -1,7 +1,10 @@
 //! A refresh that a person or a timer asks for, apart from any request: the same journey, in the same
 //! short-lived process, under the same lock.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::decision::{Refused, Renewal, Step, View, decide};
 use super::failure::Failure;
@@ -9,7 +12,11 @@ use super::keeper::Listed;
 use super::standing::Standing;
 use super::{Authorizer, AuthorizerError};
 use crate::clock;
+use crate::lock::{Purpose, ServiceLock};
 use crate::store::{Patience, StoreError, StoreKind};
+
+/// How long the end of a refresh that succeeded is waited for.
+const CLEARING_UP: Duration = Duration::from_secs(2);
 
 /// What came of asking for a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,15 +97,29 @@ impl Authorizer {
             _ if !force && before.is_some_and(|before| before.digest == view.digest) => {
                 Ok(Refreshed::Fresh { expires_at })
             }
-            _ => Ok(Refreshed::Renewed { expires_at, saved }),
+            _ => {
+                if saved {
+                    self.cleared_up().await;
+                }
+                Ok(Refreshed::Renewed { expires_at, saved })
+            }
         }
+    }
+}
+
+impl Authorizer {
+    /// Waits for the process that refreshed to let go of the lock: whatever is run next finds nothing
+    /// under way.
+    async fn cleared_up(&self) {
+        let (paths, key) = (&self.keeper.config.store.paths, &self.keeper.key);
+        let _free = ServiceLock::acquire(paths, key, Purpose::Refresh, Instant::now() + CLEARING_UP).await;
     }
 }
 
 const NOTHING: &str = "no login is stored";
 
 fn over(reason: &str) -> String {
-    format!("the stored login does not do any more: {reason}")
+    format!("the stored login no longer works: {reason}")
 }
 
 /// What is plain without asking anybody; the error is why a login is required.
