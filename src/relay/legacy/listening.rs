@@ -1,5 +1,9 @@
 //! The GET stream, on which the server speaks of itself (MCP transports, "Listening for Messages
 //! from the Server").
+//!
+//! It is opened behind `notifications/initialized`, and no request waits for it: one that follows at once
+//! may reach the server first, as it may from the public SDKs' clients. To wait for the stream's head
+//! would hold every session's first request for as long as some proxy keeps heads back.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
