@@ -16,7 +16,7 @@ pub enum AuthorizerError {
     /// A person has to log in, or to store another token.
     #[error("{reason}. Run {command}; the next request then works, without restarting anything")]
     LoginRequired {
-        /// Why the login at hand does not do, without a full stop.
+        /// Why the login at hand cannot be used, without a full stop.
         reason: String,
         /// The command that ends this state.
         command: CommandLine,

@@ -292,7 +292,7 @@ impl Authorizer {
                 command: commands.login(),
             },
             Problem::Person(Person::LogInAgain { reason, anew }) => AuthorizerError::LoginRequired {
-                reason: format!("the stored login does not do any more: {reason}{note}"),
+                reason: format!("the stored login no longer works: {reason}{note}"),
                 command: if anew { commands.login_anew() } else { commands.login() },
             },
             Problem::Person(Person::SetToken) => AuthorizerError::LoginRequired {

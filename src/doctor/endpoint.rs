@@ -46,6 +46,8 @@ pub(super) async fn reach(http: &Client, subject: &Subject) -> Reached {
     let mut text = match &proxies {
         Some(proxies) => format!("{host}, by way of {proxies} unless NO_PROXY excepts it"),
         None => match addresses(subject).await {
+            // An address stands for itself.
+            Ok(addresses) if addresses == host => addresses,
             Ok(addresses) => format!("{host} is {addresses}"),
             Err(problem) => {
                 let finding = Finding::bad(Check::Network, format!("{host} has no address: {problem}"));

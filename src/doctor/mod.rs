@@ -202,7 +202,7 @@ pub async fn examine_service(subject: Subject, tell: &mut impl FnMut(Finding)) {
     tell(login::scopes(&subject, discovery.found.as_ref()));
     tell(match (reached.stands, usable) {
         (false, _) => Finding::skipped(Check::Session, "not tried: the endpoint is not reached"),
-        (_, false) => Finding::skipped(Check::Session, "not tried: the login does not do"),
+        (_, false) => Finding::skipped(Check::Session, "not tried: there is no login to use"),
         _ => session::hold(subject.bridge).await,
     });
 }

@@ -82,8 +82,11 @@ async fn converse(bridge: std::process::Command) -> Result<String, Trouble> {
     if server["capabilities"].get("tools").is_some() {
         let list = bridge.ask("tools/list", json!({})).await?;
         let count = list["tools"].as_array().map_or(0, Vec::len);
-        let more = if list["nextCursor"].is_string() { " and more" } else { "" };
-        text += &format!(", {count}{more} tools");
+        text += &match (count, list["nextCursor"].is_string()) {
+            (count, true) => format!(", {count} and more tools"),
+            (1, false) => ", 1 tool".to_owned(),
+            (count, false) => format!(", {count} tools"),
+        };
     }
     let took = begun.elapsed().as_millis();
     bridge.end().await?;

@@ -50,7 +50,7 @@ fn a_login_that_works_passes_every_check() {
     );
     assert_eq!(marked(&findings, "bad"), [""; 0], "{findings:?}");
     let session = finding(&findings, "session")["text"].as_str().unwrap();
-    assert!(session.contains("tools; all of it took"), "{session}");
+    assert!(session.contains("tool; all of it took"), "{session}");
     let all = examine(&service.home, &[], 0);
     assert_eq!(all.len(), findings.len(), "the one service of the profile");
 }
