@@ -8,7 +8,7 @@ use super::home::{BINARY, Home};
 const VERSION: &str = concat!("\"", env!("CARGO_PKG_VERSION"), "\"");
 
 /// Compares `text` with the snapshot `name`. In it, `home`, the binary's path and version, each of `replaced`,
-/// and times are masked, and runs of spaces count as two.
+/// times, durations and loopback ports are masked, and runs of spaces count as two.
 #[track_caller]
 pub(crate) fn assert_snapshot(name: &str, text: &str, home: &Home, replaced: &[(&str, &str)]) {
     let mut masked = text.to_owned();
@@ -30,15 +30,23 @@ pub(crate) fn assert_snapshot(name: &str, text: &str, home: &Home, replaced: &[(
 }
 
 /// The line with each time as `<time>`: `2026-11-21 22:40 CET (in 53 min)`, `22:40 (in 53 min)`,
-/// `2026-11-21 (in 3 days)`, and what JSON has.
+/// `2026-11-21 (in 3 days)`, and what JSON has; each duration as `<duration>`: `59m 58s`, `23 ms`; and
+/// each port of a loopback address as `<port>`.
 fn without_times(line: &str) -> String {
     let mut masked = String::new();
     let mut rest = line;
     while let Some(next) = rest.chars().next() {
-        let length = if masked.ends_with(char::is_alphanumeric) { None } else { time(rest) };
-        match length {
-            Some(length) => {
-                masked += "<time>";
+        let found = match masked.ends_with(char::is_alphanumeric) {
+            true => None,
+            false if masked.ends_with("127.0.0.1:") => Some(("<port>", digits(rest))),
+            false => time(rest).map(|length| ("<time>", length)).or_else(|| {
+                let length = duration(rest);
+                (length > 0).then_some(("<duration>", length))
+            }),
+        };
+        match found {
+            Some((mask, length)) => {
+                masked += mask;
                 rest = &rest[length..];
             }
             None => {
@@ -63,6 +71,27 @@ fn time(text: &str) -> Option<usize> {
         () if is_like("0000-00-00T") => text.find('"'),
         () if is_like("0000-00-00 ") || is_like("00:00 (") => text.find(')').map(|end| end + 1),
         () => None,
+    }
+}
+
+fn digits(text: &str) -> usize {
+    text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit()).len()
+}
+
+/// How long the duration is that `text` begins with; 0 where it begins with none.
+fn duration(text: &str) -> usize {
+    let number = digits(text);
+    let unit = text[number..].trim_start();
+    let Some(unit) = ["ms", "h", "m", "s"].into_iter().find_map(|name| unit.strip_prefix(name)) else {
+        return 0;
+    };
+    if number == 0 || unit.starts_with(char::is_alphanumeric) {
+        return 0;
+    }
+    let length = text.len() - unit.len();
+    match unit.strip_prefix(' ').map(duration) {
+        Some(more) if more > 0 => length + 1 + more,
+        _ => length,
     }
 }
 
