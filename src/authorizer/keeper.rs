@@ -14,7 +14,7 @@ use super::memory::{Memory, Now, Outcome, Person, Problem};
 use super::refresh_child::renew_in_child;
 use super::renewal::{Answer, Place, renew};
 use super::standing::Standing;
-use crate::credential::Generation;
+use crate::credential::{Credential, Generation};
 use crate::lock::{Purpose, ServiceLock};
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Entry, Identity, Index, IndexError};
@@ -97,17 +97,13 @@ impl Keeper {
                 return self.without_store(failure, refused, entry.is_some());
             }
         };
-        let step = {
-            let mut memory = self.memory();
-            memory.hold(seen.clone(), record.as_ref().map(Standing::of).as_ref());
-            let now = Now::read();
-            match (memory.step(refused, now), memory.trouble(now)) {
-                (Step::Renew { usable: true }, Some(_)) => return memory.carry(),
-                (Step::Renew { usable: false }, Some(error)) if error.holds_off() => {
-                    return Err(Problem::Other(error));
-                }
-                (step, _) => step,
-            }
+        let step = match is_admitted(entry.as_ref(), record.as_ref()) {
+            true => match self.remember(seen.clone(), record.as_ref(), refused) {
+                Ok(step) => step,
+                Err(outcome) => return outcome,
+            },
+            // A login may be saved and not listed yet: whoever has the lock tells.
+            false => Step::Renew { usable: false },
         };
         let is_deleted = entry.as_ref().is_some_and(|entry| entry.deleted);
         let identity = entry.map_or_else(|| self.identity(&store), |entry| entry.identity);
@@ -129,6 +125,26 @@ impl Keeper {
                 }
             }
             step => self.without_renewal(step, refused),
+        }
+    }
+
+    /// Takes over what the store says, and decides what to do about it; the error is what a request gets
+    /// without any of that.
+    fn remember(
+        &self,
+        seen: Option<Generation>,
+        record: Option<&Credential>,
+        refused: Refused,
+    ) -> Result<Step, Outcome> {
+        let mut memory = self.memory();
+        memory.hold(seen, record.map(Standing::of).as_ref());
+        let now = Now::read();
+        match (memory.step(refused, now), memory.trouble(now)) {
+            (Step::Renew { usable: true }, Some(_)) => Err(memory.carry()),
+            (Step::Renew { usable: false }, Some(error)) if error.holds_off() => {
+                Err(Err(Problem::Other(error)))
+            }
+            (step, _) => Ok(step),
         }
     }
 
@@ -284,6 +300,11 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Whether a record is bound as the index knows the login to be.
+pub(super) fn is_admitted(entry: Option<&Entry>, record: Option<&Credential>) -> bool {
+    entry.zip(record).is_none_or(|(entry, record)| entry.admit(&record.kind).is_ok())
 }
 
 /// What the index says of a service.

@@ -21,7 +21,7 @@ use crate::oauth::revocation::{self, Revocable, RevocationError};
 use crate::oauth::{GrantError, revocation_endpoint};
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
-use crate::store::index::Index;
+use crate::store::index::{Entry, Index};
 use crate::store::{JournalEntry, Patience, Store, StoreConfig};
 
 /// How long all requests of a revocation may take together.
@@ -116,15 +116,21 @@ pub async fn log_out(logout: Logout, waits: impl FnOnce(Duration)) -> Result<Log
     let before = index.mark_deleted(&lock)?;
     let store = Store::open(store);
     let revocation = match remote {
-        Some(remote) => revoke(&remote, &store, &lock).await,
+        Some(remote) => revoke(&remote, &store, &lock, before.as_ref()).await,
         None => Revocation::NotAsked,
     };
     let deleted = erase_marked(&index, &store, lock, before, PATIENCE).await?;
     Ok(LoggedOut { deleted, revocation })
 }
 
-async fn revoke(remote: &Remote, store: &Store, lock: &ServiceLock) -> Revocation {
-    match kept(store, lock).await {
+async fn revoke(remote: &Remote, store: &Store, lock: &ServiceLock, listed: Option<&Entry>) -> Revocation {
+    let admitted = kept(store, lock).await.and_then(|kind| match (listed, &kind) {
+        (Some(entry), Some(found)) => {
+            entry.admit(found).map(|()| kind).map_err(|error| printable(&error.to_string()))
+        }
+        _ => Ok(kind),
+    });
+    match admitted {
         Ok(None) => Revocation::NotAsked,
         Ok(Some(Kind::Token(_))) => Revocation::StaticToken,
         Ok(Some(Kind::Oauth(login))) => Revoker::new(remote, *login).revoke().await,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::decision::{Refused, Renewal, Step, View, decide};
 use super::failure::Failure;
-use super::keeper::Listed;
+use super::keeper::{Listed, is_admitted};
 use super::standing::Standing;
 use super::{Authorizer, AuthorizerError};
 use crate::clock;
@@ -76,7 +76,9 @@ impl Authorizer {
             Some(view) if force => Refused::Token(view.digest),
             Some(_) => Refused::No,
         };
-        if let Some(settled) = before.as_ref().and_then(|view| settled(view, refused)) {
+        if is_admitted(listed.as_entry(), record.as_ref())
+            && let Some(settled) = before.as_ref().and_then(|view| settled(view, refused))
+        {
             return settled.map_err(required);
         }
         let entry = listed.found();

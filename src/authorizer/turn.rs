@@ -45,11 +45,23 @@ impl Turn {
     /// The record.
     pub(super) async fn load(&self) -> Result<Option<Credential>, Failure> {
         let loaded = self.place.store.load(&self.place.key, PATIENCE).await;
-        loaded.map_err(|error| self.failure(&error))
+        let admitted = loaded.and_then(|record| match &record {
+            Some(found) => self.admit(&found.kind).map(|()| record),
+            None => Ok(None),
+        });
+        admitted.map_err(|error| self.failure(&error))
     }
 
-    /// What an earlier refresh of `record` left behind. A journal that is damaged, or sealed with
-    /// another key than the record, held an answer, perhaps: as with a lost one, the old token is
+    /// Refuses what is bound elsewhere than the login that was made here.
+    fn admit(&self, kind: &Kind) -> Result<(), StoreError> {
+        match self.entry() {
+            Ok(Some(entry)) => entry.admit(kind),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What an earlier refresh of `record` left behind. A journal that is damaged, bound elsewhere, or
+    /// sealed with another key than the record, held an answer, perhaps: as with a lost one, the old token is
     /// tried; the next entry sets it aside.
     pub(super) async fn journal(
         &mut self,
@@ -58,7 +70,12 @@ impl Turn {
         let Some(lock) = &self.lock else {
             return Err(self.failure(&stalled()));
         };
-        match self.place.store.journal(lock, PATIENCE).await {
+        let read = self.place.store.journal(lock, PATIENCE).await;
+        let admitted = read.and_then(|journal| match &journal {
+            Some(JournalEntry::AnswerHeld { kind, .. }) => self.admit(kind).map(|()| journal),
+            Some(JournalEntry::RequestSent { .. }) | None => Ok(journal),
+        });
+        match admitted {
             Err(error) if error.is_unreadable_item() => {
                 self.remark = Some(format!("going on without the journal of a refresh: {error}"));
                 let succeeds = generation_of(record).cloned();

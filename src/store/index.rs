@@ -3,7 +3,8 @@
 //! One file a service, `<state>/services/<key>.json`. It maps names to URLs, and lets `tokens
 //! list` and a running bridge see a change without touching the keychain: each save and delete
 //! changes the entry's generation. The record in the credential store wins; whoever holds the
-//! service's lock repairs the entry from it.
+//! service's lock repairs the entry from it. It loses where it is bound elsewhere than the entry
+//! ([`Entry::admit`]), until a login is made anew.
 
 use std::fs;
 use std::io;

@@ -45,12 +45,25 @@ impl Home {
     /// # Errors
     /// [`StoreError`].
     pub(super) async fn load(&self, replacing: bool) -> Result<Option<Credential>, StoreError> {
-        match self.store.load(&self.key, PATIENCE).await {
+        let loaded = self.store.load(&self.key, PATIENCE).await;
+        let admitted = loaded.and_then(|record| match &record {
+            Some(found) => self.admit(&found.kind).map(|()| record),
+            None => Ok(None),
+        });
+        match admitted {
             Err(error @ StoreError::Corrupt { .. }) if replacing => {
                 tracing::warn!(%error, "the stored login will be replaced");
                 Ok(None)
             }
             loaded => loaded,
+        }
+    }
+
+    /// Refuses what is bound elsewhere than the login that was made here.
+    fn admit(&self, kind: &Kind) -> Result<(), StoreError> {
+        match self.index.get(&self.key) {
+            Ok(Some(entry)) => entry.admit(kind),
+            Ok(None) | Err(_) => Ok(()),
         }
     }
 
@@ -123,7 +136,9 @@ impl Home {
             return Ok(record);
         }
         let kind = match self.store.journal(&lock, PATIENCE).await {
-            Ok(Some(JournalEntry::AnswerHeld { succeeds: None, kind, .. })) => kind,
+            Ok(Some(JournalEntry::AnswerHeld { succeeds: None, kind, .. })) if self.admit(&kind).is_ok() => {
+                kind
+            }
             Ok(_) => return Ok(None),
             Err(error) if error.is_unreadable_item() => {
                 tracing::warn!(%error, "the journal will be replaced");

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::credential::{Binding, Credential, Generation, Kind, OauthCredential};
+use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
-use crate::store::StoreKind;
+use crate::store::{StoreError, StoreKind};
 
 /// The newest schema that this version reads and writes.
 pub const SCHEMA: u32 = 1;
@@ -145,6 +146,33 @@ impl Entry {
             Kind::Oauth(oauth) => entry.describe(oauth),
         }
         entry
+    }
+
+    /// Refuses a stored login that is bound elsewhere than the one that was made here: any program of
+    /// this user can put an item into a keychain, and its endpoints with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], naming both.
+    pub fn admit(&self, kind: &Kind) -> Result<(), StoreError> {
+        let Kind::Oauth(found) = kind else { return Ok(()) };
+        let place = |binding: &Binding| (binding.issuer.clone(), binding.token_endpoint.clone());
+        let known = self.binding.as_ref().filter(|_| !self.deleted).map(place);
+        let is_known = match (self.kind, &known) {
+            _ if self.deleted => true,
+            (EntryKind::Token, _) => false,
+            (EntryKind::Oauth, known) => known.as_ref().is_none_or(|known| *known == place(&found.binding)),
+        };
+        if is_known {
+            return Ok(());
+        }
+        let made = known.map_or("is a static token".to_owned(), |(_, endpoint)| {
+            format!("was made with {}", printable(endpoint.as_str()))
+        });
+        let found = printable(found.binding.token_endpoint.as_str());
+        Err(StoreError::Corrupt {
+            item: self.key.to_string(),
+            reason: format!("its tokens belong to {found}, and what was stored here {made}"),
+        })
     }
 
     /// Marks it as refused: by the authorization server, or by the service, of which the record does
