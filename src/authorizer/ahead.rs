@@ -82,6 +82,11 @@ async fn renew(keeper: &Arc<Keeper>) {
     let _ = resolve(keeper, Refused::No).await;
     let token = keeper.memory().token();
     if let (Some((Duration::ZERO, _)), Some(token)) = (due(keeper), token) {
+        let was_rejected = keeper.memory().is_rejected(token);
         let _ = resolve(keeper, Refused::Token(token)).await;
+        if !was_rejected {
+            // The service refused nothing: a server may issue the same token once more.
+            keeper.memory().forget_rejection(token);
+        }
     }
 }

@@ -289,6 +289,16 @@ impl Memory {
         self.rejection = Some(Rejection { token, until: now.steady + pause, count: count + 1 });
     }
 
+    /// Whether it was noted that the token was renewed and refused again.
+    pub(super) fn is_rejected(&self, token: TokenDigest) -> bool {
+        self.rejection.as_ref().is_some_and(|rejection| rejection.token == token)
+    }
+
+    /// Takes back that the token was renewed and refused again.
+    pub(super) fn forget_rejection(&mut self, token: TokenDigest) {
+        self.rejection.take_if(|rejection| rejection.token == token);
+    }
+
     /// The record to note as refused, where it is the one that `token` is from and it was not noted
     /// before, or is not any more; from now on it was. `is_seen` tells what the index shows.
     pub(super) fn note_refusal(&mut self, token: TokenDigest, is_seen: bool) -> Option<Generation> {

@@ -193,6 +193,28 @@ fn an_end_that_is_seen_ahead_leaves_the_token_to_its_own_end() {
     assert_eq!(service.authorization.refreshes(), 1);
 }
 
+/// A server may answer with the token that is good already: nobody refused that one, and where the
+/// service does later, it is renewed.
+#[test]
+fn a_token_that_is_issued_once_more_is_not_taken_for_refused() {
+    let service = Service::new();
+    let authorization = &service.authorization;
+    // Renewed after some three seconds, and again after as many.
+    authorization.set_expiry(json!({"expires_in": 3600, "refresh_token_expires_in": 8}));
+    service.login(&[]).expect(0);
+    let (same, _) = authorization.tokens(0);
+    authorization.fault(Fault::Members(json!({ "access_token": same })));
+    let mut bridge = Bridge::start(&service.home, &[NAME, "--keep-alive"]);
+    bridge.initialize();
+    authorization.wait_for_refreshes(1);
+    while service.row()["last_refresh_at"].is_null() {
+        assert_eq!(bridge.echo(1, "meanwhile"), "meanwhile");
+    }
+    authorization.refuse_issued_access_tokens();
+    assert_eq!(bridge.echo(2, "renewed"), "renewed");
+    assert_eq!(authorization.refreshes(), 2);
+}
+
 /// A login that was deleted is kept alive no longer, by whichever bridge.
 #[test]
 fn a_deleted_login_is_left_alone() {
