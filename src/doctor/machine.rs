@@ -57,7 +57,15 @@ pub(super) async fn store(config: StoreConfig) -> Finding {
     let place = Store::open(config.clone()).place();
     let trip = async {
         match round_trip(config).await {
-            Ok(()) => Finding::good(Check::Store, format!("{place}: written, read and erased")),
+            Ok(false) => Finding::good(Check::Store, format!("{place}: written, read and erased")),
+            Ok(true) => {
+                let text =
+                    format!("{place}: it forgets at logout, for its default collection is a session's");
+                Finding::notice(Check::Store, text).with_remedy(
+                    "make a lasting collection the keychain's default, or keep logins in encrypted files: \
+                     --store file",
+                )
+            }
             Err(Trouble::NoKeyYet) => Finding::skipped(
                 Check::Store,
                 format!("{place}: not tried, for the first login makes its key"),
@@ -110,7 +118,8 @@ impl From<LockError> for Trouble {
     }
 }
 
-async fn round_trip(config: StoreConfig) -> Result<(), Trouble> {
+/// Goes there and back; whether the store forgets at logout.
+async fn round_trip(config: StoreConfig) -> Result<bool, Trouble> {
     const PATIENCE: Patience = Patience::Bridge;
     let makes_key = config.kind == StoreKind::File
         && config.encryption_key.is_none()
@@ -118,7 +127,7 @@ async fn round_trip(config: StoreConfig) -> Result<(), Trouble> {
     if makes_key {
         return Err(Trouble::NoKeyYet);
     }
-    let Ok(server) = ServerUri::parse(TRIAL.1, true) else { return Ok(()) };
+    let Ok(server) = ServerUri::parse(TRIAL.1, true) else { return Ok(false) };
     let key = ServiceKey::new(TRIAL.0, &server);
     let deadline = Instant::now() + LOCK_LIMIT;
     let lock = ServiceLock::acquire(&config.paths, &key, Purpose::Refresh, deadline).await?;
@@ -127,5 +136,5 @@ async fn round_trip(config: StoreConfig) -> Result<(), Trouble> {
         StaticToken { value: Secret::from("a trial, and no secret".to_owned()), set_at: clock::now() };
     let (lock, _) = returned(store.save(lock, Kind::Token(token), PATIENCE).await, PATIENCE)?;
     returned(store.erase(lock, PATIENCE).await, PATIENCE)?;
-    Ok(())
+    Ok(store.is_forgetful(PATIENCE).await?)
 }

@@ -34,6 +34,11 @@ pub(super) trait Items {
         Ok(())
     }
 
+    /// Whether what is written here is gone at the end of the person's session.
+    fn is_forgetful(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// The most bytes that one item may hold.
     fn limit(&self) -> usize {
         usize::MAX

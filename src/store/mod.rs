@@ -199,6 +199,14 @@ impl Store {
         self.attempts.read(patience, |connect| connect()?.check_key()).await
     }
 
+    /// Whether what is written here is gone when the person logs out of this machine. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_forgetful(&self, patience: Patience) -> Result<bool, StoreError> {
+        self.attempts.read(patience, |connect| connect()?.is_forgetful()).await
+    }
+
     /// Writes the record of the lock's service under a new generation, reads it back, compares and
     /// returns it. Dropping the future does not end the write: it goes on, with the lock, to its end.
     ///

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::authorization_server::AuthorizationServer;
+use crate::support::fake_keychain::{Conduct, FakeKeychain};
 use crate::support::home::Home;
 use crate::support::keychain::Session;
 use crate::support::service::{NAME, Service};
@@ -156,6 +157,20 @@ fn a_locked_keychain_is_named() {
     let findings = examine(&service.home, &[NAME], 1);
     assert_eq!(marked(&findings, "bad"), ["store", "token"]);
     assert_eq!(finding(&findings, "store")["remedy"], json!("unlock the keychain"));
+}
+
+/// G07: what is stored in a session's collection is gone at its end.
+#[test]
+fn a_keychain_that_forgets_is_noticed() {
+    let Some(session) = Session::without_keychain() else { return };
+    let _keychain = FakeKeychain::start(&session, Conduct::Volatile);
+    let service = Service::in_keychain(&session);
+    service.login(&[]).expect(0);
+    let findings = examine(&service.home, &[NAME], 0);
+    assert_eq!(marked(&findings, "notice"), ["store"], "{findings:?}");
+    let store = finding(&findings, "store");
+    assert!(store["text"].as_str().unwrap().contains("forgets at logout"), "{store}");
+    assert!(store["remedy"].as_str().unwrap().contains("--store file"), "{store}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use keyring_core::api::CredentialStoreApi;
 use keyring_core::{Entry, Error};
 use secret_service::EncryptionType;
-use secret_service::blocking::SecretService;
+use secret_service::blocking::{Collection, SecretService};
 use zbus_secret_service_keyring_store::Store;
 use zeroize::Zeroizing;
 
@@ -149,7 +149,7 @@ impl Connection {
         use secret_service::Error::{NoResult, Prompt};
         match self.service.get_default_collection() {
             Ok(collection) => {
-                if collection.collection_path.as_str() == VOLATILE {
+                if is_volatile(&collection) {
                     tracing::warn!("the keychain's default collection is a session's: it forgets at logout");
                 }
                 Ok(())
@@ -164,6 +164,10 @@ impl Connection {
             Err(error) => Err(asked(error)),
         }
     }
+}
+
+fn is_volatile(collection: &Collection<'_>) -> bool {
+    collection.collection_path.as_str() == VOLATILE
 }
 
 fn leave(may_prompt: bool) -> Result<(), StoreError> {
@@ -198,6 +202,14 @@ impl Items for KeychainItems {
             Ok(()) => Ok(true),
             Err(Error::NoEntry) => Ok(false),
             Err(error) => Err(failed("erasing an item", error)),
+        }
+    }
+
+    fn is_forgetful(&self) -> Result<bool, StoreError> {
+        match self.connection.borrow().service.get_default_collection() {
+            Ok(collection) => Ok(is_volatile(&collection)),
+            Err(secret_service::Error::NoResult) => Ok(false),
+            Err(error) => Err(asked(error)),
         }
     }
 
