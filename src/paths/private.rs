@@ -99,15 +99,20 @@ pub fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// # Errors
 /// As [`write_private`].
 pub fn open_private(path: &Path) -> io::Result<File> {
-    open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
+    let file = open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
+    // Who can exchange the file can take the lock away.
+    platform::check_dir(parent(path)?)?;
+    Ok(file)
 }
 
 /// Opens the file for writing at its end, creating it empty where there is none.
 ///
 /// # Errors
-/// As [`write_private`].
+/// As [`write_private`]; where the file has another name, too, under which it would be written to as well.
 pub fn append_private(path: &Path) -> io::Result<File> {
-    open(path, OpenOptions::new().append(true).create(true))
+    let file = open(path, OpenOptions::new().append(true).create(true))?;
+    platform::check_single(&file)?;
+    Ok(file)
 }
 
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {

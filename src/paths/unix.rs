@@ -60,6 +60,13 @@ pub(super) fn check_replaceable(metadata: &Metadata) -> io::Result<()> {
     check_owner(metadata)
 }
 
+pub(super) fn check_single(file: &File) -> io::Result<()> {
+    if file.metadata()?.nlink() > 1 {
+        return Err(refused("it has another name (a hard link)"));
+    }
+    Ok(())
+}
+
 fn check_owner(metadata: &Metadata) -> io::Result<()> {
     if metadata.uid() != geteuid().as_raw() {
         return Err(refused("it belongs to another user"));
