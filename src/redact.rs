@@ -6,10 +6,12 @@
 
 use std::cmp::Reverse;
 use std::error::Error;
+use std::ops::Deref;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine};
-pub use secrecy::{ExposeSecret, SecretSlice, SecretString as Secret};
-use zeroize::Zeroizing;
+pub use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString as Secret};
+use serde_json::{Map, Value};
+use zeroize::{Zeroize, Zeroizing};
 
 /// The most characters of foreign text that [`printable`] lets through.
 const PRINTABLE_LIMIT: usize = 500;
@@ -72,6 +74,40 @@ fn forms(secret: &str) -> Vec<Zeroizing<String>> {
         }
     }
     forms
+}
+
+/// A JSON object whose texts are overwritten when it is dropped.
+pub struct Wiped(Map<String, Value>);
+
+impl Wiped {
+    /// Takes the object over.
+    pub fn new(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+}
+
+impl Deref for Wiped {
+    type Target = Map<String, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(wipe);
+    }
+}
+
+/// Overwrites every text in `value`, which then means nothing.
+pub fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// Makes text that a server or a file chose safe to print: control characters, terminal escapes,

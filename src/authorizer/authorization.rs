@@ -5,9 +5,11 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::challenge::Challenge;
 use crate::redact::{ExposeSecret, Known, Secret};
@@ -49,7 +51,9 @@ impl Authorization {
 
     /// `Authorization: Bearer` with `token`, or `None` where the token cannot stand in a header.
     pub(super) fn bearer(token: &Secret) -> Option<Self> {
-        let mut header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
+        let value = Zeroizing::new(format!("Bearer {}", token.expose_secret()).into_bytes());
+        // All clones share these bytes, which the last one wipes.
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(value)).ok()?;
         header.set_sensitive(true);
         let digest = TokenDigest::of(token);
         Some(Self(Some(Bearer { header, digest, answers_refusal: false })))

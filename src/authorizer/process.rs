@@ -10,14 +10,17 @@ use std::process::Stdio;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
+use zeroize::Zeroizing;
 
 use crate::dumps;
 use crate::signals;
 
 /// The longest request or answer, in bytes.
 const LINE_LIMIT: u64 = 1024 * 1024;
+/// A longer line would be reallocated while it grows, and leave copies behind.
+const USUAL_BYTES: usize = 16 * 1024;
 
 /// Starts a helper, sends it `request` and waits for its answer. It may live on after that.
 ///
@@ -30,8 +33,7 @@ pub(super) async fn ask<R: Serialize, A: DeserializeOwned>(
     mut command: Command,
     request: &R,
 ) -> io::Result<A> {
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
+    let line = line_of(request)?;
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     // It may be one that starts a browser.
     let mut child = dumps::lifted(|| command.spawn())?;
@@ -41,14 +43,22 @@ pub(super) async fn ask<R: Serialize, A: DeserializeOwned>(
     if let Some(mut stdin) = stdin {
         stdin.write_all(&line).await?;
     }
-    let mut answer = String::new();
+    let mut answer = Zeroizing::new(Vec::with_capacity(USUAL_BYTES));
     if let Some(stdout) = stdout {
-        BufReader::new(stdout.take(LINE_LIMIT)).read_line(&mut answer).await?;
+        let mut stdout = stdout.take(LINE_LIMIT);
+        while !answer.ends_with(b"\n") && stdout.read_buf(&mut *answer).await? > 0 {}
     }
     if answer.is_empty() {
         return Err(io::Error::other("it ended without an answer"));
     }
-    Ok(serde_json::from_str(&answer)?)
+    Ok(serde_json::from_slice(&answer)?)
+}
+
+fn line_of(value: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(USUAL_BYTES));
+    serde_json::to_writer(&mut *line, value)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Reads the request, in the helper.
@@ -56,9 +66,9 @@ pub(super) async fn ask<R: Serialize, A: DeserializeOwned>(
 /// # Errors
 /// Where stdin holds none.
 pub(super) fn read_request<T: DeserializeOwned>() -> io::Result<T> {
-    let mut line = String::new();
-    io::stdin().lock().take(LINE_LIMIT).read_line(&mut line)?;
-    Ok(serde_json::from_str(&line)?)
+    let mut line = Zeroizing::new(Vec::with_capacity(USUAL_BYTES));
+    io::stdin().lock().take(LINE_LIMIT).read_until(b'\n', &mut line)?;
+    Ok(serde_json::from_slice(&line)?)
 }
 
 /// Writes the answer, in the helper. Whoever asked may be gone, which is no error.
@@ -66,8 +76,7 @@ pub(super) fn read_request<T: DeserializeOwned>() -> io::Result<T> {
 /// # Errors
 /// Where the answer has no form in JSON.
 pub(super) fn write_answer<T: Serialize>(answer: &T) -> io::Result<()> {
-    let mut line = serde_json::to_vec(answer)?;
-    line.push(b'\n');
+    let line = line_of(answer)?;
     let mut stdout = io::stdout().lock();
     if let Err(error) = stdout.write_all(&line).and_then(|()| stdout.flush()) {
         tracing::debug!(%error, "nobody waits for the answer");

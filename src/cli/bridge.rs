@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use ::http::HeaderMap;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use zeroize::Zeroizing;
 
 use super::Context;
 use super::failure::Failure;
@@ -184,6 +185,7 @@ fn headers(arguments: &Arguments, environment: &Environment) -> Result<Headers, 
     let mut headers = Headers::default();
     for path in &arguments.header_file {
         let text = std::fs::read_to_string(path)
+            .map(Zeroizing::new)
             .map_err(|source| ConfigError::File { path: path.clone(), source })?;
         headers.add_file(&text, &path.display().to_string(), environment)?;
     }

@@ -222,7 +222,8 @@ fn read_secret(
     origin: &str,
     failed: impl FnOnce(std::io::Error) -> ConfigError,
 ) -> Result<Secret, ConfigError> {
-    let mut bytes = Zeroizing::new(Vec::new());
+    // Room for all of it, for growing would leave copies behind, and for the probe at its end.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * SECRET_LIMIT as usize));
     // Two more bytes for the line break, one for what is too long.
     input.take(SECRET_LIMIT + 3).read_to_end(&mut bytes).map_err(failed)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| unusable(origin, "is not text"))?;

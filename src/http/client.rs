@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderMap};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::cookies::Jar;
 use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, read_bounded};
@@ -204,6 +205,8 @@ impl Client {
     ) -> Result<http::Response<Vec<u8>>, HttpError> {
         let host = request.uri().host().unwrap_or("the server").to_owned();
         policy.check(request.uri())?;
+        // It may hold a code or a refresh token.
+        let request = request.map(|body| Bytes::from_owner(Zeroizing::new(body)));
         let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
         let resolver = policy.resolver(self.config.proxies.hosts());
         let builder = self.builder(request.url())?.pool_max_idle_per_host(0).dns_resolver(resolver);

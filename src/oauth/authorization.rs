@@ -5,6 +5,7 @@ use std::fmt;
 
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, RedirectUrl, Scope};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{CallbackError, CallbackParameters, Discovery, OauthError};
 use crate::credential::{Binding, Client};
@@ -72,11 +73,11 @@ impl Pending {
                 resource: Some(discovery.resource),
             },
             client,
-            verifier: Secret::from(verifier.secret().as_str()),
+            verifier: Secret::from(verifier.into_secret()),
             policy: discovery.policy,
             authorization_url,
             redirect_uri,
-            state: Secret::from(state.secret().as_str()),
+            state: Secret::from(state.into_secret()),
             requires_issuer: discovery.requires_issuer,
             scopes,
         })
@@ -166,10 +167,9 @@ impl Pending {
         if !is_redirect {
             return Err(foreign("what was pasted does not begin with the redirect URI"));
         }
-        let Some(query) = url.query() else {
-            return Err(foreign("what was pasted ends before the code"));
-        };
-        self.check(CallbackParameters::from_query(query)?)
+        let found = url.query().map(CallbackParameters::from_query);
+        drop(Zeroizing::new(String::from(url)));
+        self.check(found.ok_or_else(|| foreign("what was pasted ends before the code"))??)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::redact::Secret;
+use crate::redact::{ExposeSecret, Secret};
 
 /// The longest query of an authorization response, in bytes.
 const QUERY_LIMIT: usize = 16 * 1024;
@@ -68,21 +68,22 @@ impl CallbackParameters {
         if query.len() > QUERY_LIMIT {
             return Err(CallbackError::Foreign { reason: "the query is too long" });
         }
-        let mut found: [(&str, Option<String>); 5] =
+        let mut found: [(&str, Option<Secret>); 5] =
             [("code", None), ("state", None), ("iss", None), ("error", None), ("error_description", None)];
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let Some((_, slot)) = found.iter_mut().find(|(known, _)| *known == name) else { continue };
-            if slot.replace(value.into_owned()).is_some() {
+            if slot.replace(Secret::from(value.into_owned())).is_some() {
                 return Err(CallbackError::Foreign { reason: "a parameter repeats" });
             }
         }
         let [(_, code), (_, state), (_, issuer), (_, error), (_, error_description)] = found;
+        let open = |text: Option<Secret>| text.map(|text| text.expose_secret().to_owned());
         Ok(Self {
-            code: code.map(Secret::from),
-            state: state.map(Secret::from),
-            issuer,
-            error,
-            error_description,
+            code,
+            state,
+            issuer: open(issuer),
+            error: open(error),
+            error_description: open(error_description),
         })
     }
 }

@@ -15,6 +15,7 @@ use oauth2::{
     HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError,
     StandardRevocableToken, TokenUrl,
 };
+use zeroize::Zeroize;
 
 use super::token_response::{Parsed, normalise};
 use super::{Code, Pending, TokenResponse};
@@ -178,8 +179,10 @@ impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let answer = self.http.exchange(request, self.policy, TIME_LIMIT).await.map_err(lost)?;
-            normalise(&answer, &self.sent, clock::now())
+            let mut answer = self.http.exchange(request, self.policy, TIME_LIMIT).await.map_err(lost)?;
+            let normalised = normalise(&answer, &self.sent, clock::now());
+            answer.body_mut().zeroize();
+            normalised
         })
     }
 }

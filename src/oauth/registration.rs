@@ -9,14 +9,15 @@
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
+use zeroize::Zeroize;
 
 use super::transport::TIME_LIMIT;
 use super::{Discovery, OauthError};
 use crate::credential::{Client, ClientAuthentication, Registration, optional_secret};
 use crate::http as client;
-use crate::redact::{Secret, printable, with_causes};
+use crate::redact::{Secret, Wiped, printable, with_causes};
 
 /// The name that consent pages show.
 const CLIENT_NAME: &str = "mcp-front";
@@ -94,11 +95,13 @@ pub async fn obtain_client(
     };
     let request = request(endpoint, discovery, &redirect_uri, scopes)?;
     let host = endpoint.host_str().unwrap_or("the registration endpoint");
-    let answer = http
+    let mut answer = http
         .exchange(request, &discovery.policy, TIME_LIMIT)
         .await
         .map_err(|error| OauthError::unreachable(host, error))?;
-    registered(&answer, discovery, redirect_uri)
+    let registered = registered(&answer, discovery, redirect_uri);
+    answer.body_mut().zeroize();
+    registered
 }
 
 /// How a client that has a secret authenticates, as far as metadata tells: Basic is the default of
@@ -151,8 +154,8 @@ fn registered(
     redirect_uri: String,
 ) -> Result<Client, OauthError> {
     let status = answer.status();
-    let body: Value = serde_json::from_slice(answer.body()).unwrap_or(Value::Null);
-    let text = |name: &str| body[name].as_str().filter(|text| !text.is_empty());
+    let body = Wiped::new(serde_json::from_slice(answer.body()).unwrap_or_default());
+    let text = |name: &str| body.get(name)?.as_str().filter(|text| !text.is_empty());
     if status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS {
         let source = format!("it answered the registration with HTTP status {}", status.as_u16()).into();
         return Err(OauthError::Unreachable { what: "the registration endpoint".to_owned(), source });
@@ -192,6 +195,8 @@ fn registered(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::http::AddressPolicy;
     use crate::oauth::Source;

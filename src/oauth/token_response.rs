@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::grant::GrantError;
 use super::scopes;
 use crate::http::{date, retry_after};
-use crate::redact::{Known, Secret, printable};
+use crate::redact::{Known, Secret, Wiped, printable, wipe};
 
 /// No lifetime is believed beyond this.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
@@ -98,7 +98,7 @@ pub(super) fn normalise(
             cause: format!("it answered with HTTP status {}", status.as_u16()),
         });
     }
-    let Some(members) = members(answer) else {
+    let Some(members) = members(answer).map(Wiped::new) else {
         return Err(unreadable(answer));
     };
     if let Some(error) = error_code(&members, sent) {
@@ -107,7 +107,10 @@ pub(super) fn normalise(
     if !status.is_success() {
         return Err(unreadable(answer));
     }
-    strict(StatusCode::OK, &issued(&members, answer.headers(), now)?)
+    let mut issued = issued(&members, answer.headers(), now)?;
+    let response = strict(StatusCode::OK, &issued);
+    wipe(&mut issued);
+    response
 }
 
 /// The members of a JSON object, or of a form where a server answers with one in spite of `Accept`.

@@ -21,6 +21,9 @@ mod platform;
 /// No file of ours is longer; a longer one is neither read nor written.
 const LIMIT_BYTES: u64 = 1 << 20;
 
+/// What reading to a file's end wants to have free behind it.
+const PROBE_BYTES: usize = 64;
+
 /// What a temporary file's name starts with.
 const TEMPORARY: &str = ".new-";
 
@@ -86,7 +89,9 @@ pub fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) => return Err(platform::refused_link(error)),
     };
     platform::check_file(path, &file)?;
-    let mut bytes = Vec::new();
+    // Room for all of it: what it grew out of would stay behind in memory, a key perhaps.
+    let length = file.metadata()?.len().min(LIMIT_BYTES);
+    let mut bytes = Vec::with_capacity(length as usize + PROBE_BYTES);
     file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LIMIT_BYTES {
         return Err(too_large());

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::lock::{NamedLock, Shared};
 use crate::paths::{self, Paths};
-use crate::redact::ExposeSecret;
+use crate::redact::{ExposeSecret, SecretBox};
 use crate::store::{KeyError, KeySource, StoreError};
 
 const KEY_BYTES: usize = 32;
@@ -62,9 +62,10 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// A key in hand; wiped when dropped, and without `Debug`.
+/// A key in hand; wiped when dropped, and without `Debug`. It has one place in memory, for a value that is
+/// moved stays behind where it was.
 pub(super) struct EncryptionKey {
-    bytes: Zeroizing<[u8; KEY_BYTES]>,
+    bytes: SecretBox<[u8; KEY_BYTES]>,
     id: KeyId,
 }
 
@@ -110,17 +111,20 @@ impl EncryptionKey {
         allowed()?;
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         getrandom::fill(&mut *bytes).map_err(|error| failed(io::Error::other(error)))?;
-        let mut text = Zeroizing::new(ALPHABETS[0].encode(*bytes));
+        let mut text = Zeroizing::new(ALPHABETS[0].encode(bytes.as_slice()));
         text.push('\n');
         paths::write_new_private(&path, text.as_bytes()).map_err(failed)?;
-        match Self::generated(&path)?.filter(|read| *read.bytes == *bytes) {
+        match Self::generated(&path)?.filter(|read| read.expose() == &*bytes) {
             Some(key) => Ok((key, true)),
             None => Err(KeyError::Malformed { place: path.display().to_string() }.into()),
         }
     }
 
     fn parse(given: &[u8]) -> Option<Self> {
-        let raw = |bytes: &[u8]| <[u8; KEY_BYTES]>::try_from(bytes).ok().map(Zeroizing::new);
+        let raw = |bytes: &[u8]| {
+            let boxed = || SecretBox::init_with_mut(|key: &mut [u8; KEY_BYTES]| key.copy_from_slice(bytes));
+            (bytes.len() == KEY_BYTES).then(boxed)
+        };
         let line = given.strip_suffix(b"\n").map_or(given, |line| line.strip_suffix(b"\r").unwrap_or(line));
         // Bytes that nobody typed are the key as they are, even where the last happens to be a newline.
         let is_typed = || str::from_utf8(line).is_ok_and(|text| !text.contains(char::is_control));
@@ -130,8 +134,8 @@ impl EncryptionKey {
             ALPHABETS.iter().find_map(|alphabet| raw(&decode(alphabet)?))
         })?;
         let digest =
-            Sha256::new().chain_update(b"mcp-front encryption key id\0").chain_update(*key).finalize();
-        let id = digest.first_chunk().copied().map(KeyId)?;
+            Sha256::new().chain_update(b"mcp-front encryption key id\0").chain_update(key.expose_secret());
+        let id = digest.finalize().first_chunk().copied().map(KeyId)?;
         Some(Self { bytes: key, id })
     }
 
@@ -141,7 +145,7 @@ impl EncryptionKey {
 
     /// The key's one exit: into the cipher.
     pub(super) fn expose(&self) -> &[u8; KEY_BYTES] {
-        &self.bytes
+        self.bytes.expose_secret()
     }
 }
 
@@ -160,7 +164,8 @@ impl KeySource {
 fn read_given(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;
     warn_if_open(path, &file);
-    let mut bytes = Zeroizing::new(Vec::new());
+    // Growing would leave copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * FILE_LIMIT as usize));
     file.take(FILE_LIMIT).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

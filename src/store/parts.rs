@@ -15,6 +15,9 @@ use crate::store::items::{Bytes, ItemName, Items};
 /// The newest layout that this version reads and writes.
 const LAYOUT: u32 = 1;
 
+/// No more room than this is made for a value before it is there.
+const USUAL_BYTES: usize = 1 << 20;
+
 /// A value with more parts than this is not ours.
 const COUNT_LIMIT: usize = 1 << 10;
 
@@ -165,7 +168,8 @@ fn gather(items: &dyn Items, name: &ItemName, parts: &Parts) -> Result<Bytes, St
     if parts.count > COUNT_LIMIT {
         return Err(corrupt(name, "it has too many parts"));
     }
-    let mut value = Zeroizing::new(Vec::new());
+    // Growing would leave copies behind.
+    let mut value = Zeroizing::new(Vec::with_capacity(parts.bytes.min(USUAL_BYTES)));
     for number in 0..parts.count {
         let part = items.get(&name.part(parts.stamp.as_str(), number))?;
         value.extend_from_slice(&part.ok_or_else(|| corrupt(name, "a part is missing"))?);

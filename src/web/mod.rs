@@ -22,6 +22,7 @@ use http::{Method, header};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use url::Url;
+use zeroize::Zeroizing;
 
 pub use page::{Page, Policy, escape};
 use socket::{Heard, Sockets};
@@ -135,7 +136,7 @@ impl CallbackListener {
 
 /// One request that came to the redirect URI's path. Dropped without an answer, it gets 400.
 pub struct Visit {
-    query: String,
+    query: Zeroizing<String>,
     answer: oneshot::Sender<Page>,
 }
 
@@ -205,7 +206,7 @@ async fn receive(
 ) -> Response {
     heard.set();
     let query = match door.query(&request) {
-        Ok(query) => query.to_owned(),
+        Ok(query) => Zeroizing::new(query.to_owned()),
         Err(reason) => return page::refusal(reason),
     };
     let (answer, answered) = oneshot::channel();

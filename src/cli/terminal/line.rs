@@ -26,7 +26,6 @@ pub(super) enum Step {
 }
 
 /// Puts a line together, byte by byte.
-#[derive(Default)]
 pub(super) struct Line {
     bytes: Zeroizing<Vec<u8>>,
     escape: Escape,
@@ -41,6 +40,14 @@ enum Escape {
     None,
     Begun,
     Control(Vec<u8>),
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        // Growing would leave copies behind.
+        let bytes = Zeroizing::new(Vec::with_capacity(LIMIT));
+        Self { bytes, escape: Escape::None, pasting: false, overflown: false }
+    }
 }
 
 impl Line {
