@@ -1,7 +1,5 @@
-//! The encrypted file store across processes: killed in the middle of saving, under a mask that
-//! would let everybody in, and without its key.
+//! The encrypted file store across processes: killed in the middle of saving, and without its key.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -88,35 +86,6 @@ async fn a_save_that_is_killed_leaves_a_whole_record_and_a_free_lock() {
     }
 }
 
-/// A scene: saves once under an open mask.
-#[tokio::test]
-async fn saving_under_an_open_mask() {
-    let Ok(home) = std::env::var(HOME) else {
-        return;
-    };
-    rustix::process::umask(rustix::fs::Mode::empty());
-    let stage = Stage::at(home.as_ref());
-    let (_lock, saved) = stage.store.save(stage.lock().await, token(1), Patience::Bridge).await;
-    saved.unwrap();
-}
-
-/// A29: nobody else on the machine reads any of it.
-#[test]
-fn files_are_private_whatever_the_mask() {
-    let home = tempfile::tempdir().unwrap();
-    let output = scene("saving_under_an_open_mask", home.path()).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let stage = Stage::at(home.path());
-    for directory in [stage.paths.state().to_owned(), stage.paths.locks(), stage.paths.credentials()] {
-        assert_eq!(mode(&directory), 0o700, "{}", directory.display());
-        for entry in std::fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
-            let private = if path.is_dir() { 0o700 } else { 0o600 };
-            assert_eq!(mode(&path), private, "{}", path.display());
-        }
-    }
-}
-
 /// Whoever stores a secret reads once what the key beside it protects against, as talk and no log.
 #[test]
 fn a_generated_key_is_told_once_to_the_person() {
@@ -188,8 +157,4 @@ fn a_login_without_its_key_ends_before_the_browser() {
         assert!(refused.stderr.contains(&format!("{} ({FILE})", other.display())), "{}", refused.stderr);
     }
     assert_eq!((server.requests().len(), service.browser.tabs()), (before, 0));
-}
-
-fn mode(path: &Path) -> u32 {
-    std::fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }

@@ -2,5 +2,6 @@
 
 mod authorization;
 mod discovery;
+mod files;
 mod machine;
 mod stdio;
