@@ -17,7 +17,6 @@ mod conformance;
 mod demo;
 mod discovery;
 mod doctor;
-mod dumps;
 mod eras;
 mod faults;
 mod fidelity;

@@ -4,43 +4,15 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::authorization_server::{AuthorizationServer, Fault};
-use crate::support::bridge::Bridge;
 use crate::support::browser::{Browser, redirect_of};
-use crate::support::canaries::{Evidence, HEADER_VARIABLES, HOST_SECRET, HOST_VARIABLE, KEY_VARIABLE};
+use crate::support::canaries::{HOST_SECRET, HOST_VARIABLE};
 use crate::support::fetch;
-use crate::support::gate::Gate;
-use crate::support::home::{Home, write_private};
+use crate::support::home::write_private;
 use crate::support::http_server::{Reply, Server};
 use crate::support::mcp_server::McpServer;
 use crate::support::process::Process;
 use crate::support::scene::{LOGS, STATIC_TOKEN, Scene};
-use crate::support::service::{NAME, Service};
-
-/// Bar 6, A29: login by callback and by paste, refresh, listing and deleting, with an encrypted store.
-#[test]
-fn a_login_that_goes_well_leaves_no_secret_behind() {
-    for log in LOGS {
-        let mut scene = Scene::new(log);
-        scene.log_in_by_callback(&[]);
-        let seen = scene.service.browser.seen();
-        assert!(seen.contains("HOME=") && seen.contains("/authorize?"), "{seen}");
-        assert!(!seen.contains(KEY_VARIABLE), "{seen}");
-        scene.evidence.add("the browser", seen);
-        scene.log_in_by_paste().expect(0);
-        scene.list();
-
-        let mut bridge = scene.bridge(&[NAME]);
-        bridge.initialize();
-        scene.service.authorization.refuse_issued_access_tokens();
-        let echoed = scene.look_while_held("refresh-child", || (bridge.echo(1, "hello"), bridge));
-        assert_eq!(echoed.0, "hello");
-        scene.leave(echoed.1);
-        scene.list();
-        scene.run(&["tokens", "delete", NAME, "--yes"], "").expect(0);
-        scene.conclude();
-    }
-}
+use crate::support::service::NAME;
 
 /// Bar 6, B12: a callback that is not this login's, and the pages that both end on.
 #[test]
@@ -148,39 +120,4 @@ fn a_registration_leaves_no_secret_behind() {
         scene.evidence.assert_free_of(&canaries.map(str::to_owned).into());
         scene.conclude();
     }
-}
-
-/// Bar 6, C06: what a header's variables hold reaches the server, and neither a browser nor any other
-/// helper of the bridge's.
-#[test]
-fn what_stands_in_headers_reaches_no_helper() {
-    let values = ["canary-of-the-team-41", "canary-of-the-team-42"];
-    let authorization = AuthorizationServer::start();
-    let server = McpServer::guarded_by(&authorization);
-    let home = HEADER_VARIABLES
-        .iter()
-        .zip(values)
-        .fold(Home::with_file_store(), |home, (name, value)| home.with(name, value));
-    let mut evidence = Evidence::in_home(&home);
-    let service = Service::of(authorization.clone(), server, home);
-    let gate = Gate::default();
-    authorization.fault(Fault::Hold(gate.clone()));
-    let url = service.server.url();
-    let headers = HEADER_VARIABLES.map(|name| format!("X-{}: ${{{name}}}", name.replace('_', "-")));
-    let flags = ["--login", "--strict", "--header", &headers[0], "--header", &headers[1]];
-    let mut bridge = Bridge::start(&service.home, &[&[url.as_str()][..], &flags].concat());
-    std::thread::scope(|scope| {
-        let answer = scope.spawn(|| bridge.initialize());
-        gate.wait_for_arrivals(1);
-        let seen = evidence.look_at_processes();
-        assert!(seen.iter().any(|line| line.contains("login-child")), "{seen:#?}");
-        gate.open();
-        assert!(answer.join().expect("an answer")["result"].is_object());
-    });
-    evidence.add("the browser", service.browser.seen());
-    let sent = service.server.requests().pop().expect("a request");
-    for (name, value) in HEADER_VARIABLES.iter().zip(values) {
-        assert_eq!(sent.header(&format!("X-{}", name.replace('_', "-"))), Some(value));
-    }
-    evidence.assert_free_of(&values.map(str::to_owned).into());
 }

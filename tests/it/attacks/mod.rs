@@ -2,6 +2,8 @@
 
 mod authorization;
 mod discovery;
+mod dumps;
 mod files;
-mod machine;
+mod memory;
+mod processes;
 mod stdio;

@@ -1,9 +1,10 @@
 //! C07: what holds tokens leaves no core file, and lets no debugger of the same user in.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::os::unix::fs::chown;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, geteuid, getrlimit, prlimit};
 
 use crate::support::authorization_server::Fault;
 use crate::support::bridge::Bridge;
@@ -11,7 +12,7 @@ use crate::support::gate::Gate;
 use crate::support::home::BINARY;
 use crate::support::kept_login::refreshing_process;
 use crate::support::process::Process;
-use crate::support::service::Service;
+use crate::support::service::{NAME, Service};
 
 fn limit_of(pid: i32) -> String {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("a living process");
@@ -75,4 +76,43 @@ fn c07_a_browser_has_the_limit_that_was_found() {
     let mut bridge = Bridge::spawn(limited(&service, &bridge));
     bridge.initialize();
     assert!(service.browser.seen().contains("core limit 8\n"), "{}", service.browser.seen());
+}
+
+/// Some user that is not root, for root.
+const SOMEBODY: u32 = 65_534;
+
+/// What another program of this user reads of a process: its environment, memory, and open files.
+fn looked_at(id: u32, user: u32) -> String {
+    let mut shell = Command::new("/bin/sh");
+    let look = "cat /proc/$0/environ; cat /proc/$0/maps; head -c 1 /proc/$0/mem; ls /proc/$0/fd";
+    shell.args(["-c", look, &id.to_string()]).uid(user).stderr(Stdio::null());
+    let output = shell.output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// As a debugger's attaching is: both ask for the same permission.
+#[test]
+fn c07_no_other_program_of_the_user_looks_in() {
+    let user = if geteuid().is_root() { SOMEBODY } else { geteuid().as_raw() };
+    let service = Service::with_expired_token();
+    let mut places = vec![service.home.path().to_owned()];
+    while let Some(place) = places.pop() {
+        chown(&place, Some(user), None).unwrap();
+        places.extend(std::fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| entry.path()));
+    }
+    let gate = Gate::default();
+    service.authorization.fault(Fault::Hold(gate.clone()));
+    let mut command = service.home.command(["bridge", NAME]);
+    command.uid(user);
+    let mut bridge = Bridge::spawn(command);
+    bridge.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+    gate.wait_for_arrivals(1);
+    let refreshing = refreshing_process(service.home.path()).as_raw_nonzero().get();
+    for id in [bridge.process.id(), refreshing.cast_unsigned()] {
+        assert_eq!(looked_at(id, user), "");
+    }
+    gate.open();
+    let mut other = Command::new("sleep");
+    let other = Process::start(other.arg("60").uid(user).current_dir("/"));
+    assert!(looked_at(other.id(), user).contains("PATH="), "what lets itself be looked at is seen");
 }

@@ -1,1 +1,0 @@
-//! Attacks from the same machine: storage, processes, environment (C).
