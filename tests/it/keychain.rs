@@ -1,12 +1,10 @@
-//! The keychain as the store: unlocked, locked, absent, asking, stalled, lying; and what a host's
-//! poor environment leaves to find it by.
+//! The keychain as the store: unlocked, locked, asking, lying; and what a host's poor environment leaves
+//! to find it by.
 
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::authorization_server::AuthorizationServer;
@@ -19,9 +17,6 @@ use crate::support::mcp_server::McpServer;
 use crate::support::process::Process;
 use crate::support::service::{NAME, Service};
 use crate::support::skip;
-
-/// The two seconds that a bridge leaves for what is pending, and as many for a busy machine.
-const EXIT_LIMIT: Duration = Duration::from_secs(4);
 
 /// A2: the default store is the keychain; what lies there tells nobody whose it is.
 #[test]
@@ -105,22 +100,6 @@ fn a_poor_environment_is_enough() {
     assert_eq!(service.row()["store"], "keyring");
 }
 
-/// Without a keychain nothing is stored anywhere else by itself; the error names the choices.
-#[test]
-fn an_absent_keychain_is_told_with_the_choices() {
-    let Some(session) = Session::without_keychain() else { return };
-    for home in [session.home(), Home::bare().with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")]
-    {
-        let authorization = AuthorizationServer::start();
-        let server = McpServer::guarded_by(&authorization);
-        let service = Service::of(authorization, server, home);
-        let outcome = service.login(&[]).expect(5);
-        assert!(outcome.stderr.contains("--store file"), "{}", outcome.stderr);
-        assert_eq!(service.browser.tabs(), 0, "told before the person goes to the browser");
-        assert!(!service.home.files().iter().any(|(_, content)| contains(content, b"canary")));
-    }
-}
-
 /// Whoever wants no login is bridged without asking any store.
 #[test]
 fn a_server_that_wants_no_login_needs_no_keychain() {
@@ -166,60 +145,6 @@ fn a_login_waits_for_a_keychain_that_cannot_ask() {
     assert!(forgotten.stderr.contains("stays there"), "{row}: {}", forgotten.stderr);
 }
 
-/// A person who declines the prompt has answered: nothing is waited for.
-#[test]
-fn a_login_ends_when_the_person_declines_to_unlock() {
-    let Some(session) = Session::without_keychain() else { return };
-    let keychain = FakeKeychain::start(&session, Conduct::Declining(Duration::from_secs(2)));
-    let service = Service::in_keychain(&session);
-    let stderr = service.login(&[]).expect(5).stderr;
-    assert!(stderr.contains("unlock the keychain") && stderr.contains("--store file"), "{stderr}");
-    assert_eq!((keychain.prompts(), service.browser.tabs()), (1, 0));
-}
-
-#[test]
-fn a_prompt_that_nobody_answers_does_not_hold_the_bridge() {
-    let Some(session) = Session::without_keychain() else { return };
-    let keychain = FakeKeychain::start(&session, Conduct::Honest);
-    let service = Service::in_keychain(&session);
-    service.login(&[]).expect(0);
-    keychain.lock(Conduct::Prompting(Gate::default()));
-    let mut bridge = service.strict_bridge();
-    let error = bridge.refusal();
-    assert_eq!(error["data"]["reason"], "credential_store", "{error}");
-    assert_eq!(keychain.prompts(), 0, "a bridge asks nobody");
-    bridge.close_stdin();
-    assert!(bridge.wait().0.success());
-}
-
-#[test]
-fn ctrl_c_ends_a_login_that_waits_for_the_keychain() {
-    let Some(session) = Session::without_keychain() else { return };
-    let gate = Gate::default();
-    let _keychain = FakeKeychain::start(&session, Conduct::Prompting(gate.clone()));
-    let service = Service::in_keychain(&session);
-    let mut login = Process::start(&mut service.home.command(service.login_arguments(&[])));
-    gate.wait_for_arrivals(1);
-    login.signal(Signal::INT);
-    assert_eq!(login.wait().code(), Some(130), "{}", login.stderr.text());
-}
-
-/// A keychain that never answers holds up neither the answer nor the end of the process.
-#[test]
-fn a_stalled_keychain_is_told_in_time_and_does_not_hold_the_exit() {
-    let Some(session) = Session::unlocked() else { return };
-    let service = Service::in_keychain(&session);
-    service.login(&[]).expect(0);
-    session.stall_keyring();
-    let mut bridge = service.strict_bridge();
-    let error = bridge.refusal();
-    assert_eq!(error["data"]["reason"], "credential_store", "{error}");
-    let start = Instant::now();
-    bridge.close_stdin();
-    assert!(bridge.wait().0.success());
-    assert!(start.elapsed() < EXIT_LIMIT, "the end took {:?}", start.elapsed());
-}
-
 /// A save that is not kept is a failure: at login, and at a refresh, where the token in hand still
 /// serves, and nothing is believed to be stored.
 #[test]
@@ -252,8 +177,4 @@ fn the_store_is_pinned_at_login() {
     let mut bridge = Bridge::start(&service.home, &[NAME, "--store", "file"]);
     let error = bridge.refusal();
     assert_eq!(error["data"]["reason"], "store_pinned", "{error}");
-}
-
-fn contains(content: &[u8], part: &[u8]) -> bool {
-    content.windows(part.len()).any(|window| window == part)
 }

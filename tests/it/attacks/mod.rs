@@ -4,6 +4,7 @@ mod authorization;
 mod discovery;
 mod dumps;
 mod files;
+mod keychain;
 mod memory;
 mod processes;
 mod stdio;

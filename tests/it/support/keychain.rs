@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use zbus::blocking::Connection;
 use zbus::zvariant::{ObjectPath, OwnedObjectPath};
 
-use super::home::Home;
+use super::home::{Home, finish};
 use super::process::{Captured, Process};
 use super::skip;
 
@@ -152,6 +152,29 @@ impl Session {
     pub(crate) fn search(&self, attribute: &str, value: &str) -> String {
         let output = self.tool(["search", "--all", attribute, value]).output().expect("secret-tool runs");
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    }
+
+    /// The secret of the item called `user`, as any program of the person gets it.
+    pub(crate) fn lookup(&self, user: &str) -> String {
+        let output = self.tool(["lookup", "service", "mcp-front", "username", user]).output();
+        String::from_utf8(output.expect("secret-tool runs").stdout).expect("text")
+    }
+
+    /// Puts `secret` in the place of the item called `user`, as any program of the person can.
+    pub(crate) fn plant(&self, user: &str, secret: &str) {
+        let _ = self.tool(["clear", "service", "mcp-front", "username", user]).status();
+        self.store(&["username", user], secret);
+    }
+
+    /// Puts a second item called `user` beside the first.
+    pub(crate) fn plant_beside(&self, user: &str, secret: &str) {
+        self.store(&["username", user, "another", "attribute"], secret);
+    }
+
+    fn store(&self, attributes: &[&str], secret: &str) {
+        let mut command = self.tool(["store", "--label=planted", "service", "mcp-front"]);
+        command.args(attributes);
+        finish(command, secret.as_bytes()).expect(0);
     }
 
     /// Deletes the items whose `attribute` is `value`, as a person does.
