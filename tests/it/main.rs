@@ -26,7 +26,6 @@ mod leaving;
 mod legacy_sse;
 mod legacy_sse_faults;
 mod legacy_sse_moves;
-mod log_file;
 mod login;
 mod login_again;
 mod logout;

@@ -5,6 +5,8 @@ mod discovery;
 mod dumps;
 mod files;
 mod keychain;
+mod log_files;
 mod memory;
 mod processes;
+mod project;
 mod stdio;

@@ -60,6 +60,12 @@ impl Bridge {
         self.send_raw(&line);
     }
 
+    /// As [`send`](Self::send), to a bridge that may have ended at its start.
+    pub(crate) fn try_send(&mut self, frame: &str) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        let _ = writeln!(stdin, "{frame}");
+    }
+
     /// Writes bytes as they are.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("stdin is open");

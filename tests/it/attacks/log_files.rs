@@ -1,5 +1,5 @@
-//! C15: the log file: private from its first byte, bounded, shared by processes, and no link's target.
-//! That no secret is in it is held with all else that is watched, in `secrets`.
+//! C15: the log file: private from its first byte, bounded, shared by processes, no link's target, and
+//! without secrets. All else that is watched for those is in `secrets`, whose scenes log to a file too.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::support::bridge::Bridge;
 use crate::support::home::{BINARY, Home, finish};
 use crate::support::mcp_server::McpServer;
-use crate::support::service::Service;
+use crate::support::scene::{Log, Scene};
+use crate::support::service::{NAME, Service};
 
 /// What a file may hold before the next one begins.
 const LIMIT: u64 = 5 << 20;
@@ -84,4 +85,40 @@ fn c15_a_link_is_not_followed() {
     bridge.initialize();
     bridge.process.stderr.wait_for("the reason", |text| text.contains("symbolic link"));
     assert_eq!(std::fs::read(&target).unwrap(), b"theirs");
+}
+
+/// What is written into a file with two names is written under the other one as well.
+#[test]
+fn c15_a_file_with_another_name_is_not_written_to() {
+    let server = McpServer::open();
+    let home = Home::with_file_store();
+    let (theirs, log) = (home.path().join("theirs"), home.path().join("log"));
+    std::fs::write(&theirs, "theirs").unwrap();
+    std::fs::hard_link(&theirs, &log).unwrap();
+    let mut bridge = Bridge::start(&home, &[&server.url(), "-vvv", "--log-file", "log"]);
+    bridge.initialize();
+    bridge.process.stderr.wait_for("the reason", |text| text.contains("a hard link"));
+    assert_eq!(std::fs::read(&theirs).unwrap(), b"theirs");
+}
+
+/// Every layer beneath is asked for its wire: requests, headers, forms, and what comes back.
+#[test]
+fn c15_a_wire_trace_holds_no_secret() {
+    const EVERYTHING: &str = "trace,hyper=trace,hyper_util=trace,h2=trace,reqwest=trace,rustls=trace,\
+                              rmcp=trace,oauth2=trace,zbus=trace,keyring=trace,mcp_front=trace";
+    let mut scene = Scene::new(Log::Trace);
+    let home = scene.service.home.with("RUST_LOG", EVERYTHING).with("RUST_BACKTRACE", "full");
+    scene.service.home = home.with("MCP_FRONT_LOG", EVERYTHING);
+    scene.log_in_by_callback(&[]);
+    scene.log_in_by_paste().expect(0);
+    let mut bridge = scene.bridge(&[NAME]);
+    bridge.initialize();
+    scene.service.authorization.refuse_issued_access_tokens();
+    assert_eq!(bridge.echo(1, "on"), "on");
+    scene.leave(bridge);
+    scene.service.authorization.publish_revocation();
+    scene.run(&["logout", NAME], "").expect(0);
+    let log = std::fs::read_to_string(scene.service.home.path().join("log/kept.log")).unwrap();
+    assert!(log.contains("DEBUG"), "{log}");
+    scene.conclude();
 }
