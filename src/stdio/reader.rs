@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncRead;
 
 use super::LINE_LIMIT;
 use super::stream::Input;
@@ -24,7 +25,7 @@ pub enum LineError {
     Io(#[from] io::Error),
 }
 
-/// Reads newline-delimited messages from stdin.
+/// Reads newline-delimited messages, from stdin as a rule.
 pub struct Reader {
     input: Input,
     chunk: Box<[u8]>,
@@ -38,8 +39,17 @@ pub struct Reader {
 impl Reader {
     /// Takes the process's stdin. Must be called within a tokio runtime.
     pub fn stdin() -> Self {
+        Self::new(Input::open())
+    }
+
+    /// Reads the same from any stream of bytes.
+    pub fn of(stream: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        Self::new(Input::of(stream))
+    }
+
+    fn new(input: Input) -> Self {
         Self {
-            input: Input::open(),
+            input,
             chunk: vec![0; CHUNK].into_boxed_slice(),
             buffer: BytesMut::new(),
             scanned: 0,
@@ -78,9 +88,11 @@ impl Reader {
     fn buffered_line(&mut self) -> Result<Option<Bytes>, LineError> {
         match memchr::memchr(b'\n', &self.buffer[self.scanned..]) {
             Some(at) => {
-                let line = self.buffer.split_to(self.scanned + at + 1).freeze();
+                let length = self.scanned + at;
+                let line = self.buffer.split_to(length + 1).freeze();
                 self.scanned = 0;
-                if std::mem::take(&mut self.skipping) { Err(LineError::TooLong) } else { Ok(Some(line)) }
+                let is_too_long = std::mem::take(&mut self.skipping) || length > LINE_LIMIT;
+                if is_too_long { Err(LineError::TooLong) } else { Ok(Some(line)) }
             }
             None => {
                 if self.skipping || self.buffer.len() > LINE_LIMIT {
@@ -97,4 +109,23 @@ impl Reader {
 
 fn trimmed(line: Bytes) -> Bytes {
     line.slice_ref(line.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_is_too_long_from_the_first_byte_over_the_limit() {
+        let mut input = vec![b'x'; LINE_LIMIT + 1];
+        input.push(b'\n');
+        input.resize(input.len() + LINE_LIMIT, b'y');
+        input.extend_from_slice(b"\n{}\n");
+        let mut reader = Reader::of(io::Cursor::new(input));
+        assert!(matches!(reader.next().await, Err(LineError::TooLong)));
+        let longest = reader.next().await.unwrap().unwrap();
+        assert!(longest.len() == LINE_LIMIT && longest.iter().all(|byte| *byte == b'y'));
+        assert_eq!(reader.next().await.unwrap().as_deref(), Some(&b"{}"[..]));
+        assert!(matches!(reader.next().await, Ok(None)));
+    }
 }

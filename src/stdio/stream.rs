@@ -19,7 +19,12 @@ impl Input {
         if let Some(polled) = polled::input() {
             return Self(polled);
         }
-        Self(Box::new(tokio::io::stdin()))
+        Self::of(tokio::io::stdin())
+    }
+
+    /// Takes another stream in its place.
+    pub(super) fn of(stream: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        Self(Box::new(stream))
     }
 
     /// Reads what there is, at least one byte; 0 at the end. Cancel-safe.
