@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Id, InvalidMessage};
@@ -245,29 +245,44 @@ fn members<'a, const N: usize>(
 
 /// The decoded bytes of a JSON string's text; `None` where it is no string.
 pub(super) fn decode_string(text: &str) -> Option<Vec<u8>> {
-    serde_json::from_str(text).ok().map(|Decoded(bytes)| bytes)
+    serde_json::from_str(text).ok().map(|Unescaped(bytes)| bytes)
 }
 
 /// A JSON string as bytes: lone surrogates, which a `String` cannot hold, stay apart.
 pub(super) struct Decoded(pub(super) Vec<u8>);
 
-impl<'de> serde::Deserialize<'de> for Decoded {
+impl<'de> Deserialize<'de> for Decoded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Read as bytes, a string could hold the control characters that JSON has none of (RFC 8259 §7).
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let plain = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        match plain.filter(|plain| memchr::memchr(b'\\', plain.as_bytes()).is_none()) {
+            Some(plain) => Ok(Self(plain.as_bytes().to_vec())),
+            None => decode_string(raw).map(Self).ok_or_else(|| de::Error::custom("a name is no string")),
+        }
+    }
+}
+
+/// The same of a text that is known to be JSON.
+struct Unescaped(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Unescaped {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct BytesVisitor;
 
         impl Visitor<'_> for BytesVisitor {
-            type Value = Decoded;
+            type Value = Unescaped;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a string")
             }
 
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Decoded, E> {
-                Ok(Decoded(bytes.to_vec()))
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Unescaped, E> {
+                Ok(Unescaped(bytes.to_vec()))
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Decoded, E> {
-                Ok(Decoded(text.as_bytes().to_vec()))
+            fn visit_str<E>(self, text: &str) -> Result<Unescaped, E> {
+                Ok(Unescaped(text.as_bytes().to_vec()))
             }
         }
 

@@ -228,6 +228,8 @@ mod tests {
             ("nonsense", "null", -32700),
             ("{\"jsonrpc\":\"2.0\"", "null", -32700),
             ("{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"id\":1} trailing", "null", -32700),
+            ("{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"id\":1,\"a\nb\":2}", "null", -32700),
+            ("{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"id\":1,\"params\":{\"a\u{1}\":2}}", "null", -32700),
             ("[]", "null", -32600),
             ("17", "null", -32600),
             ("{}", "null", -32600),
