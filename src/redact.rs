@@ -33,7 +33,7 @@ impl Known {
         Self(forms)
     }
 
-    /// `text` with `[secret]` in place of each of them: as it is, percent-encoded, or in base64
+    /// `text` with `[secret]` in place of each of them: as it is, percent-encoded, or either in base64
     /// wherever it begins there, as in HTTP Basic.
     pub fn hide(&self, text: &str) -> String {
         let mut shown = text.to_owned();
@@ -63,10 +63,18 @@ fn forms(secret: &str) -> Vec<Zeroizing<String>> {
     for plain in [b"-._~", b"-._*"] {
         forms.extend([percent(plain, true), percent(plain, false)]);
     }
-    // What stands before shifts base64 by none, one or two bytes; the characters at either end that
-    // its neighbours have a part in are left out.
+    // HTTP Basic holds a client's secret as a form spells it (RFC 6749 §2.3.1).
+    let encoded: Vec<_> = forms.iter().flat_map(|form| in_base64(form.as_bytes())).collect();
+    forms.extend(encoded);
+    forms
+}
+
+/// What base64 makes of bytes, whatever stands before and behind them: that shifts it by none, one or two
+/// bytes, and has a part in the characters at either end, which are left out.
+fn in_base64(bytes: &[u8]) -> Vec<Zeroizing<String>> {
+    let mut forms = Vec::new();
     for before in 0..3 {
-        let shifted = Zeroizing::new([&b"\0\0"[..before], secret.as_bytes()].concat());
+        let shifted = Zeroizing::new([&b"\0\0"[..before], bytes].concat());
         let own = (before * 8).div_ceil(6)..shifted.len() * 8 / 6;
         for alphabet in [BASE64_STANDARD, BASE64_URL_SAFE] {
             let text = Zeroizing::new(alphabet.encode(&*shifted));
@@ -202,6 +210,10 @@ mod tests {
             assert!(hidden.contains("[secret]") && hidden.len() < encoded.len(), "{hidden}");
         }
         assert!(!known.hide(&format!("Basic {basic}")).contains(&basic[12..]));
+        for spelt in ["s3cret%2Bwith%2Fparts%3D", "s3cret%2bwith%2fparts%3d"] {
+            let basic = BASE64_STANDARD.encode(format!("client:{spelt}"));
+            assert!(!known.hide(&format!("Basic {basic}")).contains(&basic[12..]), "{spelt}");
+        }
     }
 
     #[test]
