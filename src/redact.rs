@@ -128,13 +128,22 @@ pub fn printable(text: &str) -> String {
             shown.push('…');
             break;
         }
-        if character.is_control() || is_invisible(character) {
+        if is_treacherous(character) {
             shown.extend(character.escape_unicode());
         } else {
             shown.push(character);
         }
     }
     shown
+}
+
+/// Whether text shows as what it is: [`printable`] has nothing to escape in it.
+pub fn is_printable(text: &str) -> bool {
+    !text.contains(is_treacherous)
+}
+
+fn is_treacherous(character: char) -> bool {
+    character.is_control() || is_invisible(character)
 }
 
 /// An error with what caused it, on one line through [`printable`]. A cause that its effect's text

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
-use crate::redact::printable;
+use crate::redact::{is_printable, printable};
 use crate::server_uri::{DEFAULT_PROFILE, ServerUri, ServerUriError};
 use crate::store::StoreKind;
 use crate::store::index::{Entry, EntryKind};
@@ -331,11 +331,11 @@ fn profile_flag(profile: &str) -> String {
 }
 
 /// Quotes a word for a POSIX shell where it needs to be. What a server chose (a scope) must not
-/// become a second command when it is pasted, nor play with the terminal: no shell quotes control
-/// characters, so these are escaped, and a word that has any is not meant to be pasted.
+/// become a second command when it is pasted, nor play with the terminal: no shell quotes control and
+/// invisible characters, so these are escaped, and a word that has any is not meant to be pasted.
 #[cfg(unix)]
 pub fn quoted(word: &str) -> String {
-    let word = if word.contains(char::is_control) { printable(word) } else { word.to_owned() };
+    let word = if is_printable(word) { word.to_owned() } else { printable(word) };
     // It refuses NUL alone, which is a control character.
     shlex::try_quote(&word).map_or_else(|_| String::new(), |quoted| quoted.into_owned())
 }
@@ -347,7 +347,7 @@ pub fn quoted(word: &str) -> String {
     if !word.is_empty() && word.bytes().all(is_plain) {
         return word.to_owned();
     }
-    let word = if word.contains(char::is_control) { printable(word) } else { word.to_owned() };
+    let word = if is_printable(word) { word.to_owned() } else { printable(word) };
     format!("\"{}\"", word.replace('"', ""))
 }
 

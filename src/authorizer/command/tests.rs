@@ -37,6 +37,7 @@ fn words_survive_a_shell() {
     }
     assert_eq!(quoted("/usr/bin/mcp-front"), "/usr/bin/mcp-front");
     assert!(!quoted("a\u{1b}]0;x\u{7}\nb").contains(char::is_control));
+    assert!(!quoted("read\u{202e}nigol").contains('\u{202e}'));
 }
 
 #[test]
