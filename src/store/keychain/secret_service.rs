@@ -11,7 +11,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,9 @@ const LABEL: &str = "mcp-front login";
 
 /// The collection that the API keeps for what a session's end may erase.
 const VOLATILE: &str = "/org/freedesktop/secrets/collection/session";
+
+/// Said once: a login writes several items.
+static FORGETS: Once = Once::new();
 
 /// The Secret Service tells a prompt that could not be shown from one that a person dismissed by nothing
 /// but the time it took: nobody reads and answers a question in less.
@@ -150,7 +153,11 @@ impl Connection {
         match self.service.get_default_collection() {
             Ok(collection) => {
                 if is_volatile(&collection) {
-                    tracing::warn!("the keychain's default collection is a session's: it forgets at logout");
+                    FORGETS.call_once(|| {
+                        tracing::warn!(
+                            "the keychain's default collection is a session's: it forgets at logout"
+                        );
+                    });
                 }
                 Ok(())
             }

@@ -177,7 +177,7 @@ fn g07_a_keychain_that_forgets_is_told_at_the_login() {
     let _keychain = FakeKeychain::start(&session, Conduct::Volatile);
     let service = Service::in_keychain(&session);
     let said = service.login(&[]).expect(0).stderr;
-    assert!(said.contains("it forgets at logout"), "{said}");
+    assert_eq!(said.matches("it forgets at logout").count(), 1, "{said}");
 }
 
 /// The token at hand serves to its end; then a login is required, and one helps.
