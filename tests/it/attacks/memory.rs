@@ -76,10 +76,11 @@ fn holds(memory: &[u8], secret: &str) -> bool {
     memchr::memmem::find(memory, secret.as_bytes()).is_some()
 }
 
-/// A bridge reads the record, and keeps of it what a request carries: not what renews the login. What
-/// the libraries beneath copy is theirs: a request's head in a connection's buffer, a key in a cipher's.
+/// A bridge reads the record, and keeps of it what a request carries, for as long as it does: not what
+/// renews the login, nor a token that was replaced. What the libraries beneath copy is theirs: a request's
+/// head in a connection's buffer, a key in a cipher's.
 #[test]
-fn c09_a_bridge_has_neither_refresh_token_nor_client_secret_in_memory() {
+fn c09_a_bridge_has_neither_refresh_token_nor_client_secret_nor_old_tokens_in_memory() {
     let service = Service::front_like();
     service.login(&[]).expect(0);
     let mut bridge = service.bridge();
@@ -93,6 +94,9 @@ fn c09_a_bridge_has_neither_refresh_token_nor_client_secret_in_memory() {
     for (what, secret) in [("refresh token", refresh.as_str()), ("client secret", CLIENT_SECRET)] {
         assert!(!holds(&memory, secret), "the {what} is in memory");
     }
+    let (old, _) = service.authorization.tokens(0);
+    let count = |text: &str| memchr::memmem::find_iter(&memory, text).count();
+    assert_eq!(count(&old), count(&format!("authorization: Bearer {old}")), "it is not in heads alone");
 }
 
 /// Where a secret was, nothing of it is left once it is dropped.
