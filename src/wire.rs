@@ -43,6 +43,13 @@ pub const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 /// The list of tools is another one.
 pub const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
+/// A text of a peer's as a header's value; `None` unless it is visible ASCII and spaces. HTTP lets more
+/// through, and some of it ends a line for who reads it as Unicode or Latin-1 (RFC 9110 §5.5).
+pub fn header_value(text: &str) -> Option<HeaderValue> {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    HeaderValue::from_str(text).ok().filter(|_| is_plain)
+}
+
 /// The revision that `initialize` settles on where it asks for this one: the same where it is known,
 /// else the newest (2025-11-25 lifecycle, "Version Negotiation").
 pub fn negotiated(asked: Option<&str>) -> &'static str {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 
 use crate::jsonrpc::{Id, Message};
-use crate::wire::{PROTOCOL_VERSION, SESSION_ID};
+use crate::wire::{PROTOCOL_VERSION, SESSION_ID, header_value};
 
 /// The first revision that wants a version header (2025-06-18, "Protocol Version Header").
 const FIRST_WITH_VERSION_HEADER: &str = "2025-06-18";
@@ -157,7 +157,7 @@ impl State {
         }
         let version = self.version.as_deref().filter(|version| *version >= FIRST_WITH_VERSION_HEADER);
         // A version that is no header value would be an injection: it is left out.
-        if let Some(Ok(version)) = version.map(HeaderValue::from_str) {
+        if let Some(version) = version.and_then(header_value) {
             headers.insert(PROTOCOL_VERSION, version);
         }
         headers

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::annotations::Annotation;
 use crate::jsonrpc::{Head, Message, Parameters, parts};
-use crate::wire::{METHOD, NAME, PARAMETER_PREFIX, PROTOCOL_VERSION};
+use crate::wire::{METHOD, NAME, PARAMETER_PREFIX, PROTOCOL_VERSION, header_value};
 use serde_json::value::RawValue;
 
 /// What marks a value in base64.
@@ -25,10 +25,10 @@ pub(super) fn routing(head: &Head, version: Option<&str>) -> HeaderMap {
         return headers;
     };
     let version = parameters.protocol_version.as_deref().or(version);
-    if let Some(Ok(version)) = version.map(HeaderValue::from_str) {
+    if let Some(version) = version.and_then(header_value) {
         headers.insert(PROTOCOL_VERSION, version);
     }
-    if let Ok(method) = HeaderValue::from_str(method) {
+    if let Some(method) = header_value(method) {
         headers.insert(METHOD, method);
     }
     if let Some(name) = name(method, parameters) {
@@ -149,8 +149,12 @@ mod tests {
 
     #[test]
     fn what_no_header_can_carry_is_left_out_and_a_version_may_stand_in() {
-        let frame = r#"{"jsonrpc":"2.0","method":"a\r\nX: y","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"1\n2"}}}"#;
-        assert_eq!(shown(&routing(message(frame).head(), Some("2026-07-28"))), Vec::<String>::new());
+        for end in ["\\r\\n", "\\n", "\\u0085", "\\u2028", "é"] {
+            let frame = format!(
+                r#"{{"jsonrpc":"2.0","method":"a{end}X: y","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"1{end}2"}}}}}}"#
+            );
+            assert!(routing(message(&frame).head(), Some("2026-07-28")).is_empty(), "{frame}");
+        }
         let frame = r#"{"jsonrpc":"2.0","method":"notifications/x"}"#;
         assert_eq!(
             shown(&routing(message(frame).head(), Some("2026-07-28"))),
