@@ -11,7 +11,7 @@ use super::answer::{self, Answered, sentence};
 use super::keep::Home;
 use super::known_client::{KnownClient, is_bound_to};
 use super::survey::Survey;
-use super::{Config, DEADLINE, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
+use super::{Config, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
 use crate::browser;
 use crate::clock;
 use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredential};
@@ -36,7 +36,7 @@ const CALLBACK_PATH: &str = "/callback";
 /// Dropping the future closes the listener at once and stores nothing, save where the credential
 /// is being written: that write is finished by its own thread.
 pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome, LoginError> {
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + config.options.patience;
     let journey = Journey::new(config, interaction);
     journey.check_name()?;
     let stored = journey.home.load(config.options.force).await?;

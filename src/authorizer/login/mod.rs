@@ -39,8 +39,8 @@ pub use child::{ChildError, LoginChild, run_login_child, start_child};
 pub use journey::login;
 pub use survey::Survey;
 
-/// How long a person may take in the browser.
-const DEADLINE: Duration = Duration::from_secs(300);
+/// How long a person may take in the browser, where nobody says otherwise.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How many events may wait until they are looked at. One that is full drops [`Event::Refused`]
 /// alone: strangers can cause as many of these as they like.
@@ -92,6 +92,8 @@ pub struct Options {
     pub redirect: Redirect,
     /// Whether to open a browser; otherwise the address is only told.
     pub browser: bool,
+    /// How long the whole login may take, the person in the browser included.
+    pub patience: Duration,
     /// Log in even where the login is still good.
     pub force: bool,
     /// The store that keeps the login until now, where the new one goes elsewhere.
@@ -117,6 +119,7 @@ impl Default for Options {
             scope: Scope::Automatic,
             redirect: Redirect::Automatic { port: None },
             browser: true,
+            patience: PATIENCE,
             force: false,
             former: None,
             give_way: false,
