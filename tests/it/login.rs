@@ -2,24 +2,16 @@
 
 use std::net::TcpListener;
 
-use rustix::process::Signal;
 use serde_json::json;
 use url::Url;
 
 use crate::support::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
 use crate::support::bridge::Bridge;
-use crate::support::browser::{Browser, follow, redirect_of};
-use crate::support::fetch;
+use crate::support::browser::follow;
 use crate::support::home::{BINARY, Home};
 use crate::support::mcp_server::{McpServer, Setup};
-use crate::support::process::Process;
 use crate::support::service::{NAME, Service};
 use crate::support::terminal::Terminal;
-
-/// The parameter `name` of `url`.
-fn parameter(url: &Url, name: &str) -> Option<String> {
-    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
 
 /// A2, A15: a URL is enough; the login says what it got, where it lies and how to use it.
 #[test]
@@ -104,117 +96,11 @@ fn the_scope_of_the_challenge_wins_and_flags_win_over_it() {
     }
 }
 
-/// A28: what was there before is kept until the new login is stored.
-#[test]
-fn a_refused_login_leaves_the_old_one_alone() {
-    let service = Service::logged_in();
-    service.authorization.deny();
-    let outcome = service.login(&["--force"]).expect(4);
-    assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
-    assert_eq!(service.row()["state"], "renews");
-    let mut bridge = service.bridge();
-    bridge.initialize();
-    assert_eq!(bridge.echo(1, "as before"), "as before");
-}
-
-/// Starts a login whose person has not acted yet; returns it with the authorization URL.
-fn waiting_login(home: Home, server: &McpServer, browser: &Browser, more: &[&str]) -> (Process, Url, Home) {
-    let home = home.with("BROWSER", browser.executable());
-    let url = server.url();
-    let arguments = ["login", &url, "--name", NAME].into_iter().chain(more.iter().copied());
-    let process = Process::start(&mut home.command(arguments));
-    let opened = browser.opened();
-    (process, opened, home)
-}
-
-/// The listener takes one answer: its own. All else gets 400, and the right one still works.
-#[test]
-fn foreign_callbacks_get_400_and_the_login_goes_on() {
-    let authorization = AuthorizationServer::start();
-    let server = McpServer::guarded_by(&authorization);
-    let browser = Browser::watching();
-    let (mut login, opened, _home) = waiting_login(Home::with_file_store(), &server, &browser, &[]);
-    let good = redirect_of(&opened);
-    let with = |name: &str, value: &str| {
-        let mut url = good.clone();
-        let pairs: Vec<_> = good.query_pairs().into_owned().filter(|(key, _)| key != name).collect();
-        url.query_pairs_mut().clear().extend_pairs(pairs).append_pair(name, value);
-        url
-    };
-    let mut elsewhere = good.clone();
-    elsewhere.set_path("/other");
-    let mut bare = good.clone();
-    bare.set_query(None);
-    for (what, url) in [
-        ("another state", with("state", "another")),
-        ("another issuer", with("iss", "http://127.0.0.1:1")),
-        ("another path", elsewhere),
-        ("no parameters", bare),
-        ("an error of nobody's", with("state", "x")),
-    ] {
-        assert_eq!(fetch::get(&url).expect("an answer").status, 400, "{what}");
-    }
-    for (what, method, headers) in [
-        ("a foreign Host", "GET", &[("Host", "evil.example")][..]),
-        ("POST", "POST", &[]),
-        ("HEAD-like nonsense", "BREW", &[]),
-    ] {
-        let status = fetch::send(method, &good, headers, b"").expect("an answer").status;
-        assert!((400..500).contains(&status), "{what}: {status}");
-    }
-    let page = fetch::get(&good).expect("the callback's page");
-    assert_eq!(page.status, 200);
-    assert!(page.text().contains(NAME), "the page names the service: {}", page.text());
-    assert!(
-        page.header("Content-Security-Policy").is_some_and(|policy| policy.contains("default-src 'none'"))
-    );
-    assert_eq!(page.header("Referrer-Policy"), Some("no-referrer"));
-    assert!(login.wait().success(), "{}", login.stderr.text());
-    assert!(fetch::get(&good).is_err(), "the listener is closed");
-    assert_eq!(authorization.token_requests().len(), 1);
-}
-
-#[test]
-fn ctrl_c_closes_the_listener_and_exits_130() {
-    let authorization = AuthorizationServer::start();
-    let server = McpServer::guarded_by(&authorization);
-    let browser = Browser::watching();
-    let (mut login, opened, _home) = waiting_login(Home::with_file_store(), &server, &browser, &[]);
-    let good = redirect_of(&opened);
-    login.signal(Signal::INT);
-    assert_eq!(login.wait().code(), Some(130));
-    assert!(fetch::get(&good).is_err(), "the listener is closed");
-    assert!(authorization.token_requests().is_empty());
-}
-
-/// A login where there is no browser, and the address that it prints.
-fn printed_login(service: &Service) -> (Terminal, Url) {
-    let url = service.server.url();
-    let terminal = Terminal::start(&service.home, &["login", &url, "--name", NAME, "--no-browser"]);
-    let opened = terminal.printed_url(&format!("{}/authorize?", service.authorization.issuer()));
-    (terminal, opened)
-}
-
-/// A10: no browser here: the URL is printed, the person goes there on another machine and pastes
-/// back where the browser ended; the code is not echoed.
-#[test]
-fn without_a_browser_the_redirect_url_is_pasted() {
-    let service = Service::new();
-    let (mut terminal, opened) = printed_login(&service);
-    let redirect = redirect_of(&opened);
-    terminal.type_in("http://127.0.0.1/callback?code=wrong&state=wrong\r");
-    terminal.type_in(&format!("  {redirect} \r"));
-    assert!(terminal.wait().success(), "{}", terminal.text());
-    let code = parameter(&redirect, "code").expect("a code");
-    assert!(!terminal.text().contains(&code), "the code is echoed:\n{}", terminal.text());
-    assert_eq!(service.authorization.token_requests().len(), 1, "the wrong one was not exchanged");
-}
-
 /// A24, A20: the URL can be opened in a private window: the callback wins over pasting.
 #[test]
 fn without_a_browser_the_callback_works_too() {
     let service = Service::new();
-    let (mut terminal, opened) = printed_login(&service);
+    let (mut terminal, opened) = service.printed_login(&[]);
     follow(&opened).expect("the callback answers");
     assert!(terminal.wait().success(), "{}", terminal.text());
 }
@@ -292,34 +178,6 @@ fn the_secret_may_come_on_stdin() {
     let url = service.server.url();
     let arguments = ["login", &url, "--name", NAME, "--client-id", "front-client", "--client-secret-stdin"];
     service.home.run_with_input(arguments, format!("{CLIENT_SECRET}\n").as_bytes()).expect(0);
-}
-
-/// Two logins of one service at a time: one tab, and both end well.
-#[test]
-fn two_logins_at_a_time_open_one_tab() {
-    let authorization = AuthorizationServer::start();
-    let server = McpServer::guarded_by(&authorization);
-    let browser = Browser::watching();
-    let (mut first, opened, home) = waiting_login(Home::with_file_store(), &server, &browser, &[]);
-    let url = server.url();
-    let mut second = Process::start(&mut home.command(["login", &url, "--name", NAME]));
-    second.stderr.wait_for("a word about the other login", |text| !text.is_empty());
-    follow(&opened).expect("the first login's page");
-    assert!(first.wait().success());
-    assert!(second.wait().success(), "{}", second.stderr.text());
-    assert_eq!(browser.tabs(), 0, "no second tab");
-    assert_eq!(authorization.token_requests().len(), 1);
-}
-
-#[test]
-fn a_pinned_port_that_is_taken_is_an_error() {
-    let service = Service::new();
-    let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    let port = taken.local_addr().expect("its address").port().to_string();
-    let outcome = service.login(&["--callback-port", &port]);
-    assert_ne!(outcome.code(), 0);
-    assert!(outcome.stderr.contains(&port), "{}", outcome.stderr);
-    assert_eq!(service.browser.tabs(), 0);
 }
 
 #[test]

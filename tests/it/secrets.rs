@@ -4,42 +4,14 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::browser::{Browser, redirect_of};
+use crate::support::browser::Browser;
 use crate::support::canaries::{HOST_SECRET, HOST_VARIABLE};
-use crate::support::fetch;
 use crate::support::home::write_private;
 use crate::support::http_server::{Reply, Server};
 use crate::support::mcp_server::McpServer;
 use crate::support::process::Process;
 use crate::support::scene::{LOGS, STATIC_TOKEN, Scene};
 use crate::support::service::NAME;
-
-/// Bar 6, B12: a callback that is not this login's, and the pages that both end on.
-#[test]
-fn codes_of_callbacks_are_not_shown() {
-    for log in LOGS {
-        let mut scene = Scene::new(log);
-        let browser = Browser::watching();
-        scene.service.home = scene.service.home.with("BROWSER", browser.executable());
-        let mut login = Process::start(&mut scene.login_command(&[]));
-        let right = redirect_of(&browser.opened());
-        let mut wrong = right.clone();
-        let foreign = ["canary-foreign-code", "canary-foreign-state"];
-        wrong.query_pairs_mut().clear().append_pair("code", foreign[0]).append_pair("state", foreign[1]);
-        let refused = fetch::get(&wrong).expect("an answer");
-        assert_eq!(refused.status, 400);
-        let accepted = fetch::get(&right).expect("an answer");
-        assert!(login.wait().success());
-        scene.evidence.add("stderr of login", login.stderr.to_end());
-        scene.evidence.add("the pages", refused.text() + &accepted.text());
-        let state =
-            right.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
-        scene.evidence.assert_free_of(&foreign.map(str::to_owned).into());
-        let response = [refused.text(), accepted.text()].concat();
-        assert!(state.is_some_and(|state| !response.contains(&state)));
-        scene.conclude();
-    }
-}
 
 /// Bar 6: fresh tokens that the service refuses again.
 #[test]

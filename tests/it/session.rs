@@ -1,7 +1,6 @@
 //! One host session over Streamable HTTP, 2025-03-26 to 2025-11-25: sessions, streams,
 //! cancellation, errors.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
@@ -224,42 +223,4 @@ fn a_cancellation_reaches_the_server_and_the_request_gets_no_answer() {
     held.open();
     session.bridge.send(r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#);
     assert_eq!(session.bridge.message()["id"], 2, "the cancelled request stays silent");
-}
-
-#[test]
-fn a_long_line_from_the_host_is_refused_and_the_bridge_lives_on() {
-    let server = McpServer::open();
-    let mut session = OpenSession::on(&server);
-    let huge = vec![b'x'; 80 * 1024 * 1024];
-    session.bridge.send(&huge);
-    let answer = session.bridge.message();
-    assert_eq!(answer["error"]["code"], -32700, "{answer}");
-    assert_eq!(session.bridge.echo(2, "alive"), "alive");
-}
-
-/// Ids may come again once they are settled, and must not while they are pending.
-#[test]
-fn an_id_in_flight_is_not_taken_twice() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let calls = Mutex::new(0);
-    let server = McpServer::scripted(move |request, responder| {
-        if !is_post_of(request, "tools/call") {
-            return false;
-        }
-        *calls.lock().unwrap() += 1;
-        held.pass();
-        responder.reply(&Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
-        true
-    });
-    let mut session = OpenSession::on(&server);
-    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#;
-    session.bridge.send(call);
-    gate.wait_for_arrivals(1);
-    session.bridge.send(call);
-    assert_eq!(session.bridge.message()["error"]["code"], -32600);
-    gate.open();
-    assert_eq!(session.bridge.message()["result"], json!({}));
-    session.bridge.send(call);
-    assert_eq!(session.bridge.message()["result"], json!({}));
 }

@@ -207,38 +207,6 @@ fn an_answer_that_waited_for_a_renewal_does_not_reach_the_new_session() {
     assert!(!server.posted().iter().any(is_answer));
 }
 
-/// The end of an old stream says nothing of the request that uses the id of its request again.
-#[test]
-fn an_id_that_is_used_again_is_another_request() {
-    let (again, answer) = (Gate::default(), Gate::default());
-    let (first, second) = (again.clone(), answer.clone());
-    let count = AtomicUsize::new(0);
-    let server = McpServer::scripted(move |request, responder| {
-        let reused = is_post_of(request, "tools/call") && request.json()["id"] == 1;
-        if reused && count.fetch_add(1, Ordering::SeqCst) == 0 {
-            let response = json!({"jsonrpc": "2.0", "id": 1, "result": {"turn": 1}});
-            responder.start_events();
-            responder.chunk(format!("data: {response}\n\n"));
-            first.pass();
-            responder.end();
-        } else if reused {
-            first.open();
-            second.pass();
-            responder.reply(&Reply::json(200, r#"{"jsonrpc":"2.0","id":1,"result":{"turn":2}}"#));
-        }
-        reused
-    });
-    let mut session = OpenSession::on(&server);
-    session.bridge.send(call(json!(1)));
-    assert_eq!(session.bridge.response(&json!(1))["result"]["turn"], 1);
-    session.bridge.send(call(json!(1)));
-    answer.wait_for_arrivals(1);
-    assert_eq!(session.bridge.echo(2, "meanwhile"), "meanwhile");
-    answer.open();
-    let turn = session.bridge.response(&json!(1));
-    assert_eq!(turn["result"]["turn"], 2, "{turn}");
-}
-
 /// Two answers for one id would be one too many.
 #[test]
 fn an_ambiguous_answer_of_the_hosts_is_refused_under_no_id() {

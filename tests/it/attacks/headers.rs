@@ -13,6 +13,7 @@ use crate::support::modern_server::{ModernSession, envelope, modern};
 use crate::support::open_session::{OpenSession, is_post_of};
 use crate::support::scene::{LOGS, Scene};
 use crate::support::service::{NAME, Service};
+use crate::support::sse_server::{SseServer, session_on};
 
 /// What a tool does with the headers that it got, as its name says; the arguments may name a place.
 fn telling(request: &Request, responder: &mut Responder) -> bool {
@@ -85,7 +86,7 @@ fn d04_a_token_that_a_tool_prints_is_said_by_nobody_else() {
         for (id, method) in [(30, token.as_str()), (31, "prompts/get"), (32, "resources/read")] {
             bridge.call(id, method, json!({"name": token, "uri": token}));
         }
-        for line in [format!("{token}"), format!(r#"{{"jsonrpc":"{token}","id":33,"method":"m"}}"#)] {
+        for line in [token.clone(), format!(r#"{{"jsonrpc":"{token}","id":33,"method":"m"}}"#)] {
             bridge.send(line);
             scene.evidence.add("the error of no message", bridge.line());
         }
@@ -181,7 +182,7 @@ fn d05_a_session_id_ends_no_header() {
         "a\u{7f}b".to_owned(),
         "a%0d%0aX-Evil: 1".to_owned(),
         "a\tb".to_owned(),
-        "é\u{85}".to_owned(),
+        "é\u{85}b".to_owned(),
         String::new(),
         "x".repeat(64 * 1024),
     ] {
@@ -210,8 +211,47 @@ fn d05_a_session_id_ends_no_header() {
         for request in server.requests() {
             assert!(request.header("X-Evil").is_none() && request.path() == "/mcp", "{id:?}: {request:?}");
             let echoed = request.header("Mcp-Session-Id");
-            assert!(echoed.is_none_or(|echoed| echoed == id), "{id:?}: {request:?}");
+            let is_it = |echoed: &str| echoed == id || Some(echoed) == id.split(['\r', '\n']).next();
+            assert!(echoed.is_none_or(is_it), "{id:?}: {request:?}");
         }
+    }
+}
+
+/// Over HTTP+SSE an address of the server's stands for the session.
+#[test]
+fn d05_the_address_of_a_session_ends_no_request_line() {
+    for rest in [
+        "%0d%0aX-Evil:%201",
+        " HTTP/1.1",
+        "\tX-Evil: 1",
+        "\u{85}X-Evil: 1",
+        "\u{10d}\u{10a}X-Evil: 1",
+        "\0X: 1",
+    ] {
+        let server = SseServer::scripted(move |request, responder, streams| {
+            let is_message = request.path() == "/messages";
+            if request.method == "GET" {
+                streams.open(responder, &format!("/messages?s=$session&x=a{rest}"));
+            } else if is_message {
+                responder.reply(&Reply::status(202));
+                let message = request.json();
+                let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result(&message)});
+                if message.get("id").is_some() {
+                    streams.say(&answer.to_string());
+                }
+            }
+            request.method == "GET" || is_message
+        });
+        let (mut bridge, _home) = session_on(&server);
+        assert_eq!(bridge.echo(1, "on"), "on", "{rest:?}");
+        let requests = server.server.requests();
+        let sent: Vec<_> = requests.iter().filter(|request| request.path() == "/messages").collect();
+        for request in &sent {
+            assert_eq!(request.header("X-Evil"), None, "{rest:?}: {request:?}");
+            let is_plain = request.target.bytes().all(|byte| matches!(byte, b'!'..=b'~'));
+            assert!(is_plain && request.target.ends_with('1'), "{rest:?}: {request:?}");
+        }
+        assert!(sent.len() >= 2, "{requests:?}");
     }
 }
 

@@ -155,8 +155,9 @@ fn b09_nothing_but_loopback_is_listened_on() {
         assert_eq!(service.authorization.authorizations().len(), 0, "{host}");
     }
     let (v4, v6) = ("0100007F", "00000000000000000000000001000000");
+    let both = [v4, v6];
     for (host, addresses) in
-        [("127.0.0.1", &[v4][..]), ("localhost", if has_ipv6() { &[v4, v6] } else { &[v4] })]
+        [("127.0.0.1", &both[..1]), ("localhost", &both[..if has_ipv6() { 2 } else { 1 }])]
     {
         let service = Service::new().watched();
         let port =

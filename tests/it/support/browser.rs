@@ -129,6 +129,28 @@ pub(crate) fn redirect_of(url: &Url) -> Url {
     url.join(location).expect("a URL")
 }
 
+/// `url` with other parameters in place of its own of the same names; `None` leaves one out.
+pub(crate) fn altered(url: &Url, changes: &[(&str, Option<&str>)]) -> Url {
+    let is_own = |name: &str| !changes.iter().any(|(changed, _)| *changed == name);
+    let kept: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| is_own(name)).collect();
+    let mut altered = url.clone();
+    altered.set_query(None);
+    for (name, value) in kept.iter().map(|(name, value)| (name.as_str(), value.as_str())) {
+        altered.query_pairs_mut().append_pair(name, value);
+    }
+    for (name, value) in changes.iter().filter_map(|(name, value)| Some((*name, (*value)?))) {
+        altered.query_pairs_mut().append_pair(name, value);
+    }
+    altered
+}
+
+/// The parameter `name` of `url`; fails the test where there is none.
+#[track_caller]
+pub(crate) fn parameter(url: &Url, name: &str) -> String {
+    let found = url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    found.unwrap_or_else(|| panic!("no `{name}` in {url}"))
+}
+
 /// Writes a script that can be executed.
 pub(crate) fn write_executable(path: &Path, text: &str) {
     let mut file =

@@ -34,10 +34,7 @@ pub(crate) fn get(url: &Url) -> io::Result<Response> {
 
 /// One request over a connection of its own. A `Host` among `headers` replaces the URL's.
 pub(crate) fn send(method: &str, url: &Url, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
-    let host = url.host_str().ok_or(io::ErrorKind::InvalidInput)?.trim_matches(['[', ']']);
-    let port = url.port_or_known_default().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut stream = TcpStream::connect((host, port))?;
-    stream.set_read_timeout(Some(DEADLINE))?;
+    let mut stream = connect(url)?;
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -53,6 +50,33 @@ pub(crate) fn send(method: &str, url: &Url, headers: &[(&str, &str)], body: &[u8
     stream.write_all(request.as_bytes())?;
     stream.write_all(body)?;
     read_response(&mut BufReader::new(stream))
+}
+
+/// Sends bytes as they are to where `url` leads, and returns what comes until the other side closes.
+pub(crate) fn raw(url: &Url, bytes: &[u8]) -> io::Result<String> {
+    let mut stream = connect(url)?;
+    // The server may answer and close before it has read everything.
+    let _ = stream.write_all(bytes);
+    Ok(rest_of(stream))
+}
+
+/// A connection to where `url` leads.
+pub(crate) fn connect(url: &Url) -> io::Result<TcpStream> {
+    let host = url.host_str().ok_or(io::ErrorKind::InvalidInput)?.trim_matches(['[', ']']);
+    let port = url.port_or_known_default().ok_or(io::ErrorKind::InvalidInput)?;
+    let stream = TcpStream::connect((host, port))?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    Ok(stream)
+}
+
+/// What comes until the other side closes, by a reset too.
+pub(crate) fn rest_of(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        let is_open = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        assert!(!is_open, "the connection stays open: {}", String::from_utf8_lossy(&answer));
+    }
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 fn read_response(reader: &mut BufReader<TcpStream>) -> io::Result<Response> {

@@ -49,6 +49,13 @@ impl Process {
         self.child.wait().expect("an exited child can be reaped")
     }
 
+    /// Waits for the end, and returns the exit code with all that was said on stderr; −1 stands for a
+    /// signal.
+    pub(crate) fn outcome(&mut self) -> (i32, String) {
+        let code = self.wait().code().unwrap_or(-1);
+        (code, String::from_utf8_lossy(&self.stderr.to_end()).into_owned())
+    }
+
     /// Whether the process has ended by now.
     pub(crate) fn has_ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))

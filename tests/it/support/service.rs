@@ -12,6 +12,7 @@ use mcp_front::server_uri::{ServerUri, ServiceKey};
 use mcp_front::store::index::Index;
 use mcp_front::store::{JournalEntry, KeySource, Patience, Store, StoreConfig, StoreKind};
 use serde_json::Value;
+use url::Url;
 
 use super::DEADLINE;
 use super::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
@@ -23,6 +24,8 @@ use super::home::{Home, Outcome, write_private};
 use super::kept_login::run;
 use super::keychain::Session;
 use super::mcp_server::{McpServer, Setup};
+use super::process::Process;
+use super::terminal::Terminal;
 
 /// The name under which the tests log in.
 pub(crate) const NAME: &str = "service";
@@ -96,6 +99,13 @@ impl Service {
         service.login(&[]).expect(0);
         service.browser.opened();
         service
+    }
+
+    /// The same with a person who looks at the page and does nothing until the test does.
+    pub(crate) fn watched(mut self) -> Self {
+        self.browser = Browser::watching();
+        self.home = self.home.with("BROWSER", self.browser.executable());
+        self
     }
 
     /// As [`logged_in`](Self::logged_in), with an access token that has ended since.
@@ -196,6 +206,20 @@ impl Service {
     /// Runs `login` to its end.
     pub(crate) fn login(&self, more: &[&str]) -> Outcome {
         self.home.run(self.login_arguments(more))
+    }
+
+    /// Starts `login`, and returns it with the page that it opens.
+    pub(crate) fn waiting_login(&self, more: &[&str]) -> (Process, Url) {
+        let process = Process::start(&mut self.home.command(self.login_arguments(more)));
+        (process, self.browser.opened())
+    }
+
+    /// Starts `login` where there is no browser, and returns it with the address that it prints.
+    pub(crate) fn printed_login(&self, more: &[&str]) -> (Terminal, Url) {
+        let arguments = self.login_arguments(&[&["--no-browser"], more].concat());
+        let terminal = Terminal::start(&self.home, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let opened = terminal.printed_url(&format!("{}/authorize?", self.authorization.issuer()));
+        (terminal, opened)
     }
 
     /// Starts the bridge.
