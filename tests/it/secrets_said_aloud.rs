@@ -59,6 +59,16 @@ fn a_refresh_that_fails_leaves_no_secret_behind() {
             assert_ne!(scene.run(&["refresh", NAME, "--force"], "").code(), 0);
             scene.list();
         }
+        // What a host is told while that lasts.
+        let refusal = || vec![repeating(|aloud| described(400, "invalid_request", aloud))];
+        scene.service.authorization.script(refusal);
+        let mut bridge = scene.bridge(&[NAME]);
+        scene.evidence.add("the stand-in", bridge.initialize().to_string());
+        let tool = bridge.tools(1).pop().expect("a tool that says what is wrong");
+        let told = bridge.call(2, "tools/call", json!({"name": tool})).to_string();
+        assert!(told.contains("cannot be renewed now"), "{told}");
+        scene.evidence.add("the stand-in's word", told);
+        scene.leave(bridge);
         scene.service.authorization.script(Vec::new);
         for error in ["invalid_client", "invalid_grant"] {
             scene.service.authorization.fault(repeating(move |aloud| described(400, error, aloud)));
@@ -132,9 +142,10 @@ fn a_login_of_the_bridges_own_leaves_no_secret_behind() {
                 assert_eq!(bridge.echo(2, "again"), "again");
                 bridge
             });
+            // The grant is over, and the person does not log in again.
             scene.service.authorization.refuse_issued_access_tokens();
-            let refusal = || vec![repeating(|aloud| described(400, "invalid_request", aloud))];
-            scene.service.authorization.script(refusal);
+            scene.service.authorization.fault(repeating(|aloud| described(400, "invalid_grant", aloud)));
+            scene.service.authorization.deny();
             let answer = bridge.call(3, "tools/call", json!({"name": "echo"}));
             assert!(answer["error"].is_object(), "{answer}");
             scene.evidence.add("error of bridge", answer.to_string());
