@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use mcp_front::store::StoreKind::File;
 use rustix::process::{Signal, getsid, kill_process};
 use serde_json::{Value, json};
 
@@ -18,7 +17,7 @@ use crate::support::bridge::{Bridge, initialize_params, said};
 use crate::support::gate::Gate;
 use crate::support::home::{BINARY, Home};
 use crate::support::http_server::Reply;
-use crate::support::kept_login::{KeptLogin, carried, run};
+use crate::support::kept_login::refreshing_process;
 use crate::support::mcp_server::McpServer;
 use crate::support::open_session::{OpenSession, is_named, is_post_of};
 use crate::support::process::{Captured, Process};
@@ -26,6 +25,9 @@ use crate::support::service::Service;
 
 /// Claude Code kills a server 500 ms after SIGINT; by then the server must have been told.
 const FAREWELL_LIMIT: Duration = Duration::from_millis(400);
+
+/// When it does.
+const KILL_AFTER: Duration = Duration::from_millis(500);
 
 /// A lost session is replayed with the host's own frames, once, whatever form the refusal has.
 #[test]
@@ -162,51 +164,50 @@ fn i09_the_death_of_the_host_ends_the_bridge() {
     drop(host_end);
 }
 
-/// A7, A30: a host that kills its bridge in the middle of a refresh loses nothing: the refresh runs
-/// in a process of its own, to the save.
+/// A7, A30: a host that interrupts its bridge in the middle of a refresh, and kills it half a second
+/// later, loses nothing: the refresh runs in a process of its own, to the save.
 #[test]
-fn i09_a_killed_bridge_does_not_interrupt_its_refresh() {
-    let service = Service::with_expired_token();
-    let gate = Gate::default();
-    service.authorization.fault(Fault::Hold(gate.clone()));
-    let mut bridge = service.bridge();
-    bridge.send(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}).to_string());
-    gate.wait_for_arrivals(1);
-    bridge.signal(Signal::KILL);
-    bridge.wait();
-    gate.open();
-    let mut next = service.bridge();
-    next.initialize();
-    assert_eq!(next.echo(1, "kept"), "kept");
-    assert_eq!(service.authorization.refreshes(), 1, "the killed bridge's refresh was saved");
-    assert_eq!(service.authorization.living_grants(), 1);
-}
-
-/// C05, C06, I09: the refreshing process has a session of its own and shrugs off what ends hosts;
-/// its arguments and its environment hold nothing of ours that is secret.
-#[test]
-fn i09_a_refresh_outlives_what_ends_its_host() {
-    run(async {
-        let kept = KeptLogin::new(File, -10).await;
+fn i09_a_refresh_outlives_the_bridge_that_its_host_ends() {
+    for signals in [&[Signal::INT, Signal::TERM, Signal::KILL][..], &[Signal::KILL]] {
+        let service = Service::with_expired_token();
         let gate = Gate::default();
-        kept.authorization.fault(Fault::Hold(gate.clone()));
-        let authorizer = kept.authorizer();
-        let waiting = tokio::spawn(async move { authorizer.authorize().await });
-        gate.arrivals(1).await;
-        let pid = kept.helper();
-        assert_eq!(getsid(Some(pid)).unwrap(), pid);
-        for file in ["environ", "cmdline"] {
-            // Only root may look at the environment.
-            let content = fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero())).unwrap_or_default();
-            assert!(!String::from_utf8_lossy(&content).contains("canary"), "{file}");
+        service.authorization.fault(Fault::Hold(gate.clone()));
+        let mut bridge = service.bridge();
+        let first = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params()});
+        bridge.send(first.to_string());
+        gate.wait_for_arrivals(1);
+        let helper = refreshing_process(service.home.path());
+        assert_eq!(getsid(Some(helper)).unwrap(), helper, "what is typed at a terminal does not reach it");
+        for &signal in signals {
+            // The last one comes half a second after the first.
+            if signal == Signal::KILL && signals.len() > 1 {
+                bridge.process.ends_within(KILL_AFTER);
+            }
+            bridge.signal(signal);
         }
+        bridge.wait();
         for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-            kill_process(pid, signal).unwrap();
+            kill_process(helper, signal).unwrap();
         }
+        // Whoever has ended, and is not gone yet, has no arguments any more.
+        let arguments = format!("/proc/{}/cmdline", helper.as_raw_nonzero());
+        let runs = || fs::read(&arguments).is_ok_and(|line| !line.is_empty());
+        assert!(runs(), "{signals:?}: the refresh goes on");
         gate.open();
-        assert_eq!(carried(&waiting.await.unwrap().unwrap()), kept.access_token(1));
-        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
-    });
+        let mut next = service.bridge();
+        next.initialize();
+        assert_eq!(next.echo(1, "kept"), "kept");
+        let call = service.server.requests().pop().expect("a request");
+        let renewed = format!("Bearer {}", service.authorization.tokens(1).0);
+        assert_eq!(call.header("Authorization"), Some(renewed.as_str()), "{signals:?}");
+        assert_eq!(service.authorization.refreshes(), 1, "the ended bridge's refresh was saved");
+        assert_eq!((service.authorization.replays(), service.authorization.living_grants()), (0, 1));
+        let end = Instant::now() + DEADLINE;
+        while runs() {
+            assert!(Instant::now() < end, "the refreshing process stays");
+            std::thread::yield_now();
+        }
+    }
 }
 
 #[test]

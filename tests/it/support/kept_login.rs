@@ -71,7 +71,6 @@ impl KeptLogin {
         let environment = [
             ("HOME", self.home.path().as_os_str().to_owned()),
             ("MCP_FRONT_HOME", self.home.path().as_os_str().to_owned()),
-            ("CANARY_OF_THE_HOST", "canary-environment".into()),
         ];
         let server = ServerUri::parse(SERVER, false).expect("a URL");
         Authorizer::new(Config {

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
@@ -43,10 +44,15 @@ impl Process {
 
     /// Waits for the end; a process that is still there at the deadline fails the test.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        if self.exited.recv_timeout(DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if !self.ends_within(DEADLINE) {
             panic!("process {} does not end; its stderr:\n{}", self.id(), self.stderr.text());
         }
         self.child.wait().expect("an exited child can be reaped")
+    }
+
+    /// Waits for the end, but no longer than so; whether it came.
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> bool {
+        self.exited.recv_timeout(limit) != Err(mpsc::RecvTimeoutError::Timeout)
     }
 
     /// Waits for the end, and returns the exit code with all that was said on stderr; −1 stands for a
