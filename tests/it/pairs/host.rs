@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::server::Server;
-use super::{Cell, Era};
+use super::{Cell, Era, Speaks};
 use crate::support::bridge::Bridge;
 use crate::support::home::Home;
 use crate::support::modern_server::envelope;
@@ -25,7 +25,7 @@ impl Host {
     pub(super) fn on(cell: Cell, server: Server) -> Self {
         let home = Home::with_file_store();
         let wire = Wire::to(&server.url);
-        let bridge = Bridge::start(&home, &[wire.url()]);
+        let bridge = start(&home, cell, &wire);
         let mut host = Self { bridge, cell, wire, calls: 0, home, _server: server };
         host.open();
         host
@@ -33,12 +33,12 @@ impl Host {
 
     /// The same host on a new process.
     pub(super) fn again(&mut self) {
-        self.bridge = Bridge::start(&self.home, &[self.wire.url()]);
+        self.bridge = start(&self.home, self.cell, &self.wire);
         self.open();
     }
 
     fn open(&mut self) {
-        if self.cell.host == Era::Modern {
+        if self.cell.host != Speaks::Legacy {
             self.bridge.send(self.frame("probe", "server/discover", json!({}), true));
             let found = self.bridge.message();
             if self.cell.spoken() == Era::Modern {
@@ -139,6 +139,11 @@ impl Host {
             json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
         self.bridge.send(word.to_string());
     }
+}
+
+fn start(home: &Home, cell: Cell, wire: &Wire) -> Bridge {
+    let era: &[&str] = if cell.host == Speaks::ModernAlone { &["--era", "modern"] } else { &[] };
+    Bridge::start(home, &[&[wire.url()], era].concat())
 }
 
 /// The text of a tool's result.

@@ -1,10 +1,12 @@
 //! The matrix of pairs: hosts of either era, servers of either and of both, over every transport there is,
-//! of two SDKs that nobody here wrote; in each cell, all that a session is made of.
+//! of two SDKs that nobody here wrote; in each cell, all that a session is made of. A host of an SDK, where
+//! the two sides differ, is in `sdk_host`.
 
 mod host;
 mod rmcp;
 mod rmcp_sse;
 mod rows;
+mod sdk_host;
 mod server;
 
 use std::collections::BTreeSet;
@@ -12,15 +14,26 @@ use std::process::Command;
 
 use host::Host;
 
-/// What a side speaks.
+/// What a server speaks, and what is spoken with one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Era {
     /// `initialize`: 2025-11-25 and earlier.
     Legacy,
-    /// 2026-07-28 alone. A host that is told so goes back to `initialize`, as that specifies.
+    /// 2026-07-28 alone.
     Modern,
-    /// Both. A server that is both serves a host in the era in which it opens.
+    /// Both: a host is served in the era in which it opens.
     Dual,
+}
+
+/// What a host speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    /// `initialize`: 2025-11-25 and earlier.
+    Legacy,
+    /// 2026-07-28, and `initialize` where it is told to go back to that, as that specifies.
+    Modern,
+    /// 2026-07-28 alone, with `--era modern`.
+    ModernAlone,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +53,7 @@ enum Sdk {
 /// One pair, and what is between.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
-    host: Era,
+    host: Speaks,
     server: Era,
     transport: Transport,
     sdk: Sdk,
@@ -49,7 +62,15 @@ struct Cell {
 impl Cell {
     /// The era in which the host ends up.
     fn spoken(self) -> Era {
-        if self.host == Era::Modern && self.server != Era::Legacy { Era::Modern } else { Era::Legacy }
+        match (self.host, self.server) {
+            (Speaks::ModernAlone, _) | (Speaks::Modern, Era::Modern | Era::Dual) => Era::Modern,
+            (Speaks::Legacy, _) | (Speaks::Modern, Era::Legacy) => Era::Legacy,
+        }
+    }
+
+    /// The era in which the server ends up.
+    fn served(self) -> Era {
+        if self.server == Era::Dual { self.spoken() } else { self.server }
     }
 }
 
@@ -87,10 +108,10 @@ macro_rules! cells {
     ($($name:ident: $host:ident, $server:ident, $transport:ident, $sdk:ident;)*) => {
         const CELLS: &[(&str, Cell)] = &[$((stringify!($name), $name::CELL)),*];
         $(mod $name {
-            use super::{Cell, Era, Sdk, Transport};
+            use super::{Cell, Era, Sdk, Speaks, Transport};
 
             pub(super) const CELL: Cell = Cell {
-                host: Era::$host,
+                host: Speaks::$host,
                 server: Era::$server,
                 transport: Transport::$transport,
                 sdk: Sdk::$sdk,
@@ -119,6 +140,14 @@ cells! {
     modern_host_modern_server_rmcp: Modern, Modern, StreamableHttp, Rmcp;
     modern_host_dual_server_typescript: Modern, Dual, StreamableHttp, TypeScript;
     modern_host_dual_server_rmcp: Modern, Dual, StreamableHttp, Rmcp;
+    modern_host_alone_legacy_server_typescript: ModernAlone, Legacy, StreamableHttp, TypeScript;
+    modern_host_alone_legacy_server_rmcp: ModernAlone, Legacy, StreamableHttp, Rmcp;
+    modern_host_alone_legacy_server_sse_typescript: ModernAlone, Legacy, HttpSse, TypeScript;
+    modern_host_alone_legacy_server_sse_rmcp: ModernAlone, Legacy, HttpSse, Rmcp;
+    modern_host_alone_modern_server_typescript: ModernAlone, Modern, StreamableHttp, TypeScript;
+    modern_host_alone_modern_server_rmcp: ModernAlone, Modern, StreamableHttp, Rmcp;
+    modern_host_alone_dual_server_typescript: ModernAlone, Dual, StreamableHttp, TypeScript;
+    modern_host_alone_dual_server_rmcp: ModernAlone, Dual, StreamableHttp, Rmcp;
 }
 
 /// Runs one row of one cell.
@@ -130,7 +159,7 @@ fn check(cell: Cell, row: fn(&mut Host)) {
 /// Every cell is either tested, once and in every row, or cannot exist.
 #[test]
 fn no_cell_is_missing() {
-    for host in [Era::Legacy, Era::Modern] {
+    for host in [Speaks::Legacy, Speaks::Modern, Speaks::ModernAlone] {
         for server in [Era::Legacy, Era::Modern, Era::Dual] {
             for transport in [Transport::StreamableHttp, Transport::HttpSse] {
                 let reason = IMPOSSIBLE.iter().find(|(era, over, _)| (*era, *over) == (server, transport));
@@ -155,6 +184,9 @@ fn no_cell_is_missing() {
     let listed: BTreeSet<_> =
         listed.lines().filter_map(|line| line.strip_prefix("pairs::")?.strip_suffix(": test")).collect();
     let rows: Vec<_> = CELLS.iter().flat_map(|(cell, _)| ROWS.map(|row| format!("{cell}::{row}"))).collect();
-    let expected = rows.iter().map(String::as_str).chain(["no_cell_is_missing"]);
+    let expected = rows.iter().map(String::as_str).chain([
+        "no_cell_is_missing",
+        "sdk_host::the_sdks_client_is_served_by_every_server_of_the_era_before",
+    ]);
     assert_eq!(listed, expected.collect());
 }

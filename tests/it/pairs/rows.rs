@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::host::{Host, said};
 use super::server::TOOLS;
-use super::{Era, Sdk, Transport};
+use super::{Cell, Era, Sdk, Transport};
 use crate::support::DEADLINE;
 
 /// Tries until it is so.
 #[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + DEADLINE;
     while !is_so() {
         assert!(Instant::now() < end, "it never comes: {what}");
@@ -52,9 +52,14 @@ pub(super) fn progress(host: &mut Host) {
 /// Starts a call that does not end by itself, and returns its id once the server is at it.
 fn wait(host: &mut Host) -> i64 {
     let id = host.start_call("wait");
-    let message = host.bridge.message();
-    assert_eq!(message["method"], "notifications/progress", "{message}");
-    id
+    loop {
+        let message = host.bridge.message();
+        if message["method"] == "notifications/progress" {
+            return id;
+        }
+        // Of a change that was told before, and more than once.
+        assert_eq!(message["method"], "notifications/tools/list_changed", "{message}");
+    }
 }
 
 /// The server stops, and the host hears nothing more of it.
@@ -118,7 +123,7 @@ pub(super) fn cut_stream(host: &mut Host) {
     hear_of_a_change(host);
     let id = wait(host);
     host.wire.cut();
-    if resumes(host) {
+    if resumes(host.cell) {
         call_until_told(host, "nudge", "notifications/progress");
         assert_eq!(host.call("release", json!({})), "released");
         let answer = host.bridge.response(&json!(id));
@@ -129,14 +134,14 @@ pub(super) fn cut_stream(host: &mut Host) {
     }
     let echo = || json!({"name": "echo", "arguments": {"text": "on"}});
     until("the server", || said(&host.ask("tools/call", echo())) == Some("on"));
+    // One word may be the bridge's own.
+    hear_of_a_change(host);
     hear_of_a_change(host);
 }
 
 /// Whether the server keeps what it says on a stream for whoever comes back.
-fn resumes(host: &Host) -> bool {
-    let cell = host.cell;
-    (host.is_modern(), cell.sdk, cell.transport) == (false, Sdk::Rmcp, Transport::StreamableHttp)
-        && cell.server != Era::Modern
+pub(super) fn resumes(cell: Cell) -> bool {
+    (cell.served(), cell.sdk, cell.transport) == (Era::Legacy, Sdk::Rmcp, Transport::StreamableHttp)
 }
 
 /// What is under way when the host leaves is answered once, and ended at the server; the next
