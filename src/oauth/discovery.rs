@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::OauthError;
 use super::disguise::reveal;
 use super::scopes;
-use super::transport::Transport;
+use super::transport::{self, Transport};
+use super::{Exchange, OauthError};
 use crate::challenge::Challenge;
 use crate::http::{AddressPolicy, Client, HttpError};
 use crate::redact::printable;
@@ -95,7 +95,23 @@ pub async fn discover(
     challenge: &Challenge,
     pinned: Option<&Pinned>,
 ) -> Result<Discovery, OauthError> {
-    let transport = Arc::new(Transport::new(http.clone(), policy, server));
+    let network = transport::network(http, server, &policy);
+    discover_by(network, server, policy, challenge, pinned).await
+}
+
+/// The same, with each document fetched by `exchange`; a request to the endpoint itself is a probe, and
+/// the body of its answer is not read.
+///
+/// # Errors
+/// As [`discover`].
+pub async fn discover_by(
+    exchange: Exchange,
+    server: &ServerUri,
+    policy: AddressPolicy,
+    challenge: &Challenge,
+    pinned: Option<&Pinned>,
+) -> Result<Discovery, OauthError> {
+    let transport = Arc::new(Transport::new(exchange, policy, server));
     let hidden = |text: &str| transport.disguise.hide(text);
     let mut manager =
         AuthorizationManager::new_with_oauth_http_client(hidden(server.as_str()), transport.clone())

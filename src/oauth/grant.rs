@@ -18,7 +18,7 @@ use oauth2::{
 use zeroize::Zeroize;
 
 use super::token_response::{Parsed, normalise};
-use super::{Code, Pending, TokenResponse};
+use super::{Code, Exchange, Pending, TokenResponse};
 use crate::clock;
 use crate::credential::{Binding, Client, ClientAuthentication};
 use crate::http::{self, AddressPolicy, HttpError};
@@ -104,7 +104,7 @@ pub async fn exchange(
         request = request.add_extra_param("resource", resource);
     }
     let sent = Known::new([&code.0, &pending.verifier].into_iter().chain(&pending.client.secret));
-    let endpoint = TokenEndpoint { http, policy: &pending.policy, sent };
+    let endpoint = TokenEndpoint { exchange: Exchange::over(http, &pending.policy), sent };
     request.request_async(&endpoint).await.map(TokenResponse::from).map_err(verdict)
 }
 
@@ -123,6 +123,22 @@ pub async fn refresh(
     client: &Client,
     refresh_token: &Secret,
 ) -> Result<TokenResponse, GrantError> {
+    refresh_by(Exchange::over(http, &AddressPolicy::bound()), binding, client, refresh_token).await
+}
+
+/// The same, with the request carried by `exchange`.
+///
+/// # Errors
+/// As [`refresh`].
+///
+/// # Cancel safety
+/// As [`refresh`].
+pub async fn refresh_by(
+    exchange: Exchange,
+    binding: &Binding,
+    client: &Client,
+    refresh_token: &Secret,
+) -> Result<TokenResponse, GrantError> {
     let sent = Known::new([refresh_token].into_iter().chain(&client.secret));
     let client = grantee(binding, client);
     let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
@@ -130,7 +146,7 @@ pub async fn refresh(
     if let Some(resource) = &binding.resource {
         request = request.add_extra_param("resource", resource);
     }
-    let endpoint = TokenEndpoint { http, policy: &AddressPolicy::bound(), sent };
+    let endpoint = TokenEndpoint { exchange, sent };
     let answer = request.request_async(&endpoint).await.map(TokenResponse::from);
     answer.map_err(|failure| of_refresh(verdict(failure)))
 }
@@ -165,21 +181,20 @@ pub(super) fn grantee(binding: &Binding, client: &Client) -> Grantee {
     grantee.set_auth_type(method)
 }
 
-/// The HTTP client in the terms of the `oauth2` crate.
-struct TokenEndpoint<'a> {
-    http: &'a http::Client,
-    policy: &'a AddressPolicy,
+/// An exchange in the terms of the `oauth2` crate.
+struct TokenEndpoint {
+    exchange: Exchange,
     /// What the request holds, and the answer may repeat.
     sent: Known,
 }
 
-impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
+impl<'c> AsyncHttpClient<'c> for TokenEndpoint {
     type Error = GrantError;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, GrantError>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let mut answer = self.http.exchange(request, self.policy, TIME_LIMIT).await.map_err(lost)?;
+            let mut answer = self.exchange.send(request, TIME_LIMIT).await.map_err(lost)?;
             let normalised = normalise(&answer, &self.sent, clock::now());
             answer.body_mut().zeroize();
             normalised

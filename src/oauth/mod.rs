@@ -11,6 +11,7 @@ mod authorization;
 mod callback;
 mod discovery;
 mod disguise;
+mod exchange;
 pub mod grant;
 mod issuer;
 mod registration;
@@ -21,7 +22,8 @@ mod transport;
 
 pub use authorization::{Code, Pending};
 pub use callback::{CallbackError, CallbackParameters};
-pub use discovery::{Discovery, Pinned, Source, discover};
+pub use discovery::{Discovery, Pinned, Source, discover, discover_by};
+pub use exchange::{Answer, Exchange};
 pub use grant::GrantError;
 pub use issuer::{moved_token_endpoint, revocation_endpoint};
 pub use registration::{Applicant, PreRegistered, obtain_client};

@@ -10,6 +10,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::header::{HeaderValue, LOCATION};
 use http::uri::InvalidUri;
 use rmcp::transport::auth::{OAuthHttpClient, OAuthHttpClientError, OAuthHttpClientFuture, OAuthHttpRequest};
@@ -17,6 +18,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::disguise::{Disguise, reveal};
+use super::{Answer, Exchange};
 use crate::http::{AddressPolicy, Client, HttpError};
 use crate::server_uri::ServerUri;
 
@@ -28,17 +30,16 @@ const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// Carries the requests of one discovery.
 pub(super) struct Transport {
-    pub(super) http: Client,
+    exchange: Exchange,
     pub(super) policy: AddressPolicy,
-    pub(super) endpoint: Url,
     pub(super) disguise: Disguise,
     described: Mutex<Option<String>>,
 }
 
 impl Transport {
-    pub(super) fn new(http: Client, policy: AddressPolicy, server: &ServerUri) -> Self {
+    pub(super) fn new(exchange: Exchange, policy: AddressPolicy, server: &ServerUri) -> Self {
         let disguise = Disguise::new(policy.clone(), server.is_loopback());
-        Self { http, policy, endpoint: server.as_url().clone(), disguise, described: Mutex::default() }
+        Self { exchange, policy, disguise, described: Mutex::default() }
     }
 
     /// The resource that the last protected resource metadata at a well-known place described.
@@ -46,16 +47,9 @@ impl Transport {
         self.described.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-        limit: Duration,
-    ) -> Result<http::Response<Vec<u8>>, HttpError> {
-        if *request.uri() == *self.endpoint.as_str() {
-            return self.probe(request, limit).await;
-        }
+    async fn send(&self, request: http::Request<Vec<u8>>, limit: Duration) -> Answer {
         let well_known = request.uri().path().contains(RESOURCE_METADATA);
-        let mut response = self.http.exchange(request, &self.policy, limit).await?;
+        let mut response = self.exchange.send(request, limit).await?;
         if well_known && response.status() == http::StatusCode::OK {
             let document = serde_json::from_slice::<Value>(response.body()).ok();
             let resource = document.as_ref().and_then(|document| document["resource"].as_str());
@@ -78,22 +72,31 @@ impl Transport {
             response.headers_mut().insert(LOCATION, hidden);
         }
     }
+}
 
-    /// Asks the endpoint itself, for status and headers only.
-    async fn probe(
-        &self,
-        request: http::Request<Vec<u8>>,
-        limit: Duration,
-    ) -> Result<http::Response<Vec<u8>>, HttpError> {
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        let (head, body) = request.into_parts();
-        let sent = self.http.send(head.method, self.endpoint.clone(), head.headers, body.into());
-        let answer = tokio::time::timeout(limit, sent).await.map_err(|_| HttpError::Timeout { host })??;
-        let mut response = http::Response::new(Vec::new());
-        *response.status_mut() = answer.status();
-        *response.headers_mut() = answer.headers().clone();
-        Ok(response)
-    }
+/// The way over the network.
+pub(super) fn network(http: &Client, server: &ServerUri, policy: &AddressPolicy) -> Exchange {
+    let (http, endpoint) = (http.clone(), server.as_url().clone());
+    let elsewhere = Exchange::over(&http, policy);
+    Exchange::by(move |request, limit| {
+        if *request.uri() == *endpoint.as_str() {
+            return probe(http.clone(), endpoint.clone(), request, limit).boxed();
+        }
+        let elsewhere = elsewhere.clone();
+        async move { elsewhere.send(request, limit).await }.boxed()
+    })
+}
+
+/// Asks the endpoint itself, for status and headers only.
+async fn probe(http: Client, endpoint: Url, request: http::Request<Vec<u8>>, limit: Duration) -> Answer {
+    let host = request.uri().host().unwrap_or_default().to_owned();
+    let (head, body) = request.into_parts();
+    let sent = http.send(head.method, endpoint, head.headers, body.into());
+    let answer = tokio::time::timeout(limit, sent).await.map_err(|_| HttpError::Timeout { host })??;
+    let mut response = http::Response::new(Vec::new());
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = answer.headers().clone();
+    Ok(response)
 }
 
 impl OAuthHttpClient for Transport {

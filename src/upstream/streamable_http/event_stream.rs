@@ -65,11 +65,12 @@ enum BodyError {
 
 impl EventStream {
     pub(super) fn new(response: Response) -> Self {
-        let bytes = response.bytes_stream().map(|chunk| chunk.map_err(|error| HttpError::of(error).into()));
-        Self::of(Box::pin(bytes))
+        Self::of(response.bytes_stream().map(|chunk| chunk.map_err(HttpError::of)))
     }
 
-    fn of(bytes: Body) -> Self {
+    /// Reads the events of a body, in whatever pieces it comes.
+    pub fn of(body: impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static) -> Self {
+        let bytes = Box::pin(body.map(|chunk| chunk.map_err(BodyError::from)));
         let held = Arc::new(AtomicUsize::new(0));
         let capped = Capped { bytes, held: Arc::clone(&held), line: Line::Start };
         Self { events: SseByteStream::new(capped), held, end: None, ahead: VecDeque::new() }
@@ -211,7 +212,7 @@ mod tests {
 
     fn stream(chunks: &'static [&'static str]) -> EventStream {
         let chunks = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())));
-        EventStream::of(Box::pin(futures_util::stream::iter(chunks)))
+        EventStream::of(futures_util::stream::iter(chunks))
     }
 
     async fn events(chunks: &'static [&'static str]) -> Vec<Event> {
@@ -273,7 +274,7 @@ mod tests {
     async fn an_endless_event_is_cut_off() {
         let chunk = Bytes::from(vec![b'x'; 1024 * 1024]);
         let endless = futures_util::stream::repeat(chunk).map(Ok);
-        let mut stream = EventStream::of(Box::pin(endless));
+        let mut stream = EventStream::of(endless);
         let error = stream.next().await.unwrap().unwrap_err();
         assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
     }
