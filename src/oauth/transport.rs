@@ -7,6 +7,7 @@
 //! resource metadata document that describes another resource is remembered, for rmcp passes it
 //! over and would go on to take the endpoint for its own authorization server.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ use crate::server_uri::ServerUri;
 /// How long one request of discovery or registration may take.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(15);
 
+/// How many requests one discovery makes: metadata may name authorization servers without end.
+const REQUEST_LIMIT: usize = 32;
+
 /// The path below which protected resource metadata lies (RFC 9728 §3).
 const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
@@ -34,12 +38,18 @@ pub(super) struct Transport {
     pub(super) policy: AddressPolicy,
     pub(super) disguise: Disguise,
     described: Mutex<Option<String>>,
+    sent: AtomicUsize,
 }
+
+/// The metadata leads on and on.
+#[derive(Debug, thiserror::Error)]
+#[error("discovery ends after {REQUEST_LIMIT} requests")]
+struct TooManyRequests;
 
 impl Transport {
     pub(super) fn new(exchange: Exchange, policy: AddressPolicy, server: &ServerUri) -> Self {
         let disguise = Disguise::new(policy.clone(), server.is_loopback());
-        Self { exchange, policy, disguise, described: Mutex::default() }
+        Self { exchange, policy, disguise, described: Mutex::default(), sent: AtomicUsize::new(0) }
     }
 
     /// The resource that the last protected resource metadata at a well-known place described.
@@ -102,6 +112,9 @@ async fn probe(http: Client, endpoint: Url, request: http::Request<Vec<u8>>, lim
 impl OAuthHttpClient for Transport {
     fn execute(&self, request: OAuthHttpRequest) -> OAuthHttpClientFuture<'_> {
         Box::pin(async move {
+            if self.sent.fetch_add(1, Ordering::Relaxed) >= REQUEST_LIMIT {
+                return Err(Box::new(TooManyRequests) as OAuthHttpClientError);
+            }
             let limit = request.timeout.map_or(TIME_LIMIT, |timeout| timeout.min(TIME_LIMIT));
             let mut request = request.request;
             let address = reveal(&request.uri().to_string()).parse();
