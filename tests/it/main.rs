@@ -14,6 +14,7 @@ mod batches;
 mod changes;
 mod commands;
 mod conformance;
+mod corpora;
 mod demo;
 mod discovery;
 mod doctor;

@@ -262,12 +262,12 @@ fn the_top_level_holds_what_was_fixed() {
 fn lock_files_name_no_registry() {
     let lock = std::fs::read_to_string(root().join("tests/node/package-lock.json")).unwrap();
     assert!(!lock.contains("\"resolved\""), "write it with omit-lockfile-registry-resolved");
-    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
-    let places: BTreeSet<_> = lock.lines().filter(|line| line.starts_with("source = ")).collect();
-    assert_eq!(
-        places,
-        BTreeSet::from(["source = \"registry+https://github.com/rust-lang/crates.io-index\""])
-    );
+    for lock in ["Cargo.lock", "tests/fuzz/Cargo.lock"] {
+        let text = std::fs::read_to_string(root().join(lock)).unwrap();
+        let places: BTreeSet<_> = text.lines().filter(|line| line.starts_with("source = ")).collect();
+        let index = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+        assert_eq!(places, BTreeSet::from([index]), "{lock}");
+    }
 }
 
 /// The rows A of the requirements that are served so far; each is named by the test that shows it.

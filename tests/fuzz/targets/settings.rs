@@ -1,0 +1,5 @@
+//! The fuzz target `settings`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::settings::check(data));
