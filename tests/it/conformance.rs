@@ -5,18 +5,25 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
 
 use crate::support::browser::{Browser, follow};
 use crate::support::fetch;
-use crate::support::home::{BINARY, Home, Outcome, finish};
+use crate::support::home::{BINARY, Home, Outcome, finish, finish_within};
 use crate::support::node::{Node, NodeServer};
 use crate::support::wire::Wire;
 
 /// The suite's command line.
 const SUITE: &str = "@modelcontextprotocol/conformance/dist/index.js";
+
+/// How long a scenario, or all of a server's, may take: three Node processes and a login, on a machine that runs other tests
+/// too. Each process in the chain gives up before the one that waits for it, so that the one that hangs is
+/// the one that says so; the host's own limit is in `conformance-host.mjs`.
+const SUITE_LIMIT: Duration = Duration::from_secs(100);
+const CLIENT_LIMIT_MS: &str = "90000";
 
 /// The host's era: how it opens.
 #[derive(Clone, Copy, Debug)]
@@ -169,7 +176,7 @@ fn no_server_scenario_is_worse_through_the_bridge() {
 /// What each server scenario says of the server at `url`, one line a scenario; none fails.
 fn server_scenarios(node: &Node, home: &Home, url: &str) -> Vec<String> {
     let arguments = ["server", "--url", url, "--suite", "all", "--spec-version", "2025-11-25"];
-    let said = finish(suite(node, home, &arguments), b"").expect(0).stdout;
+    let said = finish_within(SUITE_LIMIT, suite(node, home, &arguments), b"").expect(0).stdout;
     let (_, summary) = said.split_once("=== SUMMARY ===").expect("a summary");
     let lines: Vec<_> = summary.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect();
     assert!(lines.len() > 30, "{summary}");
@@ -200,10 +207,11 @@ fn check(revision: &str, scenario: &str, host: Host, known: Known) {
             words(&client).iter().map(|word| format!("'{}'", word.display())).collect::<Vec<_>>().join(" ");
         let arguments = ["client", "--command", &client, "--scenario", scenario, "--spec-version", revision];
         let mut command = suite(&node, &home, &arguments);
-        command.args(["--output-dir", "results"]).env("MCP_FRONT_TEST_BRIDGE", BINARY);
+        command.args(["--output-dir", "results", "--timeout", CLIENT_LIMIT_MS]);
+        command.env("MCP_FRONT_TEST_BRIDGE", BINARY);
         command.env("MCP_FRONT_TEST_HOST", format!("{host:?}").to_lowercase());
         command.envs(environment.iter().copied());
-        finish(command, b"")
+        finish_within(SUITE_LIMIT, command, b"")
     };
     let passes = |outcome: Outcome| {
         assert!(

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as after } from 'node:timers/promises';
 
-const DEADLINE = 20_000;
+const DEADLINE = 75_000;
 const LEAVING_LIMIT = 5_000;
 const UNSUPPORTED_PROTOCOL_VERSION = -32022;
 const clientInfo = { name: 'mcp-front-tests', version: '1' };

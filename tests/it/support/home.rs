@@ -5,9 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::DEADLINE;
 use super::process::{Captured, Process};
 
 /// The binary under test.
@@ -153,13 +155,18 @@ impl Home {
 }
 
 /// Runs `command` to its end.
-pub(crate) fn finish(mut command: Command, input: &[u8]) -> Outcome {
+pub(crate) fn finish(command: Command, input: &[u8]) -> Outcome {
+    finish_within(DEADLINE, command, input)
+}
+
+/// The same for what takes longer than a single process: its end comes within `limit`.
+pub(crate) fn finish_within(limit: Duration, mut command: Command, input: &[u8]) -> Outcome {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = Process::start(&mut command);
     let stdout = Captured::new(process.child.stdout.take().expect("stdout is piped"));
     // A command that does not read its input may have closed it already.
     let _ = process.child.stdin.take().expect("stdin is piped").write_all(input);
-    let status = process.wait();
+    let status = process.wait_within(limit);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Outcome { status, stdout: text(stdout.to_end()), stderr: text(process.stderr.to_end()) }
 }

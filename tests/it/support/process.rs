@@ -44,7 +44,12 @@ impl Process {
 
     /// Waits for the end; a process that is still there at the deadline fails the test.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        if !self.ends_within(DEADLINE) {
+        self.wait_within(DEADLINE)
+    }
+
+    /// The same with another deadline.
+    pub(crate) fn wait_within(&mut self, limit: Duration) -> ExitStatus {
+        if self.exited.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
             panic!("process {} does not end; its stderr:\n{}", self.id(), self.stderr.text());
         }
         self.child.wait().expect("an exited child can be reaped")
