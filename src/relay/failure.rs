@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::authorizer::AuthorizerError;
 use crate::http::HttpError;
+use crate::jsonrpc::edit::Repeated;
 use crate::jsonrpc::{ErrorResponse, Id, InvalidMessage, code};
 use crate::upstream::legacy_sse::EndpointError;
 
@@ -31,6 +32,9 @@ pub(super) enum Failure {
     /// The server's answer is no message, or an ambiguous one.
     #[error("the server's answer is refused")]
     Invalid(#[from] InvalidMessage),
+    /// The request could be read in two ways, and did not go out.
+    #[error(transparent)]
+    Ambiguous(#[from] Repeated),
     /// The stream ended before the answer, and cannot be resumed.
     #[error("the connection broke before the answer came; the server may have acted on the request{}", detail(.0))]
     StreamLost(Option<String>),
@@ -61,6 +65,7 @@ impl Failure {
                 data["mayHaveExecuted"] = false.into();
                 ErrorResponse::new(id, error.code().into(), error.message()).with_data(data)
             }
+            Self::Ambiguous(repeated) => ErrorResponse::new(id, code::INVALID_REQUEST, repeated.to_string()),
             _ => ErrorResponse::new(id, code::INTERNAL_ERROR, self.message()).with_data(self.data()),
         }
     }
@@ -88,6 +93,7 @@ impl Failure {
             Self::Http(_) | Self::StreamLost(_) => ("connection_lost", true),
             Self::Rejected { status, .. } => ("http_status", may_have_executed(*status)),
             Self::Endpoint(_) => ("no_endpoint", false),
+            Self::Ambiguous(_) => ("invalid_request", false),
             Self::SessionLost(_) => ("session_lost", false),
             Self::CalledOff { sent, .. } => ("called_off", *sent),
             Self::NoAnswer(_) | Self::Invalid(_) | Self::Authorizer(_) => ("invalid_answer", true),

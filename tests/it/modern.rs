@@ -127,6 +127,13 @@ fn annotated_parameters_are_repeated_in_headers() {
         expected.sort();
         assert_eq!(found, expected, "{arguments}");
     }
+    // Who routes by the header and who acts on the call would read two values.
+    let sent = server.requests().len();
+    session.bridge.send(format!(
+        r#"{{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{{"name":"first","arguments":{{"a":"x","\u0061":"y"}},"_meta":{meta}}}}}"#
+    ));
+    assert_eq!(session.bridge.response(&json!(4))["error"]["code"], -32600);
+    assert_eq!(server.requests().len(), sent);
 }
 
 /// A tool with an invalid annotation is left out of the list; the rest of it stays to the byte.

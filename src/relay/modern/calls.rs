@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{Asked, Replies, headers, tools};
+use crate::jsonrpc::edit::Repeated;
 use crate::jsonrpc::{Head, Message, code, edit};
 use crate::relay::exchange::{Attendance, Carrier, Outgoing, Within};
 use crate::relay::pending::Ticket;
@@ -34,11 +35,11 @@ impl Inner {
         if tool.is_some() && self.modern.tools.is_stale() {
             self.refresh_tools(message).await;
         }
-        let headers = self.request_headers(message);
+        let headers = self.request_headers(message)?;
         let mut answer = self.send(routed(message.bytes(), &headers, request)).await?;
         if tool.is_some() && is_header_mismatch(&answer.reply) {
             self.refresh_tools(message).await;
-            let fresh = self.request_headers(message);
+            let fresh = self.request_headers(message)?;
             if fresh != headers {
                 answer = self.send(routed(message.bytes(), &fresh, request)).await?;
             }
@@ -65,12 +66,12 @@ impl Inner {
         self.send(Outgoing { carrier, within, ..outgoing }).await
     }
 
-    fn request_headers(&self, message: &Message) -> HeaderMap {
+    fn request_headers(&self, message: &Message) -> Result<HeaderMap, Repeated> {
         let mut headers = headers::routing(message.head(), self.modern.host_version().as_deref());
         if let Some(annotations) = called_tool(message).and_then(|tool| self.modern.tools.annotations(tool)) {
-            headers::add_parameters(&mut headers, message, &annotations);
+            headers::add_parameters(&mut headers, message, &annotations)?;
         }
-        headers
+        Ok(headers)
     }
 
     /// Asks for the tools again, for the sake of `call`; of many that want it at once, one does.

@@ -4,12 +4,17 @@
 //! A value that no header can carry travels as `=?base64?…?=` ("Value Encoding"), so that nothing
 //! of a message can end a header and begin another. A method or a version that no header can carry
 //! is left out: there is no encoding for those, and the server says what it misses.
+//!
+//! A call in which a parameter with a header stands twice is refused. Names "SHOULD be unique", and what
+//! becomes of others nobody knows (RFC 8259 §4): most servers take the last, some the first, and whoever
+//! routes by the header has to have read the same as the server.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::annotations::Annotation;
+use crate::jsonrpc::edit::{self, Repeated};
 use crate::jsonrpc::{Head, Message, Parameters, parts};
 use crate::wire::{METHOD, NAME, PARAMETER_PREFIX, PROTOCOL_VERSION, header_value};
 use serde_json::value::RawValue;
@@ -49,19 +54,38 @@ fn name<'a>(method: &str, parameters: &'a Parameters) -> Option<&'a str> {
 }
 
 /// Adds `Mcp-Param-*` for the annotated parameters of a tool that the call gives a value to.
-pub(super) fn add_parameters(headers: &mut HeaderMap, call: &Message, annotations: &[Annotation]) {
-    let Ok(frame) = serde_json::from_slice::<&RawValue>(call.bytes()) else { return };
-    let arguments = parts::member(frame, "params").and_then(|params| parts::member(params, "arguments"));
+///
+/// # Errors
+/// [`Repeated`] where one of them stands there twice.
+pub(super) fn add_parameters(
+    headers: &mut HeaderMap,
+    call: &Message,
+    annotations: &[Annotation],
+) -> Result<(), Repeated> {
+    let arguments = edit::member_at(call.text(), &["params", "arguments"])?;
     for annotation in annotations {
         let name = HeaderName::try_from(format!("{PARAMETER_PREFIX}{}", annotation.header));
         let mut at = arguments;
         for step in &annotation.path {
-            at = at.and_then(|object| parts::member(object, step));
+            at = at.map_or(Ok(None), |object| argument(object, step))?;
         }
-        if let (Ok(name), Some(value)) = (name, at.and_then(as_text)) {
+        let value = at.and_then(|value| as_text(serde_json::from_str(value).ok()?));
+        if let (Ok(name), Some(value)) = (name, value) {
             headers.insert(name, encode(&value));
         }
     }
+    Ok(())
+}
+
+/// The JSON text of a parameter, or of a part of one.
+fn argument<'a>(object: &'a str, name: &str) -> Result<Option<&'a str>, Repeated> {
+    let (mut found, mut is_repeated) = (None, false);
+    edit::each_member(object, |member, value| {
+        if edit::decoded(member).as_deref() == Some(name.as_bytes()) {
+            is_repeated |= found.replace(value).is_some();
+        }
+    });
+    if is_repeated { Err(Repeated("params.arguments")) } else { Ok(found) }
 }
 
 /// A primitive as the text that stands for it ("Type conversion"); `None` for null, which has no
@@ -203,7 +227,7 @@ mod tests {
             ),
             (r#"{"region":null,"where":null,"flag":false}"#, vec!["mcp-param-flag: false"]),
             (r#"{"region":{},"where":{"in":[1]},"flag":""}"#, vec!["mcp-param-flag: =?base64??="]),
-            (r#"{"region":1,"region":2}"#, vec!["mcp-param-region: 2"]),
+            (r#"{"other":1,"other":2,"where":{"x":1,"x":2}}"#, vec![]),
             ("[1]", vec![]),
             ("null", vec![]),
         ] {
@@ -211,12 +235,25 @@ mod tests {
                 r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","arguments":{arguments}}}}}"#
             );
             let mut headers = HeaderMap::new();
-            add_parameters(&mut headers, &message(&frame), &annotations);
+            add_parameters(&mut headers, &message(&frame), &annotations).unwrap();
             assert_eq!(shown(&headers), expected, "{arguments}");
         }
         let mut headers = HeaderMap::new();
-        add_parameters(&mut headers, &message(r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#), &annotations);
+        let bare = message(r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#);
+        assert_eq!(add_parameters(&mut headers, &bare, &annotations), Ok(()));
         assert!(headers.is_empty());
+        for twice in [
+            r#"{"region":1,"region":1}"#,
+            r#"{"region":1,"r\u0065gion":2}"#,
+            r#"{"where":{"in":1},"where":{}}"#,
+            r#"{"where":{"in":1,"in":2}}"#,
+        ] {
+            let call = message(&format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"arguments":{twice}}}}}"#
+            ));
+            let found = add_parameters(&mut headers, &call, &annotations);
+            assert_eq!(found, Err(Repeated("params.arguments")), "{twice}");
+        }
     }
 
     #[test]
