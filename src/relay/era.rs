@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
+use crate::upstream::streamable_http::Rejection;
 
 /// How long an answer counts: servers are upgraded, and a bridge that does not notice keeps a host
 /// from what is new.
@@ -161,6 +163,12 @@ impl Eras {
         };
         self.writes.spawn_blocking(write);
     }
+}
+
+/// Whether a refusal with this status says something of the server, and not of a moment, of who asks, or
+/// of somebody on the way who answers in the server's place.
+pub(super) fn tells_of_server(status: StatusCode) -> bool {
+    status.is_client_error() && !Rejection::passes(status) && !matches!(status.as_u16(), 401 | 403 | 407)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,7 +1,7 @@
 //! A host that opens with `initialize` on a server of 2026-07-28 that knows no such thing.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
@@ -91,6 +91,45 @@ fn a_modern_server_is_remembered_until_it_is_none() {
         let mut methods = methods(&server).split_off(before);
         methods.retain(|method| method != "subscriptions/listen");
         assert_eq!(methods[..2], first, "{methods:?}");
+    }
+}
+
+/// What says nothing of the server's era leaves what is remembered of it as it is.
+#[test]
+fn a_modern_server_is_remembered_through_an_outage() {
+    let outage = Arc::<Mutex<Option<Reply>>>::default();
+    let current = Arc::clone(&outage);
+    let server = modern(move |_, responder| {
+        let reply = current.lock().unwrap().clone();
+        if let Some(reply) = &reply {
+            responder.reply(reply);
+        }
+        reply.is_some()
+    });
+    let home = Home::with_file_store();
+    let open = |is_served: bool| {
+        let before = server.requests().len();
+        let mut bridge = Bridge::start(&home, &[&server.url()]);
+        let answer = bridge.call(0, "initialize", json!({"protocolVersion": "2025-11-25"}));
+        assert_eq!(answer["result"].is_object(), is_served, "{answer}");
+        bridge.close_stdin();
+        assert!(bridge.wait().0.success());
+        methods(&server)[before].clone()
+    };
+    assert_eq!(open(true), "initialize");
+    let broken = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"broken"}}"#;
+    for refusal in [
+        Reply::html(503, "down"),
+        Reply::json(502, broken),
+        Reply::json(200, broken),
+        Reply::html(200, "<html>please log in to the network"),
+        Reply::html(407, "who are you"),
+    ] {
+        *outage.lock().unwrap() = Some(refusal);
+        assert_eq!(open(false), "server/discover");
+        *outage.lock().unwrap() = None;
+        assert_eq!(open(true), "server/discover");
+        remembered(&home, r#""legacy":{"is":false"#);
     }
 }
 

@@ -11,10 +11,11 @@ use serde_json::value::RawValue;
 
 use super::{Replies, headers};
 use crate::jsonrpc::{ErrorResponse, Head, Message, code, parts};
+use crate::relay::era::tells_of_server;
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
-use crate::upstream::streamable_http::{Answer, Rejection, Reply};
+use crate::upstream::streamable_http::{Answer, Reply};
 use crate::wire::LATEST_WITH_INITIALIZE;
 
 /// How long the host waits: Claude Code falls back after three seconds, its own start included.
@@ -113,7 +114,9 @@ impl Inner {
 
 async fn verdict(answer: Answer, request: &Ticket) -> Verdict {
     let otherwise = match &answer.reply {
-        Reply::Rejected(rejection) | Reply::SessionGone(rejection) if !tells(rejection) => Verdict::Unknown,
+        Reply::Rejected(rejection) | Reply::SessionGone(rejection) if !tells_of_server(rejection.status) => {
+            Verdict::Unknown
+        }
         _ => Verdict::Legacy,
     };
     let mut replies = match Replies::of(answer.reply, request.id()) {
@@ -132,14 +135,6 @@ async fn verdict(answer: Answer, request: &Ticket) -> Verdict {
             Err(_) => return otherwise,
         }
     }
-}
-
-/// Whether a refusal says something of the server, and not of a moment, of who asks, or of somebody
-/// on the way who answers in the server's place.
-fn tells(rejection: &Rejection) -> bool {
-    rejection.status.is_client_error()
-        && !rejection.may_pass()
-        && !matches!(rejection.status.as_u16(), 401 | 403 | 407)
 }
 
 /// Whether only a server of 2026-07-28 or later answers so: with the versions that it supports, or

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::introduction::{Discovered, Introduction};
 use super::requests::ambiguous;
 use crate::jsonrpc::{Head, Message, code, edit};
+use crate::relay::era::tells_of_server;
 use crate::relay::exchange::Outgoing;
 use crate::relay::modern::Replies;
 use crate::relay::{Failure, Inner};
@@ -40,6 +41,15 @@ fn is_no_answer(message: &Bytes) -> bool {
     }
 }
 
+/// What a server turns out to be that was asked what it is.
+enum Found<T> {
+    Modern(T),
+    /// It knows nothing of the question, and so is of the era before.
+    Legacy,
+    /// It, or whoever is on the way to it, said nothing of the kind.
+    Unknown,
+}
+
 /// How a conversation that the host began with `initialize` goes on.
 pub(in crate::relay) enum Opened {
     /// As it began: the server's answer to `initialize`.
@@ -60,16 +70,17 @@ impl Inner {
         first: Outgoing<'_>,
     ) -> Result<Opened, Failure> {
         if self.eras.is_only_modern() {
-            if let Some(answer) = Box::pin(self.introduce(initialize, first)).await? {
-                return Ok(Opened::Translated(answer));
+            match Box::pin(self.introduce(initialize, first)).await? {
+                Found::Modern(answer) => return Ok(Opened::Translated(answer)),
+                Found::Legacy => self.eras.learn_legacy(true),
+                Found::Unknown => {}
             }
-            self.eras.learn_legacy(true);
         }
         let mut answer = self.send(first).await?;
         if may_be_modern(&mut answer.reply).await {
             match Box::pin(self.introduce(initialize, first)).await {
-                Ok(Some(answer)) => return Ok(Opened::Translated(answer)),
-                Ok(None) => {}
+                Ok(Found::Modern(answer)) => return Ok(Opened::Translated(answer)),
+                Ok(Found::Legacy | Found::Unknown) => {}
                 Err(failure) => tracing::debug!(%failure, "the server was not asked what it is"),
             }
         }
@@ -78,56 +89,66 @@ impl Inner {
 
     /// Asks the server what it is, in the name of the host that sent `initialize`; gives the answer
     /// that this is owed where the server is a modern one.
-    async fn introduce(&self, initialize: &Message, first: Outgoing<'_>) -> Result<Option<String>, Failure> {
-        let Some(id) = initialize.head().request_id() else { return Ok(None) };
+    async fn introduce(&self, initialize: &Message, first: Outgoing<'_>) -> Result<Found<String>, Failure> {
+        let Some(id) = initialize.head().request_id() else { return Ok(Found::Unknown) };
         let refused = |repeated| Failure::from(ambiguous(id, repeated));
         let introduction = Introduction::of(initialize).map_err(refused)?;
         let offers = introduction.offers().map_err(refused)?;
-        let Some(discovered) = self.discover_server(&introduction, first).await? else { return Ok(None) };
+        let discovered = match self.discover_server(&introduction, first).await? {
+            Found::Modern(discovered) => discovered,
+            Found::Legacy => return Ok(Found::Legacy),
+            Found::Unknown => return Ok(Found::Unknown),
+        };
         let (version, address) = (introduction.version(), self.upstream.server().host());
         let answer = discovered.initialize_answer(id.as_json(), version, address).map_err(refused)?;
         self.legacy.handshake.record_version(id, Some(version));
         self.translation.begin(introduction, offers, discovered.tells);
         self.eras.learn_modern(true);
         self.eras.learn_legacy(false);
-        Ok(Some(answer))
+        Ok(Found::Modern(answer))
     }
 
     async fn discover_server(
         &self,
         introduction: &Introduction,
         first: Outgoing<'_>,
-    ) -> Result<Option<Discovered>, Failure> {
+    ) -> Result<Found<Discovered>, Failure> {
         for _ in 0..2 {
             let discover = introduction.request(&self.translation.next_id(), "server/discover", "{}");
             // Everything in it was an object when it was read.
-            let Ok(discover) = discover else { return Ok(None) };
+            let Ok(discover) = discover else { return Ok(Found::Unknown) };
             let discover = Message::parse(discover.into())?;
             let answer = match self.discovered(&discover, first).await {
-                Ok(answer) => answer,
-                Err(Failure::Rejected { .. } | Failure::NoAnswer(_) | Failure::Invalid(_)) => {
-                    return Ok(None);
+                Ok(Some(answer)) => answer,
+                Err(Failure::Rejected { status, .. }) if tells_of_server(status) => return Ok(Found::Legacy),
+                // Whoever speaks no JSON-RPC is no server of either era: a portal, or a proxy.
+                Ok(None) | Err(Failure::Rejected { .. } | Failure::NoAnswer(_) | Failure::Invalid(_)) => {
+                    return Ok(Found::Unknown);
                 }
                 Err(failure) => return Err(failure),
             };
-            let Some(answer) = answer else { return Ok(None) };
             match Discovered::of(&answer) {
-                Ok(Some(discovered)) => return Ok(Some(discovered)),
+                Ok(Some(discovered)) => return Ok(Found::Modern(discovered)),
                 // A server that refuses a version and names it among those that it takes gets it again.
                 Ok(None) if supports_our_version(&answer) => {}
-                Ok(None) => return Ok(None),
+                Ok(None) if is_no_verdict(&answer) => return Ok(Found::Unknown),
+                Ok(None) => return Ok(Found::Legacy),
                 Err(repeated) => {
                     tracing::warn!(%repeated, "what the server says of itself is refused");
-                    return Ok(None);
+                    return Ok(Found::Unknown);
                 }
             }
         }
-        Ok(None)
+        Ok(Found::Unknown)
     }
 
     async fn discovered(&self, discover: &Message, first: Outgoing<'_>) -> Result<Option<Message>, Failure> {
         let Some(id) = discover.head().request_id() else { return Ok(None) };
-        let mut replies = Replies::of(self.send_routed(discover, first).await?.reply, id)?;
+        let reply = match self.send_routed(discover, first).await?.reply {
+            Reply::Rejected(rejection) if !tells_of_server(rejection.status) => return Err(rejection.into()),
+            reply => reply,
+        };
+        let mut replies = Replies::of(reply, id)?;
         while let Some(reply) = replies.next().await? {
             if matches!(reply.head(), Head::Response { .. }) {
                 return Ok(Some(reply));
@@ -135,6 +156,15 @@ impl Inner {
         }
         Ok(None)
     }
+}
+
+/// Whether an answer says nothing of the server's era: that something is wrong with the server, or, in an
+/// error that only the later era has, with the request.
+fn is_no_verdict(answer: &Message) -> bool {
+    matches!(
+        code::of(answer.bytes()),
+        Some(code::INTERNAL_ERROR | code::HEADER_MISMATCH | code::MISSING_CAPABILITY)
+    )
 }
 
 /// Whether an `UnsupportedProtocolVersionError` names the version that we speak.
