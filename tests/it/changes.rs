@@ -41,7 +41,8 @@ fn subscription(request: &Value) -> Value {
     json!({"io.modelcontextprotocol/subscriptionId": request["id"]})
 }
 
-/// Changes reach the host without the id of our subscription, and go on doing so after a break.
+/// Changes reach the host without the id of our subscription, and go on doing so after a break, of which
+/// the host hears that it may have missed something.
 #[test]
 fn changes_reach_the_host_over_streams_that_break() {
     let server = telling(|stream, request, responder| {
@@ -55,6 +56,10 @@ fn changes_reach_the_host_over_streams_that_break() {
     });
     let (_home, mut bridge) = session(&server);
     for stream in 0..3 {
+        if stream > 0 {
+            let missed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+            assert_eq!(bridge.message(), missed);
+        }
         let change = bridge.message();
         assert_eq!(
             change,
@@ -66,6 +71,36 @@ fn changes_reach_the_host_over_streams_that_break() {
     bridge.close_stdin();
     let (status, rest) = bridge.wait();
     assert!(status.success() && rest.is_empty(), "{rest:?}");
+}
+
+/// Only a server that answers the request refuses it.
+#[test]
+fn a_stream_that_breaks_before_a_word_is_opened_again() {
+    let count = AtomicUsize::new(0);
+    let server = modern(move |request, responder| {
+        if !is("subscriptions/listen")(request) {
+            return false;
+        }
+        responder.start_events();
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0 => responder.reset(),
+            1 => responder.end(),
+            _ => {
+                for method in ["subscriptions/acknowledged", "tools/list_changed"] {
+                    let params = json!({"_meta": subscription(&request.json())});
+                    responder.chunk(event(
+                        &json!({"jsonrpc": "2.0", "method": format!("notifications/{method}"), "params": params}),
+                    ));
+                }
+                responder.wait_for_close();
+            }
+        }
+        true
+    });
+    let (_home, mut bridge) = session(&server);
+    assert_eq!(bridge.message()["method"], "notifications/tools/list_changed");
+    bridge.close_stdin();
+    assert!(bridge.wait().1.is_empty());
 }
 
 /// `resources/subscribe` is answered when the server tells of the resource; the stream before

@@ -14,6 +14,7 @@ use super::Pair;
 use super::changes::{Filter, Heard, RESOURCES, heard};
 use super::introduction::{Introduction, Tells};
 use crate::jsonrpc::{ErrorResponse, Id, Message, code};
+use crate::relay::era::tells_of_server;
 use crate::relay::modern::Replies;
 use crate::relay::reconnect::{Reconnects, suspended};
 use crate::relay::{Failure, Inner};
@@ -60,8 +61,29 @@ enum Verdict {
 enum End {
     /// It was over; whether it had been a good one.
     Broke { was_good: bool },
-    /// There will be none.
+    /// The server keeps none: it said so.
     Refused,
+}
+
+/// A request for a stream that is made again and again.
+struct Listening {
+    filter: Filter,
+    standing: watch::Sender<Standing>,
+    /// Whether the server has ever agreed to it.
+    has_stood: bool,
+}
+
+impl Listening {
+    /// Says what became of it, unless another one took its place.
+    fn say(&self, verdict: Verdict) {
+        self.standing.send_if_modified(|standing| {
+            let ours = standing.asked == self.filter.resources;
+            if ours {
+                standing.verdict = verdict;
+            }
+            ours
+        });
+    }
 }
 
 impl Subscription {
@@ -149,7 +171,8 @@ impl Inner {
             let next = (!filter.is_empty()).then(|| {
                 let (asked, introduction) = (filter.resources.clone(), Arc::clone(&introduction));
                 standing.send_replace(Standing { asked, verdict: Verdict::Open });
-                let listening = Arc::clone(&self).listen_for(introduction, filter, standing.clone());
+                let listening = Listening { filter, standing: standing.clone(), has_stood: false };
+                let listening = Arc::clone(&self).listen_for(introduction, listening);
                 AbortOnDropHandle::new(self.spawn_until_closing(listening))
             });
             if next.is_some() {
@@ -167,34 +190,18 @@ impl Inner {
     }
 
     /// Keeps one stream open.
-    async fn listen_for(
-        self: Arc<Self>,
-        introduction: Arc<Introduction>,
-        filter: Filter,
-        standing: watch::Sender<Standing>,
-    ) {
+    async fn listen_for(self: Arc<Self>, introduction: Arc<Introduction>, mut listening: Listening) {
         let mut reconnects = Reconnects::new(PAUSE);
-        let say = |verdict| {
-            standing.send_if_modified(|standing| {
-                let ours = standing.asked == filter.resources;
-                if ours {
-                    standing.verdict = verdict;
-                }
-                ours
-            });
-        };
-        let mut has_stood = false;
+        let params = listening.filter.params();
         loop {
             let id = self.translation.next_id();
-            let Ok(request) = introduction.request(&id, "subscriptions/listen", &filter.params()) else {
-                return;
-            };
+            let Ok(request) = introduction.request(&id, "subscriptions/listen", &params) else { return };
             let Ok(request) = Message::parse(request.into()) else { return };
             let wait = match self.ask_alone(&request).await.map(|answer| answer.reply) {
                 Ok(Reply::Rejected(rejection)) if rejection.may_pass() => rejection.retry_after,
                 Err(Failure::Http(_) | Failure::Authorizer(_)) => None,
-                reply => match self.hear(reply, &request, &mut has_stood, &say).await {
-                    End::Refused => return say(Verdict::Refused),
+                reply => match self.hear(reply, &request, &mut listening).await {
+                    End::Refused => return listening.say(Verdict::Refused),
                     End::Broke { was_good } => {
                         if was_good {
                             reconnects.stood();
@@ -208,13 +215,7 @@ impl Inner {
     }
 
     /// Hands on what one stream brings.
-    async fn hear(
-        &self,
-        reply: Result<Reply, Failure>,
-        request: &Message,
-        has_stood: &mut bool,
-        say: &impl Fn(Verdict),
-    ) -> End {
+    async fn hear(&self, reply: Result<Reply, Failure>, request: &Message, listening: &mut Listening) -> End {
         let (since, mut changes) = (Instant::now(), 0);
         let Some(id) = request.head().request_id() else { return End::Refused };
         let reply = reply.map(|reply| match reply {
@@ -224,8 +225,15 @@ impl Inner {
         let mut replies = match reply.and_then(|reply| Replies::of(reply, id)) {
             Ok(replies) => replies,
             Err(failure) => {
-                tracing::debug!(%failure, "the server keeps no subscription");
-                return if *has_stood { End::Broke { was_good: false } } else { End::Refused };
+                tracing::debug!(%failure, "no stream of changes");
+                let is_refusal = match &failure {
+                    Failure::Rejected { status, .. } => tells_of_server(*status),
+                    failure => matches!(failure, Failure::NoAnswer(_)),
+                };
+                return match is_refusal && !listening.has_stood {
+                    true => End::Refused,
+                    false => End::Broke { was_good: false },
+                };
             }
         };
         loop {
@@ -239,28 +247,25 @@ impl Inner {
             };
             match heard(&message, id) {
                 Ok(Heard::Acknowledged(told)) => {
-                    if *has_stood {
+                    if std::mem::replace(&mut listening.has_stood, true) {
                         // What changed meanwhile was told to nobody.
                         self.modern.heard(TOOLS_CHANGED);
                     }
-                    *has_stood = true;
-                    say(Verdict::Stands(told));
+                    listening.say(Verdict::Stands(told));
                 }
                 Ok(Heard::Change(change)) => {
                     changes += 1;
                     self.modern.heard(message.head().method().unwrap_or_default());
                     self.emit(bytes::Bytes::copy_from_slice(change.as_bytes())).await;
                 }
+                // A server that ends what it never began does no such thing.
+                Ok(Heard::Ended) if !listening.has_stood => return End::Refused,
                 Ok(Heard::Ended) => break,
                 Ok(Heard::Foreign) => tracing::warn!("a message that is no business of a subscription"),
                 Err(repeated) => tracing::warn!(%repeated, "a message of the server's is refused"),
             }
         }
-        match *has_stood {
-            true => End::Broke { was_good: changes > 0 || since.elapsed() > STOOD },
-            // A server that ends what it never began does no such thing.
-            false => End::Refused,
-        }
+        End::Broke { was_good: changes > 0 || since.elapsed() > STOOD }
     }
 }
 
