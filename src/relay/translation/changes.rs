@@ -102,3 +102,83 @@ fn without_subscription(text: &str) -> Result<Cow<'_, str>, Repeated> {
     let params = Edit::of(params).unwrap_or_default().set("_meta", meta).finish()?;
     Edit::of(text).unwrap_or_default().set("params", params).finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::parse(text.to_owned().into()).unwrap()
+    }
+
+    fn id(text: &str) -> Id {
+        message(&format!(r#"{{"jsonrpc":"2.0","id":{text},"method":"m"}}"#))
+            .head()
+            .request_id()
+            .unwrap()
+            .clone()
+    }
+
+    #[test]
+    fn the_subscription_asks_for_what_the_server_offers_and_the_host_wants() {
+        let tells = Tells { tools: true, prompts: false, resources: true, updates: true };
+        let resources = ["file:///b", "file:///a"].map(str::to_owned).into_iter().collect();
+        let filter = Filter { tells, resources };
+        assert_eq!(
+            filter.params(),
+            r#"{"notifications":{"resourceSubscriptions":["file:///a","file:///b"],"resourcesListChanged":true,"toolsListChanged":true}}"#
+        );
+        assert!(!filter.is_empty());
+        assert!(
+            Filter { tells: Tells { updates: true, ..Tells::default() }, ..Filter::default() }.is_empty()
+        );
+    }
+
+    #[test]
+    fn a_change_reaches_the_host_without_our_subscription() {
+        const ID: &str = r#""io.modelcontextprotocol/subscriptionId":"s-1""#;
+        for (notification, changed) in [
+            (r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#, None),
+            (
+                r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{ID}}}"#,
+                Some(
+                    r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{}}}"#,
+                ),
+            ),
+            (
+                r#"{"method":"notifications/resources/updated", "params":{ "uri":"\u0061" , "_meta":{"x":1e400,ID}},"jsonrpc":"2.0"}"#,
+                Some(
+                    r#"{"method":"notifications/resources/updated", "params":{ "uri":"\u0061" , "_meta":{"x":1e400}},"jsonrpc":"2.0"}"#,
+                ),
+            ),
+        ] {
+            let notification = message(&notification.replace("ID", ID));
+            let expected = changed.unwrap_or(notification.text()).to_owned();
+            assert_eq!(heard(&notification, &id(r#""s-1""#)), Ok(Heard::Change(expected.into())));
+        }
+    }
+
+    #[test]
+    fn what_else_comes_on_the_subscriptions_stream_is_for_us() {
+        let resources = |uris: &[&str]| Some(uris.iter().map(|&uri| uri.to_owned()).collect());
+        for (frame, meaning) in [
+            (
+                r#""method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true}}"#,
+                Heard::Acknowledged(resources(&[])),
+            ),
+            (
+                r#""method":"notifications/subscriptions/acknowledged","params":{"notifications":{"resourceSubscriptions":["a"]}}"#,
+                Heard::Acknowledged(resources(&["a"])),
+            ),
+            (r#""method":"notifications/subscriptions/acknowledged""#, Heard::Acknowledged(None)),
+            (r#""method":"notifications/cancelled","params":{"requestId":"s-1"}"#, Heard::Ended),
+            (r#""id":"s-1","result":{"resultType":"complete"}"#, Heard::Ended),
+            (r#""id":"s-1","error":{"code":-32601,"message":""}"#, Heard::Ended),
+            (r#""id":"s-2","result":{}"#, Heard::Foreign),
+            (r#""id":1,"method":"roots/list""#, Heard::Foreign),
+        ] {
+            let message = message(&format!(r#"{{"jsonrpc":"2.0",{frame}}}"#));
+            assert_eq!(heard(&message, &id(r#""s-1""#)), Ok(meaning), "{frame}");
+        }
+    }
+}
