@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::jsonrpc::{Id, Message};
 use crate::wire::{PROTOCOL_VERSION, SESSION_ID, header_value};
@@ -28,6 +29,8 @@ struct State {
     session_id: Option<HeaderValue>,
     version: Option<String>,
     epoch: Epoch,
+    /// Cancelled when another session takes this one's place.
+    superseded: CancellationToken,
     listening: Option<Epoch>,
     /// Whether the server has lost the session, and no new one stands yet.
     lost: bool,
@@ -55,6 +58,7 @@ impl Handshake {
         let mut state = self.state();
         let left = Some(state.headers()).filter(|headers| headers.contains_key(SESSION_ID));
         let epoch = Epoch(state.epoch.0 + 1);
+        state.superseded.cancel();
         *state = State { initialize: Some(initialize), epoch, ..State::default() };
         left
     }
@@ -79,11 +83,13 @@ impl Handshake {
         self.state().initialized = Some(message);
     }
 
-    /// Claims the listening for this session; `None` where somebody listens already.
-    pub(in crate::relay) fn claim_listening(&self) -> Option<Epoch> {
+    /// Claims the listening for this session, and gives what is cancelled at its end; `None` where
+    /// somebody listens already.
+    pub(in crate::relay) fn claim_listening(&self) -> Option<(Epoch, CancellationToken)> {
         let mut state = self.state();
         let epoch = state.epoch;
-        (state.listening.replace(epoch) != Some(epoch)).then_some(epoch)
+        let is_first = state.listening.replace(epoch) != Some(epoch);
+        is_first.then(|| (epoch, state.superseded.clone()))
     }
 
     /// Which session this is.
@@ -97,6 +103,7 @@ impl Handshake {
         let initialize = state.initialize.clone()?;
         state.session_id = None;
         state.epoch.0 += 1;
+        std::mem::take(&mut state.superseded).cancel();
         state.lost = true;
         Some(Replay { initialize, initialized: state.initialized.clone() })
     }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use tokio_util::sync::CancellationToken;
 
 use super::{Epoch, Position};
-use crate::relay::exchange::{Attendance, Outgoing};
+use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::reconnect::{Reconnects, suspended};
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Reply};
@@ -27,26 +28,29 @@ impl Inner {
         // Over HTTP+SSE, all that the server says comes on the session's stream.
         if !self.legacy.stand_in.stands()
             && !self.legacy.sse.is_spoken()
-            && let Some(epoch) = self.legacy.handshake.claim_listening()
+            && let Some((epoch, superseded)) = self.legacy.handshake.claim_listening()
         {
-            self.spawn_until_closing(Arc::clone(self).listen(epoch));
+            self.spawn_until_closing(Arc::clone(self).listen(epoch, superseded));
         }
     }
 
-    async fn listen(self: Arc<Self>, epoch: Epoch) {
+    async fn listen(self: Arc<Self>, epoch: Epoch, superseded: CancellationToken) {
         let mut reconnects = Reconnects::new(PAUSE);
         let mut position = Position::default();
         let mut has_stood = false;
         loop {
             let last_event_id = position.last_event_id.clone();
-            let sent = self.send(Outgoing::listen(last_event_id.as_deref())).await;
-            if self.legacy.handshake.epoch() != epoch {
-                return;
-            }
+            let within = Within::Only(epoch);
+            let outgoing = Outgoing { within, ..Outgoing::listen(last_event_id.as_deref()) };
+            let Some(sent) = superseded.run_until_cancelled(self.send(outgoing)).await else { return };
             let pause = match sent {
                 Ok(Answer { reply: Reply::Events(stream), .. }) => {
                     let (since, before) = (Instant::now(), last_event_id);
-                    self.follow(stream.ended_by(suspended()), None, &mut position).await;
+                    let is_over = superseded.clone();
+                    let ended = async move {
+                        is_over.run_until_cancelled(suspended()).await;
+                    };
+                    self.follow(stream.ended_by(ended), None, &mut position).await;
                     if let Some(cause) = position.cause() {
                         tracing::debug!(cause, "the stream of server messages broke off");
                     }
@@ -77,7 +81,9 @@ impl Inner {
                 // 405 says that there is no such stream; so do other refusals, in effect.
                 Ok(_) | Err(_) => return,
             };
-            reconnects.pause(pause).await;
+            if superseded.run_until_cancelled(reconnects.pause(pause)).await.is_none() {
+                return;
+            }
         }
     }
 }
