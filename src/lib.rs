@@ -54,7 +54,8 @@
 //! must change, at their byte offsets, and none else. A host that opens with `initialize` gets that
 //! by itself; one of 2026-07-28 falls back to `initialize`, or is served by a translation with a
 //! session beneath it where that is asked for ([`relay::Conversation`]). A host that comes before
-//! there is a login is answered in the server's place, until the server can speak for itself.
+//! there is a login is answered in the server's place, until the server can speak for itself. After a
+//! break in which a server may have told of a change, the host is told that the lists may be other ones.
 //!
 //! # A token's journey
 //!

@@ -97,12 +97,12 @@ impl Inner {
     /// where it answers nobody. It came in answer to `request`, where it did not come by itself.
     pub(super) async fn deliver(&self, message: Message, request: Option<&Ticket>) -> bool {
         match message.head() {
-            Head::Response { id, protocol_version, .. } => {
+            Head::Response { id, .. } => {
                 let Some(settled) = self.settled_by(id, request) else {
                     tracing::debug!("the server answered a request that is not pending");
                     return false;
                 };
-                self.legacy.handshake.record_version(id, protocol_version.as_deref());
+                self.legacy.handshake.record_answer(&message);
                 self.respond(settled, message.into_bytes()).await;
             }
             Head::Request { id, .. } => {

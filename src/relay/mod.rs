@@ -18,6 +18,7 @@ mod legacy;
 mod modern;
 mod pending;
 mod reconnect;
+mod tells;
 mod translation;
 
 use std::sync::{Arc, Mutex};
@@ -136,6 +137,7 @@ impl Session {
         session.0.spawn_until_closing(tended);
         session.0.spawn_until_closing(Arc::clone(&session.0).send_notifications(queue));
         session.0.spawn_until_closing(Arc::clone(&session.0).withdraw_questions(withdrawn));
+        session.0.spawn_until_closing(Arc::clone(&session.0).tell_what_was_missed());
         session
     }
 

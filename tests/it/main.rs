@@ -32,6 +32,7 @@ mod login_again;
 mod logout;
 mod matrix;
 mod migration;
+mod missed_changes;
 mod modern;
 mod modern_host;
 mod modern_host_questions;

@@ -214,9 +214,14 @@ fn changes_reach_the_subscriptions_that_asked_for_them() {
         assert_eq!(told["method"], format!("notifications/{method}"), "{told}");
         assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], *id, "{told}");
     }
-    // The stream is opened again where it is cut, and the host does not see that.
+    // The stream is opened again where it is cut, and the host hears what it may have missed.
     stage.cut();
     stage.wait_for_streams(2);
+    for (id, method) in [(&first, "tools/list_changed"), (&second, "resources/list_changed")] {
+        let told = host.bridge.message();
+        assert_eq!(told["method"], format!("notifications/{method}"), "{told}");
+        assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], *id, "{told}");
+    }
     stage.say(&changed("tools/list_changed"));
     assert_eq!(host.bridge.message()["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], first);
 

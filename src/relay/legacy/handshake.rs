@@ -1,4 +1,5 @@
-//! What `initialize` settled: session id, protocol version, and how to settle it again.
+//! What `initialize` settled: session id, protocol version, what the server offers to tell of, and how
+//! to settle it again.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +7,8 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::jsonrpc::{Id, Message};
+use crate::jsonrpc::{Head, Id, Message, edit};
+use crate::relay::tells::Tells;
 use crate::wire::{PROTOCOL_VERSION, SESSION_ID, header_value};
 
 /// The first revision that wants a version header (2025-06-18, "Protocol Version Header").
@@ -28,6 +30,10 @@ struct State {
     initialized: Option<Message>,
     session_id: Option<HeaderValue>,
     version: Option<String>,
+    /// What the host was promised to hear of; `None` before it has had an answer.
+    promised: Option<Tells>,
+    /// The server's latest answer to `initialize`.
+    answer: Option<Message>,
     epoch: Epoch,
     /// Cancelled when another session takes this one's place.
     superseded: CancellationToken,
@@ -68,14 +74,33 @@ impl Handshake {
         self.state().session_id = session_id;
     }
 
-    /// Takes the negotiated version from an answer, if it is the answer to `initialize`.
-    pub(in crate::relay) fn record_version(&self, answered: &Id, version: Option<&str>) {
+    /// Takes from an answer what it settles, if it is the answer to `initialize`. The first one is the
+    /// host's.
+    pub(in crate::relay) fn record_answer(&self, answer: &Message) {
+        let Head::Response { id, protocol_version: Some(version), .. } = answer.head() else { return };
         let mut state = self.state();
-        let is_initialize =
-            state.initialize.as_ref().and_then(|message| message.head().request_id()) == Some(answered);
-        if is_initialize && let Some(version) = version {
-            state.version = Some(version.to_owned());
+        let initialize = state.initialize.as_ref();
+        if initialize.and_then(|message| message.head().request_id()) == Some(id) {
+            state.version = Some(version.clone());
+            state.promised.get_or_insert_with(|| tells(answer));
+            state.answer = Some(answer.clone());
         }
+    }
+
+    /// The server's latest answer to `initialize`.
+    pub(in crate::relay) fn answer(&self) -> Option<Message> {
+        self.state().answer.clone()
+    }
+
+    /// What the server offers to tell of, and the host was promised to hear of.
+    pub(in crate::relay) fn tells(&self) -> Tells {
+        let state = self.state();
+        state.promised.unwrap_or_default() & state.answer.as_ref().map(tells).unwrap_or_default()
+    }
+
+    /// Whether the host has said that its session stands.
+    pub(in crate::relay) fn is_initialized(&self) -> bool {
+        self.state().initialized.is_some()
     }
 
     /// Keeps the host's `notifications/initialized` for a replay.
@@ -154,6 +179,12 @@ impl Handshake {
         let state = self.state();
         (state.epoch == epoch).then(|| state.headers())
     }
+}
+
+/// What a server offers to tell of in answer to `initialize`.
+fn tells(answer: &Message) -> Tells {
+    let result = edit::member(answer.text(), "result").ok().flatten();
+    result.and_then(|result| Tells::of(result).ok()).unwrap_or_default()
 }
 
 impl State {

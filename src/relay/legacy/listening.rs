@@ -1,5 +1,5 @@
 //! The GET stream, on which the server speaks of itself (MCP transports, "Listening for Messages
-//! from the Server").
+//! from the Server"). Where it breaks and cannot be resumed, the host is told what it may have missed.
 //!
 //! It is opened behind `notifications/initialized`, and no request waits for it: one that follows at once
 //! may reach the server first, as it may from the public SDKs' clients. To wait for the stream's head
@@ -37,7 +37,7 @@ impl Inner {
     async fn listen(self: Arc<Self>, epoch: Epoch, superseded: CancellationToken) {
         let mut reconnects = Reconnects::new(PAUSE);
         let mut position = Position::default();
-        let mut has_stood = false;
+        let (mut has_stood, mut has_missed) = (false, false);
         loop {
             let last_event_id = position.last_event_id.clone();
             let within = Within::Only(epoch);
@@ -45,6 +45,9 @@ impl Inner {
             let Some(sent) = superseded.run_until_cancelled(self.send(outgoing)).await else { return };
             let pause = match sent {
                 Ok(Answer { reply: Reply::Events(stream), .. }) => {
+                    if std::mem::take(&mut has_missed) && last_event_id.is_none() {
+                        self.legacy.missed.notify_one();
+                    }
                     let (since, before) = (Instant::now(), last_event_id);
                     let is_over = superseded.clone();
                     let ended = async move {
@@ -54,7 +57,8 @@ impl Inner {
                     if let Some(cause) = position.cause() {
                         tracing::debug!(cause, "the stream of server messages broke off");
                     }
-                    has_stood = true;
+                    // A stream that ended as soon as it began is no stream.
+                    (has_stood, has_missed) = (true, !position.is_barren());
                     let was_good = since.elapsed() > STOOD || position.last_event_id != before;
                     if was_good {
                         reconnects.stood();
@@ -76,6 +80,10 @@ impl Inner {
                 Ok(Answer { reply: Reply::Rejected(rejection), .. })
                     if has_stood && rejection.status != StatusCode::METHOD_NOT_ALLOWED =>
                 {
+                    if rejection.status.is_client_error() {
+                        // It may be the event that the server knows no more.
+                        position.last_event_id = None;
+                    }
                     rejection.retry_after
                 }
                 // 405 says that there is no such stream; so do other refusals, in effect.

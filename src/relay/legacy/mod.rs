@@ -13,7 +13,7 @@ mod stand_in;
 
 use std::sync::Arc;
 
-use tokio::sync::{RwLock, mpsc};
+use tokio::sync::{Notify, RwLock, mpsc};
 
 pub(super) use handshake::Epoch;
 use handshake::Handshake;
@@ -37,6 +37,8 @@ pub(super) struct Legacy {
     /// Held for writing while `initialize` or `notifications/initialized` is under way, in the
     /// order of their arrival: what follows them has to reach the server after them.
     gate: Arc<RwLock<()>>,
+    /// Something that the server would have told may have been told to nobody.
+    missed: Notify,
     /// Held by the one that renews a lost session.
     renewal: tokio::sync::Mutex<()>,
 }
@@ -52,6 +54,7 @@ impl Legacy {
             stand_in: StandIn::default(),
             sse: Sse::new(transport),
             gate: Arc::default(),
+            missed: Notify::new(),
             renewal: tokio::sync::Mutex::default(),
         };
         (legacy, queue)

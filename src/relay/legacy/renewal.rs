@@ -99,7 +99,7 @@ impl Inner {
             Opened::Session(answer) => answer,
             Opened::Translated(_) => {
                 self.leave_sse();
-                self.legacy.handshake.renewed();
+                self.renewed();
                 if initialized.is_some() {
                     self.start_listening_to_changes();
                 }
@@ -123,11 +123,28 @@ impl Inner {
                 return Err(Failure::SessionLost(None));
             }
         }
-        self.legacy.handshake.renewed();
+        self.renewed();
         if initialized.is_some() {
             self.start_listening();
         }
         Ok(())
+    }
+
+    /// A new session stands in place of a lost one: what changed in between was told to nobody.
+    pub(super) fn renewed(&self) {
+        self.legacy.handshake.renewed();
+        // Who takes over from the stand-in says so itself.
+        if self.legacy.handshake.is_initialized() && !self.legacy.stand_in.stands() {
+            self.legacy.missed.notify_one();
+        }
+    }
+
+    /// Tells the host, whenever something was missed, that the lists may have changed.
+    pub(in crate::relay) async fn tell_what_was_missed(self: Arc<Self>) {
+        loop {
+            self.legacy.missed.notified().await;
+            self.tell_list_changes(self.legacy.handshake.tells()).await;
+        }
     }
 
     /// Reads the server's answer to a replayed `initialize`; the host has had one already.
@@ -163,21 +180,20 @@ impl Inner {
         }
     }
 
-    /// Takes the version from the answer to a replayed `initialize`; `None` where it is something
-    /// else.
+    /// Takes what the answer to a replayed `initialize` settles; `None` where it is something else.
     pub(super) fn accept_answer(
         &self,
         initialize: &Message,
         message: &Message,
     ) -> Option<Result<(), Failure>> {
-        let Head::Response { id, successful, protocol_version } = message.head() else { return None };
+        let Head::Response { id, successful, .. } = message.head() else { return None };
         if initialize.head().request_id() != Some(id) {
             return None;
         }
         if !successful {
             return Some(Err(Failure::SessionLost(None)));
         }
-        self.legacy.handshake.record_version(id, protocol_version.as_deref());
+        self.legacy.handshake.record_answer(message);
         Some(Ok(()))
     }
 }

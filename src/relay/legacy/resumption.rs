@@ -76,6 +76,11 @@ impl Position {
         }
     }
 
+    /// Whether the last stream ended at once, and without any event.
+    pub(in crate::relay) fn is_barren(&self) -> bool {
+        self.barren > 0
+    }
+
     /// A message was refused, or answered nobody.
     pub(in crate::relay) fn refused(&mut self, refused: InvalidMessage) {
         self.refused.get_or_insert(refused);

@@ -14,10 +14,11 @@ use serde_json::json;
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::authorizer::AuthorizerError;
-use crate::jsonrpc::{Head, Message, edit};
+use crate::jsonrpc::{Head, Message, edit, result_response};
 use crate::relay::exchange::Attendance;
 use crate::relay::in_place;
 use crate::relay::pending::Ticket;
+use crate::relay::tells::Tells;
 use crate::relay::{Failure, Inner};
 use crate::wire::negotiated;
 
@@ -83,19 +84,20 @@ impl Inner {
         tracing::warn!("{help}");
         // The session that the host knows of is one that the server has yet to learn of.
         self.legacy.handshake.restart();
-        let revision = revision(message);
-        self.legacy.handshake.record_version(request.id(), Some(revision));
-        stand_in.has_stood.store(true, Ordering::Relaxed);
-        stand_in.cause.send_replace(Some(Arc::new(failure)));
-        let turn = stand_in.turn.load(Ordering::Relaxed);
-        self.spawn_until_closing(Arc::clone(self).look_for_login(turn));
-        let result = json!({
-            "protocolVersion": revision,
+        let answer = json!({
+            "protocolVersion": revision(message),
             "capabilities": in_place::capabilities(),
             "serverInfo": in_place::server_info(),
             "instructions": help,
         });
-        self.reply(request, &result).await;
+        if let Ok(answer) = Message::parse(result_response(request.id(), &answer)) {
+            self.legacy.handshake.record_answer(&answer);
+        }
+        stand_in.has_stood.store(true, Ordering::Relaxed);
+        stand_in.cause.send_replace(Some(Arc::new(failure)));
+        let turn = stand_in.turn.load(Ordering::Relaxed);
+        self.spawn_until_closing(Arc::clone(self).look_for_login(turn));
+        self.reply(request, &answer).await;
     }
 
     /// Answers a request in the server's place; false where the server speaks for itself.
@@ -171,9 +173,7 @@ impl Inner {
     async fn relieve(&self) {
         self.legacy.stand_in.cause.send_replace(None);
         tracing::info!("the login is there: the server speaks for itself");
-        for (_, method) in in_place::CHANGES {
-            self.emit(json!({"jsonrpc": "2.0", "method": method}).to_string().into()).await;
-        }
+        self.tell_list_changes(Tells { tools: true, prompts: true, resources: true, updates: false }).await;
     }
 }
 

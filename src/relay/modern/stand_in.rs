@@ -47,15 +47,19 @@ impl Inner {
     /// Acknowledges a subscription in the server's place.
     pub(super) async fn acknowledge(&self, message: &Message) {
         let wanted: serde_json::Map<_, _> =
-            wanted(message).map(|(member, _)| (member.to_owned(), Value::from(true))).collect();
+            named(message).map(|(member, _)| (member.to_owned(), Value::from(true))).collect();
         let members = format!(r#","notifications":{}"#, Value::from(wanted));
         self.notify(message, ACKNOWLEDGED, &members).await;
     }
 
-    /// Tells a subscription that the server speaks for itself.
-    pub(super) async fn tell_changes(&self, message: &Message) {
-        for (_, method) in wanted(message) {
-            self.notify(message, method, "").await;
+    /// Tells a subscription that the lists that it asks for have changed, where the server agreed to tell
+    /// of them.
+    pub(super) async fn tell_changes(&self, subscription: &Message, agreed: Option<&Message>) {
+        for (member, method) in named(subscription) {
+            let is_agreed = |agreed| named(agreed).any(|(named, _)| named == member);
+            if agreed.is_none_or(is_agreed) {
+                self.notify(subscription, method, "").await;
+            }
         }
     }
 
@@ -74,8 +78,8 @@ fn complete(mut result: Value) -> Value {
     result
 }
 
-/// The changes that a subscription asks for.
-fn wanted(subscription: &Message) -> impl Iterator<Item = (&'static str, &'static str)> {
+/// The changes of lists that a subscription asks for, or that its acknowledgement names.
+fn named(message: &Message) -> impl Iterator<Item = (&'static str, &'static str)> {
     #[derive(Default, Deserialize)]
     struct Listen {
         params: Params,
@@ -84,6 +88,6 @@ fn wanted(subscription: &Message) -> impl Iterator<Item = (&'static str, &'stati
     struct Params {
         notifications: Value,
     }
-    let listen: Listen = serde_json::from_slice(subscription.bytes()).unwrap_or_default();
+    let listen: Listen = serde_json::from_slice(message.bytes()).unwrap_or_default();
     in_place::CHANGES.into_iter().filter(move |(member, _)| listen.params.notifications[member] == true)
 }

@@ -1,6 +1,11 @@
 //! `subscriptions/listen`: a stream that lasts (2026-07-28, subscriptions). It has no limit of ours,
 //! and where it breaks the same request is sent again, for as long as the bridge lives: the server
 //! keeps nothing of a stream that broke, and the host does not see that it did.
+//!
+//! So nor does the host see that it missed something, for which a host that listens over HTTP itself has
+//! the break ("Graceful Closure"). In its place it is told that the lists may have changed, under the id of
+//! its own subscription, once the server has agreed to the repeated request: of those lists that the host
+//! asked for and the server agreed to, and of no other ("Opening a Stream", "Acknowledgment").
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,6 +36,17 @@ enum End {
     Broke { was_good: bool },
 }
 
+/// The server's word that it tells the host of changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// The host has not had it.
+    Awaited,
+    /// The host has had it.
+    Given,
+    /// It was given, and broken since.
+    Missed,
+}
+
 impl Inner {
     /// Keeps a subscription of the host's.
     pub(in crate::relay) async fn subscribe(
@@ -41,7 +57,7 @@ impl Inner {
         let headers = headers::routing(message.head(), None);
         let mut reconnects = Reconnects::new(PAUSE);
         let (mut has_stood, mut owes_changes) = (false, false);
-        let mut is_acknowledged = false;
+        let mut word = Word::Awaited;
         loop {
             // A person who is asked to log in has asked for something.
             let outgoing = Outgoing {
@@ -55,13 +71,13 @@ impl Inner {
                     let replies = Replies::of(stream, request.id())?;
                     let again = std::mem::replace(&mut has_stood, true);
                     if std::mem::take(&mut owes_changes) {
-                        self.tell_changes(message).await;
+                        self.tell_changes(message, None).await;
                     }
                     if again {
                         // What changed meanwhile was told to nobody.
                         self.modern.tools.changed();
                     }
-                    match self.follow_subscription(replies, request, &mut is_acknowledged).await {
+                    match self.follow_subscription(replies, message, request, &mut word).await {
                         End::Over => return Ok(()),
                         End::Broke { was_good: true } => reconnects.stood(),
                         End::Broke { was_good: false } => {}
@@ -77,7 +93,7 @@ impl Inner {
                 Err(Failure::Http(_) | Failure::Authorizer(_)) if has_stood => None,
                 Err(Failure::Authorizer(_)) if self.modern.stands_in.load(Ordering::Relaxed) => {
                     self.acknowledge(message).await;
-                    (has_stood, owes_changes, is_acknowledged) = (true, true, true);
+                    (has_stood, owes_changes, word) = (true, true, Word::Given);
                     None
                 }
                 answer => {
@@ -92,12 +108,14 @@ impl Inner {
         }
     }
 
-    /// Hands on what the stream brings, but for an acknowledgement where the host has had one.
+    /// Hands on what the stream brings, but for an acknowledgement where the host has had one: there it
+    /// stands for what the host may have missed.
     async fn follow_subscription(
         &self,
         mut replies: Replies,
+        subscription: &Message,
         request: &Ticket,
-        is_acknowledged: &mut bool,
+        word: &mut Word,
     ) -> End {
         let since = Instant::now();
         let mut messages = 0;
@@ -107,13 +125,22 @@ impl Inner {
                 Ok(None) => return End::Over,
                 Err(failure) => {
                     tracing::debug!(%failure, "a subscription's stream broke off");
+                    if *word == Word::Given {
+                        *word = Word::Missed;
+                    }
                     return End::Broke { was_good: messages > 1 || since.elapsed() > STOOD };
                 }
             };
             messages += 1;
-            let is_acknowledgement = message.head().method() == Some(ACKNOWLEDGED);
-            if is_acknowledgement && std::mem::replace(is_acknowledged, true) {
-                continue;
+            if message.head().method() == Some(ACKNOWLEDGED) {
+                match std::mem::replace(word, Word::Given) {
+                    Word::Awaited => {}
+                    Word::Given => continue,
+                    Word::Missed => {
+                        self.tell_changes(subscription, Some(&message)).await;
+                        continue;
+                    }
+                }
             }
             let is_end = ends(&message, request.id());
             self.hand_on(message, request).await;

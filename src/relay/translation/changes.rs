@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::introduction::Tells;
 use crate::jsonrpc::edit::{self, Edit, Repeated};
 use crate::jsonrpc::{Head, Id, Message, parts};
+use crate::relay::tells::Tells;
 use crate::wire::{ACKNOWLEDGED, META_SUBSCRIPTION};
 
 /// How many resources a host may hear of.
@@ -26,21 +26,14 @@ pub(super) struct Filter {
 impl Filter {
     /// Whether there is nothing to hear.
     pub(super) fn is_empty(&self) -> bool {
-        let Tells { tools, prompts, resources, updates: _ } = self.tells;
-        !(tools || prompts || resources) && self.resources.is_empty()
+        self.tells.list_changes().next().is_none() && self.resources.is_empty()
     }
 
     /// The parameters of `subscriptions/listen`.
     pub(super) fn params(&self) -> String {
         let mut notifications = json!({});
-        for (wanted, name) in [
-            (self.tells.tools, "toolsListChanged"),
-            (self.tells.prompts, "promptsListChanged"),
-            (self.tells.resources, "resourcesListChanged"),
-        ] {
-            if wanted {
-                notifications[name] = true.into();
-            }
+        for (name, _) in self.tells.list_changes() {
+            notifications[name] = true.into();
         }
         if !self.resources.is_empty() {
             notifications["resourceSubscriptions"] = self.resources.iter().cloned().collect();

@@ -3,6 +3,7 @@
 
 use crate::jsonrpc::edit::{self, Edit, Repeated};
 use crate::jsonrpc::{Head, Message};
+use crate::relay::tells::Tells;
 pub(super) use crate::wire::{META_CAPABILITIES, META_CLIENT, META_LOG_LEVEL, META_SERVER, META_VERSION};
 use crate::wire::{WITHOUT_INITIALIZE, negotiated};
 
@@ -119,16 +120,6 @@ pub(super) struct Discovered {
     pub(super) tells: Tells,
 }
 
-/// What a server offers to tell of by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Tells {
-    pub(super) tools: bool,
-    pub(super) prompts: bool,
-    pub(super) resources: bool,
-    /// Changes of single resources.
-    pub(super) updates: bool,
-}
-
 impl Discovered {
     /// Reads the answer to `server/discover`; `None` where it is not that of a server that speaks
     /// 2026-07-28.
@@ -141,17 +132,7 @@ impl Discovered {
         if !versions.is_some_and(|versions| edit::holds(versions, WITHOUT_INITIALIZE)) {
             return Ok(None);
         }
-        let tells = |of, what| {
-            let told = edit::member_at(result, &["capabilities", of, what])?;
-            Ok::<_, Repeated>(told == Some("true"))
-        };
-        let tells = Tells {
-            tools: tells("tools", "listChanged")?,
-            prompts: tells("prompts", "listChanged")?,
-            resources: tells("resources", "listChanged")?,
-            updates: tells("resources", "subscribe")?,
-        };
-        Ok(Some(Self { result: result.to_owned(), tells }))
+        Ok(Some(Self { result: result.to_owned(), tells: Tells::of(result)? }))
     }
 
     /// The answer to the host's `initialize` with this id. A server that does not name itself is

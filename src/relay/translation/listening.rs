@@ -1,7 +1,8 @@
 //! The subscription that is kept open for a legacy host (2026-07-28, subscriptions): what was told on
 //! a session's stream, and of single resources, is told on the stream of a `subscriptions/listen`
-//! of ours. Where it breaks it is opened again for as long as the session lasts; where the host
-//! wants to hear of something else, another takes its place, and the first ends when that stands.
+//! of ours. Where it breaks it is opened again for as long as the session lasts, and the host is told
+//! what it may have missed; where the host wants to hear of something else, another takes its place,
+//! and the first ends when that stands.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -12,14 +13,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Pair;
 use super::changes::{Filter, Heard, RESOURCES, heard};
-use super::introduction::{Introduction, Tells};
+use super::introduction::Introduction;
 use crate::jsonrpc::{ErrorResponse, Id, Message, code};
 use crate::relay::era::tells_of_server;
 use crate::relay::modern::Replies;
 use crate::relay::reconnect::{Reconnects, suspended};
+use crate::relay::tells::Tells;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::Reply;
-use crate::wire::TOOLS_CHANGED;
 
 /// The shortest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -248,8 +249,7 @@ impl Inner {
             match heard(&message, id) {
                 Ok(Heard::Acknowledged(told)) => {
                     if std::mem::replace(&mut listening.has_stood, true) {
-                        // What changed meanwhile was told to nobody.
-                        self.modern.heard(TOOLS_CHANGED);
+                        self.tell_list_changes(listening.filter.tells).await;
                     }
                     listening.say(Verdict::Stands(told));
                 }

@@ -50,8 +50,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use crate::jsonrpc::{Id, Message};
+use crate::relay::tells::Tells;
 pub(super) use ahead::Ahead;
-use introduction::{Introduction, Offers, Tells};
+use introduction::{Introduction, Offers};
 use listening::Subscription;
 pub(super) use opening::Opened;
 use questions::Questions;

@@ -101,7 +101,7 @@ impl Inner {
         };
         let (version, address) = (introduction.version(), self.upstream.server().host());
         let answer = discovered.initialize_answer(id.as_json(), version, address).map_err(refused)?;
-        self.legacy.handshake.record_version(id, Some(version));
+        self.legacy.handshake.record_answer(&Message::parse(answer.clone().into())?);
         self.translation.begin(introduction, offers, discovered.tells);
         self.eras.learn_modern(true);
         self.eras.learn_legacy(false);

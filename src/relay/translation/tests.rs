@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
-use super::introduction::{Discovered, Introduction, Offers, Tells, Unsayable};
+use super::introduction::{Discovered, Introduction, Offers, Unsayable};
 use super::results::{Answer, Said, said};
 use super::retired::{Fate, is_retired};
 use super::rounds::{Asks, Round, Unaskable};
 use crate::jsonrpc::Message;
 use crate::jsonrpc::edit::Repeated;
+use crate::relay::tells::Tells;
 
 fn message(text: &str) -> Message {
     Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()

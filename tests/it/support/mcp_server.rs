@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) scope: Option<&'static str>,
     /// Whether its metadata names the origin as the resource, as Front's does.
     pub(crate) resource_is_origin: bool,
+    /// What it says that it offers; `None` for tools.
+    pub(crate) capabilities: Option<Value>,
     /// Answers what nobody needs a token for.
     pub(crate) unguarded: Option<fn(&Request) -> Option<Reply>>,
     /// Comes before the default.
@@ -243,7 +245,11 @@ impl State {
             }
             _ if message.get("id").is_none() || message.get("method").is_none() => Reply::status(202),
             _ => {
-                let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result(&message)});
+                let mut result = result(&message);
+                if let Some(capabilities) = self.setup.capabilities.as_ref().filter(|_| starts) {
+                    result["capabilities"] = capabilities.clone();
+                }
+                let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
                 let reply = Reply::json(200, answer.to_string());
                 if starts { reply.header("Mcp-Session-Id", self.open_session()) } else { reply }
             }

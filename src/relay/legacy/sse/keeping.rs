@@ -314,7 +314,7 @@ impl Inner {
                     return Err(Failure::SessionLost(None));
                 }
             }
-            self.legacy.handshake.renewed();
+            self.renewed();
         }
         Ok((connection, stream))
     }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::super::introduction::Tells;
 use super::{Names, Out, Turn};
 use crate::jsonrpc::edit::{self, Edit, Repeated};
 use crate::jsonrpc::{Head, Id, Message};
+use crate::relay::tells::Tells;
 use crate::wire::META_SUBSCRIPTION;
 
 /// The most subscriptions at once, and the most resources in all of them.
@@ -207,14 +207,8 @@ fn about(method: &str, id: &Id, uri: &str) -> Out {
 
 fn acknowledged(id: &Id, wants: Tells, resources: &BTreeSet<String>) -> String {
     let mut agreed = json!({});
-    for (wanted, name) in [
-        (wants.tools, "toolsListChanged"),
-        (wants.prompts, "promptsListChanged"),
-        (wants.resources, "resourcesListChanged"),
-    ] {
-        if wanted {
-            agreed[name] = true.into();
-        }
+    for (name, _) in wants.list_changes() {
+        agreed[name] = true.into();
     }
     if !resources.is_empty() {
         agreed["resourceSubscriptions"] = json!(resources);

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::super::introduction::Tells;
 use super::calls::Calls;
 use super::envelope::Envelope;
 use super::listens::Listens;
@@ -11,6 +10,7 @@ use super::{Out, Turn, refusal, results};
 use crate::jsonrpc::edit::{self, Repeated};
 use crate::jsonrpc::{ErrorResponse, Head, Id, Message, code};
 use crate::relay::Failure;
+use crate::relay::tells::Tells;
 use crate::wire::WITHOUT_INITIALIZE;
 
 /// A translation that stands.

@@ -1,0 +1,252 @@
+//! What changed while the stream was broken that the server tells of it on: the host is told that the
+//! lists may have changed, those that the server told of before, and no other.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::support::bridge::Bridge;
+use crate::support::gate::Gate;
+use crate::support::http_server::{Reply, Request, Responder};
+use crate::support::mcp_server::{McpServer, Setup, result};
+use crate::support::modern_server::{ModernSession, modern, request};
+use crate::support::open_session::{OpenSession, is_post_of};
+use crate::support::sse_server::{SseServer, is_message, session_on};
+
+/// What the servers here tell of: of two lists out of three.
+fn capabilities() -> Value {
+    json!({
+        "tools": {"listChanged": true},
+        "prompts": {},
+        "resources": {"listChanged": true, "subscribe": true},
+    })
+}
+
+fn server(script: impl Fn(&Request, &mut Responder) -> bool + Send + Sync + 'static) -> McpServer {
+    let (capabilities, script) = (Some(capabilities()), Some(Box::new(script) as _));
+    McpServer::start(Setup { capabilities, script, ..Setup::default() })
+}
+
+#[track_caller]
+fn hear_of_two_lists(bridge: &mut Bridge) {
+    for list in ["tools", "resources"] {
+        assert_eq!(
+            bridge.message(),
+            json!({"jsonrpc": "2.0", "method": format!("notifications/{list}/list_changed")})
+        );
+    }
+}
+
+/// Leaves, and finds that nothing more was said.
+#[track_caller]
+fn leave(mut bridge: Bridge) {
+    bridge.close_stdin();
+    let (status, rest) = bridge.wait();
+    let rest: Vec<_> = rest.iter().map(|line| String::from_utf8_lossy(line)).collect();
+    assert!(status.success() && rest.is_empty(), "{status}, {rest:?}");
+}
+
+#[test]
+fn a_renewed_session_is_another_one() {
+    let silent = McpServer::open();
+    let mut session = OpenSession::on(&silent);
+    silent.forget_sessions();
+    assert_eq!(session.bridge.echo(1, "again"), "again");
+    assert_eq!(silent.sessions().0, 2);
+    leave(session.bridge);
+
+    let telling = server(|_, _| false);
+    let mut session = OpenSession::on(&telling);
+    for id in [1, 2] {
+        telling.forget_sessions();
+        assert_eq!(session.bridge.echo(id, "again"), "again");
+        hear_of_two_lists(&mut session.bridge);
+    }
+    leave(session.bridge);
+}
+
+/// What comes on the stream of the GET with this number.
+fn on_each_stream(streams: impl Fn(usize, &Request, &mut Responder) + Send + Sync + 'static) -> McpServer {
+    let count = AtomicUsize::new(0);
+    server(move |request, responder| {
+        let listens = request.method == "GET";
+        if listens {
+            streams(count.fetch_add(1, Ordering::SeqCst), request, responder);
+        }
+        listens
+    })
+}
+
+fn word(text: &str) -> String {
+    format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"{text}\"}}\n\n")
+}
+
+#[test]
+fn a_stream_that_cannot_be_resumed_is_another_one() {
+    let server = on_each_stream(|stream, _, responder| match stream {
+        0 => responder.reply(&Reply::events(word("before"))),
+        1 => responder.reply(&Reply::html(503, "down")),
+        _ => {
+            responder.start_events();
+            responder.chunk(word("after"));
+            responder.wait_for_close();
+        }
+    });
+    let mut session = OpenSession::on(&server);
+    assert_eq!(session.bridge.message()["method"], "before");
+    let mut heard: Vec<_> = (0..3).map(|_| session.bridge.message()["method"].clone()).collect();
+    // Which of them comes first nobody knows.
+    heard.sort_by_key(Value::to_string);
+    let lists = ["resources", "tools"].map(|list| json!(format!("notifications/{list}/list_changed")));
+    assert_eq!(heard, [&[json!("after")], &lists[..]].concat());
+    leave(session.bridge);
+}
+
+#[test]
+fn a_stream_that_goes_on_where_it_broke_off_owes_nothing() {
+    let server = on_each_stream(|stream, request, responder| {
+        let position = request.header("Last-Event-ID");
+        match stream {
+            0 => responder.reply(&Reply::events(format!("id: 1\n{}", word("before")))),
+            1 => {
+                assert_eq!(position, Some("1"));
+                responder.start_events();
+                responder.chunk(word("after"));
+                responder.wait_for_close();
+            }
+            _ => responder.reply(&Reply::status(405)),
+        }
+    });
+    let mut session = OpenSession::on(&server);
+    assert_eq!(session.bridge.message()["method"], "before");
+    assert_eq!(session.bridge.message()["method"], "after");
+    leave(session.bridge);
+}
+
+/// A server that has lost what it said is asked for all that it says from here on.
+#[test]
+fn an_event_that_the_server_knows_no_more_ends_the_resumption() {
+    let server = on_each_stream(|stream, request, responder| {
+        let is_resumed = request.header("Last-Event-ID").is_some();
+        match stream {
+            0 => responder.reply(&Reply::events(format!("id: 1\n{}", word("before")))),
+            _ if is_resumed => responder.reply(&Reply::json(400, r#"{"error":"unknown event"}"#)),
+            _ => {
+                responder.start_events();
+                responder.wait_for_close();
+            }
+        }
+    });
+    let mut session = OpenSession::on(&server);
+    assert_eq!(session.bridge.message()["method"], "before");
+    hear_of_two_lists(&mut session.bridge);
+    leave(session.bridge);
+}
+
+/// A server without such a stream that does not say so.
+#[test]
+fn a_stream_that_ends_as_soon_as_it_begins_is_none() {
+    let third = Gate::default();
+    let arrived = third.clone();
+    third.open();
+    let server = on_each_stream(move |stream, _, responder| {
+        responder.reply(&Reply::events(String::new()));
+        if stream == 2 {
+            arrived.pass();
+        }
+    });
+    let mut session = OpenSession::on(&server);
+    third.wait_for_arrivals(1);
+    assert_eq!(session.bridge.echo(1, "beside it"), "beside it");
+    leave(session.bridge);
+}
+
+#[test]
+fn a_new_stream_of_http_and_sse_is_another_session() {
+    let server = SseServer::scripted(|request, responder, streams| {
+        let initializes = is_message(request, "initialize");
+        if initializes {
+            responder.reply(&Reply::status(202));
+            let message = request.json();
+            let mut result = result(&message);
+            result["capabilities"] = capabilities();
+            streams.say(&json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string());
+        }
+        initializes
+    });
+    let (mut bridge, _home) = session_on(&server);
+    server.streams.cut();
+    hear_of_two_lists(&mut bridge);
+    assert_eq!(bridge.echo(1, "again"), "again");
+    leave(bridge);
+}
+
+/// Whatever stands behind the address: nothing is heard of a session that has been replaced.
+#[test]
+fn a_stream_ends_with_its_session() {
+    let (opened, closed) = (Gate::default(), Gate::default());
+    let (is_open, is_closed) = (opened.clone(), closed.clone());
+    let server = on_each_stream(move |stream, _, responder| {
+        responder.start_events();
+        if stream == 0 {
+            is_open.pass();
+        }
+        responder.wait_for_close();
+        if stream == 0 {
+            is_closed.pass();
+        }
+    });
+    opened.open();
+    closed.open();
+    let mut session = OpenSession::on(&server);
+    opened.wait_for_arrivals(1);
+    server.forget_sessions();
+    assert_eq!(session.bridge.echo(1, "again"), "again");
+    closed.wait_for_arrivals(1);
+    hear_of_two_lists(&mut session.bridge);
+    leave(session.bridge);
+}
+
+const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+
+fn told(method: &str, id: &str, members: Value) -> Value {
+    let mut params = members;
+    params["_meta"] = json!({"io.modelcontextprotocol/subscriptionId": id});
+    json!({"jsonrpc": "2.0", "method": method, "params": params})
+}
+
+/// The host's own subscription hears of what it asked for and the server agreed to.
+#[test]
+fn a_subscription_that_was_broken_hears_of_the_lists_that_it_is_for() {
+    let count = AtomicUsize::new(0);
+    let server = modern(move |request, responder| {
+        if !is_post_of(request, "subscriptions/listen") {
+            return false;
+        }
+        let stream = count.fetch_add(1, Ordering::SeqCst);
+        responder.start_events();
+        // Cut before a word, cut, and standing; the server agrees to less, and to more.
+        let agreed = match stream {
+            0 => return true,
+            1 => json!({"toolsListChanged": true, "promptsListChanged": true}),
+            _ => json!({"toolsListChanged": true, "resourcesListChanged": true}),
+        };
+        let stands = told(ACKNOWLEDGED, "listen:0", json!({"notifications": agreed}));
+        responder.chunk(format!("data: {stands}\n\n"));
+        if stream == 2 {
+            responder.chunk(format!("data: {}\n\n", told("notifications/x", "listen:0", json!({}))));
+            responder.wait_for_close();
+        }
+        true
+    });
+    let mut session = ModernSession::on(&server);
+    let filter = json!({
+        "toolsListChanged": true,
+        "promptsListChanged": true,
+        "resourceSubscriptions": ["file:///a"],
+    });
+    session.bridge.send(request("listen:0", "subscriptions/listen", json!({"notifications": filter})));
+    assert_eq!(session.bridge.message()["method"], ACKNOWLEDGED);
+    assert_eq!(session.bridge.message(), told("notifications/tools/list_changed", "listen:0", json!({})));
+    assert_eq!(session.bridge.message(), told("notifications/x", "listen:0", json!({})));
+}
