@@ -14,6 +14,7 @@ mod disguise;
 mod exchange;
 pub mod grant;
 mod issuer;
+mod members;
 mod registration;
 pub mod revocation;
 mod scopes;

@@ -2,10 +2,11 @@
 //!
 //! rmcp asks for one request at a time and follows redirects by itself, to the same origin only; so
 //! every hop passes the address policy. Private addresses get their names here, and requests to them
-//! their addresses back ([`Disguise`]). Two more things are seen to: the endpoint's own address may
-//! answer a probe with an event stream that never ends, so its body is not read; and a protected
-//! resource metadata document that describes another resource is remembered, for rmcp passes it
-//! over and would go on to take the endpoint for its own authorization server.
+//! their addresses back ([`Disguise`]). Three more things are seen to: the endpoint's own address may
+//! answer a probe with an event stream that never ends, so its body is not read; a document that names
+//! a member twice ends the discovery; and a protected resource metadata document that describes another
+//! resource is remembered, for rmcp passes it over and would go on to take the endpoint for its own
+//! authorization server.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,8 +20,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::disguise::{Disguise, reveal};
-use super::{Answer, Exchange};
+use super::{Answer, Exchange, members};
 use crate::http::{AddressPolicy, Client, HttpError};
+use crate::redact::printable;
 use crate::server_uri::ServerUri;
 
 /// How long one request of discovery or registration may take.
@@ -58,9 +60,15 @@ impl Transport {
     }
 
     async fn send(&self, request: http::Request<Vec<u8>>, limit: Duration) -> Answer {
+        let address = request.uri().to_string();
         let well_known = request.uri().path().contains(RESOURCE_METADATA);
         let mut response = self.exchange.send(request, limit).await?;
-        if well_known && response.status() == http::StatusCode::OK {
+        let is_document = response.status() == http::StatusCode::OK;
+        if is_document && members::are_repeated(response.body()) {
+            let url = printable(address.split('?').next().unwrap_or_default());
+            return Err(HttpError::Address { url, reason: "its document names a member twice" });
+        }
+        if well_known && is_document {
             let document = serde_json::from_slice::<Value>(response.body()).ok();
             let resource = document.as_ref().and_then(|document| document["resource"].as_str());
             if let Some(resource) = resource {
