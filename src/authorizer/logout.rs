@@ -157,8 +157,8 @@ async fn kept(store: &Store, lock: &ServiceLock) -> Result<Option<Kind>, String>
 /// Asks a login's authorization server to revoke it.
 struct Revoker {
     http: http::Client,
-    server: ServerUri,
-    may_be_private: bool,
+    /// Judges what the login is not bound to.
+    policy: http::AddressPolicy,
     login: OauthCredential,
     deadline: Instant,
 }
@@ -167,8 +167,8 @@ impl Revoker {
     fn new(remote: &Remote, login: OauthCredential) -> Self {
         Self {
             http: http::Client::new(remote.http.clone(), &remote.server),
-            server: remote.server.clone(),
-            may_be_private: remote.http.private_network,
+            policy: http::AddressPolicy::for_endpoint(&remote.server, None)
+                .and_private(remote.http.private_network),
             login,
             deadline: Instant::now() + REVOCATION_LIMIT,
         }
@@ -214,8 +214,7 @@ impl Revoker {
 
     /// What the issuer publishes by now.
     async fn find(&self) -> Result<Option<Url>, GrantError> {
-        let policy = http::AddressPolicy::for_endpoint(&self.server, None).and_private(self.may_be_private);
-        let found = revocation_endpoint(&self.http, &self.login.binding, &policy);
+        let found = revocation_endpoint(&self.http, &self.login.binding, &self.policy);
         tokio::time::timeout_at(self.deadline, found).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -223,7 +222,8 @@ impl Revoker {
     async fn ask(&self, endpoint: &Url, token: Revocable<'_>) -> Result<(), RevocationError> {
         let OauthCredential { binding, client, .. } = &self.login;
         let request = || async {
-            let request = revocation::revoke(&self.http, endpoint, binding, client, token);
+            let place = revocation::Place { endpoint, policy: &self.policy };
+            let request = revocation::revoke(&self.http, place, binding, client, token);
             let answer = tokio::time::timeout_at(self.deadline, request).await;
             answer.unwrap_or_else(|_| Err(late().into()))
         };

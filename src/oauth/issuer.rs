@@ -61,12 +61,17 @@ pub async fn revocation_endpoint(
         return Err(unusable(ANOTHER));
     }
     let Some(found) = metadata.revocation_endpoint else { return Ok(None) };
-    let own = [binding.issuer.as_deref().and_then(|issuer| Url::parse(issuer).ok())];
-    let mut own = own.iter().flatten().chain([&binding.token_endpoint]);
-    let is_own = Url::parse(&found).is_ok_and(|url| own.any(|own| own.origin() == url.origin()));
+    let is_own = Url::parse(&found).is_ok_and(|url| is_own(&url, binding));
     let policy = if is_own { &AddressPolicy::bound() } else { policy };
     let found = endpoint("revocation endpoint", &found, policy);
     found.map(Some).map_err(|error| unusable(&error.to_string()))
+}
+
+/// Whether an endpoint is of an origin that the login came from, and that was judged then.
+pub(super) fn is_own(endpoint: &Url, binding: &Binding) -> bool {
+    let issuer = binding.issuer.as_deref().and_then(|issuer| Url::parse(issuer).ok());
+    let own = issuer.iter().chain([&binding.token_endpoint]);
+    own.into_iter().any(|own| own.origin() == endpoint.origin())
 }
 
 /// The metadata; `None` where the login is bound to no issuer, or the issuer publishes none. A place that

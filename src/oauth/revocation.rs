@@ -17,6 +17,7 @@ use oauth2::{
 use url::Url;
 
 use super::grant::{GrantError, grantee, lost, refused};
+use super::issuer::is_own;
 use super::token_response::normalise;
 use crate::clock;
 use crate::credential::{Binding, Client};
@@ -46,8 +47,16 @@ pub enum RevocationError {
     Failed(#[from] GrantError),
 }
 
-/// Revokes one token of a login at `endpoint`. A token that the server does not know is as good as
-/// revoked.
+/// Where a login is revoked.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The revocation endpoint.
+    pub endpoint: &'a Url,
+    /// Judges an endpoint elsewhere than the login's own: nobody has connected to it before.
+    pub policy: &'a AddressPolicy,
+}
+
+/// Revokes one token of a login. A token that the server does not know is as good as revoked.
 ///
 /// # Errors
 /// [`RevocationError`].
@@ -56,11 +65,12 @@ pub enum RevocationError {
 /// Dropping the future closes the connection; the token may be revoked.
 pub async fn revoke(
     http: &client::Client,
-    endpoint: &Url,
+    place: Place<'_>,
     binding: &Binding,
     client: &Client,
     token: Revocable<'_>,
 ) -> Result<(), RevocationError> {
+    let Place { endpoint, policy } = place;
     let malformed = |reason: &str| GrantError::Malformed { reason: reason.to_owned() };
     let (secret, token) = match token {
         Revocable::RefreshToken(secret) => {
@@ -75,7 +85,8 @@ pub async fn revoke(
     let _ = secure.set_scheme("https");
     let sent = Known::new([secret].into_iter().chain(&client.secret));
     let address = endpoint.as_str().parse().map_err(|_| malformed("the revocation endpoint is no URL"))?;
-    let transport = Endpoint { http, address, sent };
+    let policy = if is_own(endpoint, binding) { &AddressPolicy::bound() } else { policy };
+    let transport = Endpoint { http, address, policy, sent };
     let client = grantee(binding, client).set_revocation_url(RevocationUrl::from_url(secure));
     let request =
         client.revoke_token(token).map_err(|_| malformed("the revocation endpoint is not https"))?;
@@ -104,6 +115,7 @@ fn judge(code: &str, description: Option<String>) -> Result<(), RevocationError>
 struct Endpoint<'a> {
     http: &'a client::Client,
     address: Uri,
+    policy: &'a AddressPolicy,
     /// What the request holds, and the answer may repeat.
     sent: Known,
 }
@@ -115,7 +127,7 @@ impl<'c> AsyncHttpClient<'c> for Endpoint<'_> {
     fn call(&'c self, mut request: HttpRequest) -> Self::Future {
         *request.uri_mut() = self.address.clone();
         Box::pin(async move {
-            let exchanged = self.http.exchange(request, &AddressPolicy::bound(), TIME_LIMIT).await;
+            let exchanged = self.http.exchange(request, self.policy, TIME_LIMIT).await;
             let answer = exchanged.map_err(lost)?;
             if answer.status().is_success() {
                 // The status says it all (RFC 7009 §2.2).
