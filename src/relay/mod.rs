@@ -168,6 +168,11 @@ impl Session {
         self.0.legacy.handshake.renewals()
     }
 
+    /// The server's latest answer to `initialize`.
+    fn introduction(&self) -> Option<Message> {
+        self.0.legacy.handshake.answer()
+    }
+
     /// A batch, where the negotiated revision has batches; an error elsewhere.
     async fn accept_batch(&self, frame: &Bytes, invalid: InvalidMessage) {
         let elements = match self.0.legacy.handshake.allows_batches().then(|| Message::split_batch(frame)) {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::asking_server::ModernHost;
 use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::{Bridge, said};
 use crate::support::gate::Gate;
@@ -92,6 +93,31 @@ fn modern(request: &Request, responder: &mut Responder) -> bool {
 fn modern_params(mut params: Value) -> Value {
     params["_meta"] = json!({VERSION: "2026-07-28"});
     params
+}
+
+/// A host that knows no `initialize` is let in too, and finds the server itself once there is a login.
+#[test]
+fn a_host_that_knows_no_initialize_finds_the_server_itself_after_the_login() {
+    let service = Service::new();
+    let mut host = ModernHost::in_home(&service.home, &[&service.server.url(), "--era", "modern"]);
+    let discovered = host.discover();
+    let server = |discovered: &Value| {
+        discovered["result"]["_meta"]["io.modelcontextprotocol/serverInfo"]["name"].clone()
+    };
+    assert_eq!(server(&discovered), "mcp-front", "{discovered}");
+    assert!(discovered["result"]["instructions"].as_str().is_some_and(|help| help.contains("login")));
+    let filter = json!({"toolsListChanged": true, "resourceSubscriptions": ["x:a"]});
+    host.send("subscriptions/listen", json!({"notifications": filter}));
+    let agreed = host.bridge.message();
+    assert_eq!(agreed["params"]["notifications"], json!({"toolsListChanged": true}), "{agreed}");
+
+    service.login(&[]).expect(0);
+    assert_eq!(host.bridge.message()["method"], "notifications/tools/list_changed");
+    let discovered = host.discover();
+    assert_eq!(server(&discovered), "scripted", "{discovered}");
+    assert_eq!(discovered["result"]["capabilities"], json!({"tools": {}}), "{discovered}");
+    assert_eq!(discovered["result"].get("instructions"), None, "{discovered}");
+    assert_eq!(said(&host.call("echo", json!({"text": "served"}))), "served");
 }
 
 /// A host of 2026-07-28 is let in where the server is remembered to speak that revision.

@@ -150,7 +150,8 @@ pub(crate) fn offers_all(request: &Request, responder: &mut Responder) -> bool {
 pub(crate) struct ModernHost {
     pub(crate) bridge: Bridge,
     next: i64,
-    _home: Home,
+    /// The home that is its own.
+    _home: Option<Home>,
 }
 
 impl ModernHost {
@@ -161,8 +162,13 @@ impl ModernHost {
     pub(crate) fn with(url: &str, flags: &[&str]) -> Self {
         let home = Home::with_file_store();
         let words: Vec<_> = [url, "--era", "modern"].iter().chain(flags).copied().collect();
-        let bridge = Bridge::start(&home, &words);
-        Self { bridge, next: 0, _home: home }
+        let host = Self::in_home(&home, &words);
+        Self { _home: Some(home), ..host }
+    }
+
+    /// A host with a bridge in a home that others use too.
+    pub(crate) fn in_home(home: &Home, words: &[&str]) -> Self {
+        Self { bridge: Bridge::start(home, words), next: 0, _home: None }
     }
 
     /// What the server says of itself.

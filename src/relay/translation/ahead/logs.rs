@@ -93,9 +93,10 @@ impl Logs {
         waiting.len() < before
     }
 
-    /// The session is another one.
-    pub(super) fn renewed(&mut self) {
+    /// The session is another one, whose server has such a log or not, where it says so.
+    pub(super) fn renewed(&mut self, can_be_set: Option<bool>) {
         self.level = None;
+        self.can_be_set = can_be_set.unwrap_or(self.can_be_set);
     }
 
     /// The ids of the requests that wait; they wait no more.

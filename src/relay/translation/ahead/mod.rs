@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -159,8 +159,6 @@ impl Ahead {
         let until_ended = || ended.clone();
         tokio::spawn(until_ended().run_until_cancelled_owned(speak(session.clone(), spoken)));
         tokio::spawn(until_ended().run_until_cancelled_owned(Arc::clone(&desk).keep_time()));
-        let renewing = Arc::clone(&desk).renew(session.renewals());
-        tokio::spawn(until_ended().run_until_cancelled_owned(renewing));
         let listening = listen(session.clone(), Arc::clone(&desk), said, ended.clone());
         let listening = Mutex::new(Some(tokio::spawn(listening)));
         Self { session, desk, listening, ended }
@@ -233,13 +231,6 @@ impl Desk {
         }
     }
 
-    /// Takes a step whenever a new session stands.
-    async fn renew(self: Arc<Self>, mut renewals: watch::Receiver<()>) {
-        while renewals.changed().await.is_ok() {
-            self.step_aside(|machine| machine.renewed(Instant::now())).await;
-        }
-    }
-
     /// Takes a step whenever time brings something.
     async fn keep_time(self: Arc<Self>) {
         loop {
@@ -272,9 +263,16 @@ async fn listen(
     mut said: mpsc::Receiver<Bytes>,
     ended: CancellationToken,
 ) {
+    let mut renewals = session.renewals();
     loop {
         let frame = tokio::select! {
             biased;
+            // Before all that is said in the new session.
+            Ok(()) = renewals.changed() => {
+                let answer = session.introduction();
+                desk.step_aside(|machine| machine.renewed(answer.as_ref(), Instant::now())).await;
+                continue;
+            }
             frame = said.recv() => frame,
             () = ended.cancelled() => None,
         };

@@ -26,20 +26,10 @@ pub(super) struct Translator {
 impl Translator {
     /// Starts with the result of `initialize`.
     pub(super) fn new(initialized: &str) -> Result<Self, Repeated> {
-        let has = |of, what| {
-            let told = edit::member_at(initialized, &["capabilities", of, what])?;
-            Ok::<_, Repeated>(told == Some("true"))
-        };
-        let logging = edit::member_at(initialized, &["capabilities", "logging"])?;
         Ok(Self {
             discovered: results::discovered(initialized)?,
-            tells: Tells {
-                tools: has("tools", "listChanged")?,
-                prompts: has("prompts", "listChanged")?,
-                resources: has("resources", "listChanged")?,
-                updates: has("resources", "subscribe")?,
-            },
-            logs: Logs::new(logging.is_some_and(|text| text.starts_with('{'))),
+            tells: Tells::of(initialized)?,
+            logs: Logs::new(has_log(initialized)?),
             calls: Calls::default(),
             listens: Listens::default(),
         })
@@ -177,9 +167,13 @@ impl Translator {
         self.calls.deadline().into_iter().chain(self.listens.deadline()).min()
     }
 
-    /// The server has lost the session, and a new one stands in its place.
-    pub(super) fn renewed(&mut self, turn: &mut Turn<'_>) -> Vec<Out> {
-        self.logs.renewed();
+    /// The server has lost the session, or another one stood in its place, and a new one stands, which
+    /// was begun with this result of `initialize`: what the host finds out from here on is the server's.
+    pub(super) fn renewed(&mut self, initialized: Option<&str>, turn: &mut Turn<'_>) -> Vec<Out> {
+        if let Some(next) = initialized.and_then(|result| Self::new(result).ok()) {
+            (self.discovered, self.tells) = (next.discovered, next.tells);
+        }
+        self.logs.renewed(initialized.and_then(|result| has_log(result).ok()));
         self.listens.renewed(turn.names)
     }
 
@@ -196,6 +190,12 @@ impl Translator {
         out.extend(self.calls.end(reason));
         out
     }
+}
+
+/// Whether the server has a log whose level can be set.
+fn has_log(initialized: &str) -> Result<bool, Repeated> {
+    let logging = edit::member_at(initialized, &["capabilities", "logging"])?;
+    Ok(logging.is_some_and(|text| text.starts_with('{')))
 }
 
 /// The host speaks another revision (2026-07-28, `UnsupportedProtocolVersionError`).
