@@ -1,6 +1,8 @@
 //! What a server of the era before asks while it works on a call of a host of 2026-07-28, and tells
 //! unasked, with `--era modern`.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::support::asking_server::{ModernHost, Stage, answer, asking, offers_all, text};
@@ -275,4 +277,60 @@ fn the_log_is_told_to_who_wants_to_read_it() {
         sent.iter().filter(|method| method.starts_with("tools") || method.starts_with("logging")).collect();
     assert_eq!(of_calls, ["tools/call", "logging/setLevel", "tools/call", "tools/call"]);
     assert_eq!(posts_of(&server, "logging/setLevel")[0]["params"], json!({"level": "warning"}));
+}
+
+/// A page that has to be opened before a request: the host is asked to, and what it asked for goes to the
+/// server again once it agrees.
+#[test]
+fn a_page_that_a_request_waits_for_is_asked_to_be_opened() {
+    let page = json!({"mode": "url", "elicitationId": "e", "url": "https://a.example/", "message": "go"});
+    let required = json!({"code": -32042, "message": "open it", "data": {"elicitations": [page]}});
+    let (opened, error) = (AtomicUsize::new(0), required.clone());
+    let (server, _stage) = asking(move |request, responder, _| {
+        let is_list = is_post_of(request, "prompts/list");
+        // Whoever has agreed once has not been there yet.
+        let is_barred = is_post_of(request, "tools/call") && opened.fetch_add(1, Ordering::SeqCst) < 5;
+        if is_list || is_barred {
+            let refused = json!({"jsonrpc": "2.0", "id": request.json()["id"], "error": error});
+            responder.reply(&Reply::json(200, refused.to_string()));
+        }
+        is_list || is_barred || offers_all(request, responder)
+    });
+    let mut host = ModernHost::on(&server.url());
+    host.discover();
+
+    // Where nobody is asked, no code comes that this revision has no more.
+    let listed = host.ask("prompts/list", json!({}));
+    assert_eq!(listed["error"]["code"], -32603, "{listed}");
+    let forms = json!({"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}});
+    let unasked = host.ask("tools/call", json!({"name": "echo", "_meta": forms}));
+    assert_eq!(unasked["error"]["code"], -32021, "{unasked}");
+    assert_eq!(
+        unasked["error"]["data"]["requiredCapabilities"],
+        json!({"elicitation": {"url": {}}}),
+        "{unasked}"
+    );
+
+    let asked = host.call("echo", json!({}));
+    assert_eq!(*question(&asked), json!({"method": "elicitation/create", "params": page}));
+    let declined = host.again("echo", &asked, |_| json!({"action": "decline"}));
+    assert_eq!(declined["error"]["code"], -32603, "{declined}");
+    assert_eq!(declined["error"]["data"], required["data"], "{declined}");
+    let replayed = host.again("echo", &asked, |_| json!({"action": "accept"}));
+    assert_eq!(replayed["error"]["code"], -32602, "{replayed}");
+
+    let mut asked = host.call("echo", json!({}));
+    let unanswered =
+        json!({"name": "echo", "arguments": {}, "requestState": asked["result"]["requestState"]});
+    asked = host.ask("tools/call", unanswered);
+    assert_eq!(*question(&asked), json!({"method": "elicitation/create", "params": page}));
+    assert_eq!(posts_of(&server, "tools/call").len(), 3, "nobody has said anything yet");
+    for _ in 0..2 {
+        asked = host.again("echo", &asked, |_| json!({"action": "accept"}));
+        assert_eq!(question(&asked)["params"]["url"], "https://a.example/");
+    }
+    let done = host.again("echo", &asked, |_| json!({"action": "accept"}));
+    assert_eq!(done["result"]["resultType"], "complete", "{done}");
+    assert_eq!(posts_of(&server, "tools/call").len(), 6);
+    assert!(host.leave().is_empty());
 }

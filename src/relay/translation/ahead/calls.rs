@@ -5,27 +5,29 @@
 //! A `requestState` is a word that nobody guesses, good for one attempt at the request that it was
 //! given for. How many calls wait for a host, and for how long, is limited; what lapses is called off
 //! with the server.
+//!
+//! A question belongs to a call that the host waits for, or is not asked at all: a host of this revision
+//! is asked what is needed to answer a request of its own, and in answer to three kinds of request
+//! ("Supported Requests"); of anything else a server may want it knows nothing. The server hears that, as
+//! from any host that does not do what is asked of it. What a call may ask is what its own request
+//! offers (basic, "Statelessness").
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::super::requests::ambiguous;
 use super::super::rounds::Asks;
+use super::call::{CANNOT_ASK, Call, Stage, unasked};
 use super::envelope::{Envelope, asks_the_same, same_value, unstamped};
 use super::logs::Severity;
-use super::{Out, Turn, refusal, results};
+use super::{Out, QUESTIONS, Turn, pages, refusal};
 use crate::jsonrpc::edit::{self, Edit, Repeated};
-use crate::jsonrpc::{ErrorResponse, Id, Message, code};
+use crate::jsonrpc::{Id, Message, code};
 use crate::relay::Failure;
 
 /// How long a call waits for a host that was asked something: people are slow.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// How many calls wait so at once; the one that has waited longest ends first.
 pub(super) const PARKED: usize = 100;
-/// How many questions of one call may be open.
-const QUESTIONS: usize = 32;
-/// What a server hears that asks at the wrong time.
-const CANNOT_ASK: &str = "the host can be asked nothing now: it waits for no call that could ask";
 
 /// The calls under way, by the ids that the server knows.
 #[derive(Default)]
@@ -34,123 +36,11 @@ pub(super) struct Calls {
     begun: u64,
 }
 
-/// One request that the server works on.
-struct Call {
-    /// Which one it is, in the order of their beginnings.
-    number: u64,
-    /// What the host sent first.
-    request: Message,
-    /// What its latest attempt says.
-    envelope: Envelope,
-    /// The token that the server knows, as JSON text.
-    progress_token: Option<String>,
-    stage: Stage,
-}
-
-/// Who waits for whom.
-enum Stage {
-    /// The host's request with this id, for the server's answer.
-    Awaited(Id),
-    /// The server, for the host's next attempt.
-    Parked(Box<Parked>),
-}
-
-struct Parked {
-    /// What the next attempt has to bring.
-    state: String,
-    /// What the host was asked, by the keys that it was given.
-    questions: Vec<(String, Message)>,
-    /// What the server has asked since.
-    later: Vec<Message>,
-    /// The answer that came while nobody waited for it.
-    answer: Option<Message>,
-    since: Instant,
-}
-
-impl Call {
-    fn new(number: u64, host: &Id, request: &Message, envelope: Envelope) -> Self {
-        Self {
-            number,
-            request: request.clone(),
-            progress_token: envelope.progress_token.clone(),
-            envelope,
-            stage: Stage::Awaited(host.clone()),
-        }
-    }
-
-    fn method(&self) -> &str {
-        self.request.head().method().unwrap_or_default()
-    }
-
-    /// Whether the host can be asked in answer to this (2026-07-28, "Supported Requests").
-    fn may_ask(&self) -> bool {
-        matches!(self.method(), "tools/call" | "prompts/get" | "resources/read") && !self.is_answered()
-    }
-
-    fn is_answered(&self) -> bool {
-        self.parked().is_some_and(|parked| parked.answer.is_some())
-    }
-
-    fn awaited(&self) -> Option<&Id> {
-        match &self.stage {
-            Stage::Awaited(host) => Some(host),
-            Stage::Parked(_) => None,
-        }
-    }
-
-    fn parked(&self) -> Option<&Parked> {
-        match &self.stage {
-            Stage::Parked(parked) => Some(parked),
-            Stage::Awaited(_) => None,
-        }
-    }
-
-    /// Tells the host, whose request `host` waits, what the server wants to know.
-    fn ask(&mut self, host: Id, questions: Vec<Message>, turn: &mut Turn<'_>) -> Vec<Out> {
-        if questions.is_empty() {
-            self.stage = Stage::Awaited(host);
-            return Vec::new();
-        }
-        let named: Vec<_> = questions.into_iter().map(|question| (turn.names.next(), question)).collect();
-        let asked = turn.names.secret().and_then(|state| {
-            let frame = results::input_required(&host, &named, &state).ok()?;
-            Some((state, frame))
-        });
-        let Some((state, frame)) = asked else {
-            self.stage = Stage::Awaited(host);
-            return named.iter().filter_map(|(_, question)| unasked(question, CANNOT_ASK)).collect();
-        };
-        let parked = Parked { state, questions: named, later: Vec::new(), answer: None, since: turn.now };
-        self.stage = Stage::Parked(Box::new(parked));
-        vec![Out::host(frame)]
-    }
-
-    /// The answer to the host's request `host`.
-    fn answer(&self, host: &Id, answer: &Message) -> Out {
-        match results::for_host(answer.text(), self.method(), host) {
-            Ok(answer) => Out::host(answer.into_owned()),
-            Err(repeated) => {
-                Out::Host(Failure::from(ambiguous(host, repeated)).to_response(host.clone()).into_bytes())
-            }
-        }
-    }
-
-    /// Calls it off with the server, which knows it by `id`.
-    fn called_off(&self, id: &Id, reason: &str) -> Vec<Out> {
-        if self.is_answered() {
-            return Vec::new();
-        }
-        let mut out = Vec::new();
-        if let Some(parked) = self.parked() {
-            let asked = parked.questions.iter().map(|(_, question)| question);
-            out.extend(asked.chain(&parked.later).filter_map(|question| unasked(question, reason)));
-        }
-        let (id, reason) = (id.as_json(), edit::written(reason));
-        out.push(Out::server(format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{reason}}}}}"#
-        )));
-        out
-    }
+/// Pages that the host was asked to open, each with what it said to that, and the answer of the server's
+/// that wanted them opened.
+struct Pages<'a> {
+    answer: Message,
+    given: Vec<(Message, Option<&'a str>)>,
 }
 
 impl Calls {
@@ -168,6 +58,17 @@ impl Calls {
         if edit::member_at(request.text(), &["params", "requestState"])?.is_some() {
             return self.attempt(id, request, envelope, turn);
         }
+        self.begin(id, request, envelope, turn)
+    }
+
+    /// A new call.
+    fn begin(
+        &mut self,
+        id: &Id,
+        request: &Message,
+        envelope: Envelope,
+        turn: &mut Turn<'_>,
+    ) -> Result<Vec<Out>, Repeated> {
         // It may be the id that the server knows of a call that waits for its next attempt.
         let upstream = if self.calls.contains_key(id) { turn.names.id() } else { id.clone() };
         let frame = unstamped(request, &upstream)?;
@@ -201,14 +102,22 @@ impl Calls {
         for (key, _) in call.parked().iter().flat_map(|parked| &parked.questions) {
             given.push(response(responses.unwrap_or("{}"), key)?);
         }
+        if call.parked().is_some_and(|parked| parked.begins_again) {
+            for given in given.iter().flatten() {
+                pages::is_agreed(given)?;
+            }
+        }
         call.envelope = envelope;
         let Stage::Parked(parked) = std::mem::replace(&mut call.stage, Stage::Awaited(id.clone())) else {
             return Ok(Vec::new());
         };
         if let Some(answer) = parked.answer {
-            let (upstream, out) = (upstream.clone(), call.answer(id, &answer));
-            self.calls.remove(&upstream);
-            return Ok(vec![out]);
+            let upstream = upstream.clone();
+            if parked.begins_again {
+                let given = parked.questions.into_iter().map(|(_, page)| page).zip(given).collect();
+                return self.begin_again(&upstream, request, Pages { answer, given }, turn);
+            }
+            return Ok(self.settle(&upstream, id, &answer, turn));
         }
         let (mut out, mut open) = (Vec::new(), Vec::new());
         for ((_, question), given) in parked.questions.into_iter().zip(given) {
@@ -223,6 +132,33 @@ impl Calls {
         open.extend(parked.later);
         out.extend(call.ask(id.clone(), open, turn));
         Ok(out)
+    }
+
+    /// The next attempt of a call that the server has answered with pages to be opened: a new call where
+    /// all of them were agreed to.
+    fn begin_again(
+        &mut self,
+        upstream: &Id,
+        request: &Message,
+        pages: Pages<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Vec<Out>, Repeated> {
+        let Some(call) = self.calls.get_mut(upstream) else { return Ok(Vec::new()) };
+        let Some(id) = request.head().request_id() else { return Ok(Vec::new()) };
+        let (mut open, mut is_agreed) = (Vec::new(), true);
+        for (page, given) in pages.given {
+            match given {
+                Some(given) => is_agreed &= pages::is_agreed(given)?,
+                None => open.push(page),
+            }
+        }
+        if is_agreed && !open.is_empty() {
+            return Ok(call.ask_before(id, open, &pages.answer, turn));
+        }
+        let envelope = call.envelope.clone();
+        let refused = call.answer(id, &pages.answer);
+        self.calls.remove(upstream);
+        if is_agreed { self.begin(id, request, envelope, turn) } else { Ok(vec![refused]) }
     }
 
     /// Ends the call that the host's request `id` waits for, as its `cancellation` says; `None`
@@ -256,20 +192,27 @@ impl Calls {
     }
 
     /// The server's answer to the call that it knows by `id`; `None` where it is none's.
-    pub(super) fn answer(&mut self, id: &Id, answer: Message) -> Option<Vec<Out>> {
+    pub(super) fn answer(&mut self, id: &Id, answer: Message, turn: &mut Turn<'_>) -> Option<Vec<Out>> {
         let call = self.calls.get_mut(id)?;
-        match &mut call.stage {
+        let host = match &mut call.stage {
             Stage::Parked(parked) => {
                 parked.answer.get_or_insert(answer);
-                Some(Vec::new())
+                return Some(Vec::new());
             }
-            Stage::Awaited(host) => {
-                let host = host.clone();
-                let out = call.answer(&host, &answer);
-                self.calls.remove(id);
-                Some(vec![out])
-            }
+            Stage::Awaited(host) => host.clone(),
+        };
+        Some(self.settle(id, &host, &answer, turn))
+    }
+
+    /// Says to the host's request `host` what the server answered to the call that it knows by
+    /// `upstream`, which is over then, unless the host is asked something first.
+    fn settle(&mut self, upstream: &Id, host: &Id, answer: &Message, turn: &mut Turn<'_>) -> Vec<Out> {
+        let Some(call) = self.calls.get_mut(upstream) else { return Vec::new() };
+        let said = call.settle(host, answer, turn);
+        if call.parked().is_none() {
+            self.calls.remove(upstream);
         }
+        said
     }
 
     /// Something that the server asks, in the name of the call `on` where it says so. Where it does
@@ -379,10 +322,4 @@ fn response<'a>(responses: &'a str, key: &str) -> Result<Option<&'a str>, Repeat
         }
     });
     if is_repeated { Err(Repeated("inputResponses")) } else { Ok(found) }
-}
-
-/// The answer to a question that the host will not answer.
-fn unasked(question: &Message, reason: &str) -> Option<Out> {
-    let id = question.head().request_id()?;
-    Some(Out::Server(ErrorResponse::new(id.clone(), code::METHOD_NOT_FOUND, reason).into_bytes()))
 }

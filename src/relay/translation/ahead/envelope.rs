@@ -1,5 +1,10 @@
 //! What a modern host says of itself with every request, and a legacy server wants to hear once, or
 //! not at all (2026-07-28 basic, "Per-request protocol fields").
+//!
+//! A session is opened with what the first request says. No request's word counts for another one's sake
+//! ("Statelessness"): what a later request does not offer is not asked in answer to it, whatever the first
+//! one offered. What it offers beyond the first the server never hears of, and so does not ask for: a
+//! second session could say so, and would cost what the first one holds.
 
 use super::super::introduction::Offers;
 use crate::jsonrpc::edit::{self, Edit, Repeated};

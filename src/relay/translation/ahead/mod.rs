@@ -16,16 +16,19 @@
 //! |---|---|
 //! | a result | the same with the host's id and `resultType`; with `ttlMs` and `cacheScope` where results are cacheable |
 //! | error −32002 of `resources/read` | −32602 |
+//! | error −32042 of `tools/call`, `prompts/get`, `resources/read` | `input_required`, which asks to open the pages that it names; −32021 where the host offers to open none; −32603 where it does not agree, and elsewhere |
 //! | a question (elicitation, sampling, roots) | `input_required` in answer to the call that it belongs to, which waits for the host's next attempt; its `jsonrpc` and `id` are removed |
 //! | a change | the same, with the subscription's id, for each subscription that asked for it |
 //! | progress | the same while the request waits, with the token of its latest attempt |
 //! | a log message | the same while a request waits that wants to read it |
 
+mod call;
 mod calls;
 mod envelope;
 mod listens;
 mod logs;
 mod machine;
+mod pages;
 mod results;
 #[cfg(test)]
 mod tests;
@@ -48,6 +51,9 @@ use machine::Machine;
 const QUEUE: usize = 16;
 /// How long the session's last words may take to get through.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// How many questions of one call may be open.
+const QUESTIONS: usize = 32;
 
 /// Something to be said.
 #[derive(Debug, PartialEq, Eq)]

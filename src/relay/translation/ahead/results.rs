@@ -11,6 +11,10 @@ use crate::wire::{META_SERVER, WITHOUT_INITIALIZE};
 /// (2026-07-28 changelog).
 const NOT_FOUND: (&str, &str) = ("-32002", "-32602");
 
+/// What servers of 2025-11-25 answer where a page is to be opened first, which no server may answer any
+/// more (2026-07-28 basic, "Error Codes"), and what stands for it where the host is not asked.
+pub(super) const URL_REQUIRED: (&str, &str) = ("-32042", "-32603");
+
 /// The result of `server/discover`, from that of `initialize`.
 pub(super) fn discovered(initialized: &str) -> Result<String, Repeated> {
     let [server, meta, capabilities] = edit::members(initialized, ["serverInfo", "_meta", "capabilities"])?;
@@ -54,11 +58,13 @@ pub(super) fn for_host<'a>(answer: &'a str, method: &str, id: &'a Id) -> Result<
         }
         frame.set("result", edited.finish()?);
     }
-    if let Some((text, mut edited)) = error.and_then(|text| Some((text, Edit::of(text)?)))
-        && method == "resources/read"
-        && edit::member(text, "code")? == Some(NOT_FOUND.0)
-    {
-        frame.set("error", edited.set("code", NOT_FOUND.1).finish()?);
+    if let Some((text, mut edited)) = error.and_then(|text| Some((text, Edit::of(text)?))) {
+        let found = edit::member(text, "code")?;
+        for (is_it, (before, now)) in [(method == "resources/read", NOT_FOUND), (true, URL_REQUIRED)] {
+            if is_it && found == Some(before) {
+                frame.set("error", edited.set("code", now).finish()?);
+            }
+        }
     }
     frame.finish()
 }

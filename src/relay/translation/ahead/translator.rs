@@ -127,7 +127,7 @@ impl Translator {
                     return Ok(waiting.iter().flat_map(|request| self.host_again(request, turn)).collect());
                 }
                 let answered = self.listens.answered(id, message);
-                let answered = answered.or_else(|| self.calls.answer(id, message.clone()));
+                let answered = answered.or_else(|| self.calls.answer(id, message.clone(), turn));
                 if answered.is_none() {
                     tracing::debug!("an answer that the host does not wait for");
                 }
