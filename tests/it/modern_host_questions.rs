@@ -209,23 +209,17 @@ fn changes_reach_the_subscriptions_that_asked_for_them() {
     ] {
         stage.say(&message);
     }
-    for (id, method) in
-        [(&first, "tools/list_changed"), (&first, "resources/updated"), (&second, "resources/list_changed")]
-    {
-        let told = host.bridge.message();
-        assert_eq!(told["method"], format!("notifications/{method}"), "{told}");
-        assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], *id, "{told}");
-    }
+    host.assert_told(&[
+        (&first, "tools/list_changed"),
+        (&first, "resources/updated"),
+        (&second, "resources/list_changed"),
+    ]);
     // The stream is opened again where it is cut, and the host hears what it may have missed.
     stage.cut();
     stage.wait_for_streams(2);
-    for (id, method) in [(&first, "tools/list_changed"), (&second, "resources/list_changed")] {
-        let told = host.bridge.message();
-        assert_eq!(told["method"], format!("notifications/{method}"), "{told}");
-        assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], *id, "{told}");
-    }
+    host.assert_told(&[(&first, "tools/list_changed"), (&second, "resources/list_changed")]);
     stage.say(&changed("tools/list_changed"));
-    assert_eq!(host.bridge.message()["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], first);
+    host.assert_told(&[(&first, "tools/list_changed")]);
 
     let cancel =
         json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": first}});

@@ -166,6 +166,16 @@ impl ModernHost {
         Self { _home: Some(home), ..host }
     }
 
+    /// The next messages are these notifications, each for a subscription by its id.
+    #[track_caller]
+    pub(crate) fn assert_told(&mut self, expected: &[(&Value, &str)]) {
+        for (id, method) in expected {
+            let told = self.bridge.message();
+            assert_eq!(told["method"], format!("notifications/{method}"), "{told}");
+            assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], **id, "{told}");
+        }
+    }
+
     /// A host with a bridge in a home that others use too.
     pub(crate) fn in_home(home: &Home, words: &[&str]) -> Self {
         Self { bridge: Bridge::start(home, words), next: 0, _home: None }
