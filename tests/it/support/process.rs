@@ -49,7 +49,7 @@ impl Process {
 
     /// The same with another deadline.
     pub(crate) fn wait_within(&mut self, limit: Duration) -> ExitStatus {
-        if self.exited.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if !self.ends_within(limit) {
             panic!("process {} does not end; its stderr:\n{}", self.id(), self.stderr.text());
         }
         self.child.wait().expect("an exited child can be reaped")
