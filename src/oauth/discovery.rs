@@ -267,7 +267,9 @@ fn judge(server: &ServerUri, error: AuthError) -> OauthError {
             let host = reveal(url.host_str().unwrap_or("the server")).into_owned();
             match source.downcast::<HttpError>() {
                 Ok(error) => OauthError::unreachable(host, *error),
-                Err(source) => OauthError::Unreachable { what: host, source },
+                Err(source) => {
+                    OauthError::Unreachable { what: host, source: reveal(&source.to_string()).into() }
+                }
             }
         }
         AuthError::ProtectedResourceMetadataInvalid { reason, .. } => {
