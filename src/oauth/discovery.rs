@@ -178,13 +178,15 @@ fn header(challenge: &Challenge) -> Option<String> {
     challenge.raw.as_ref().map(|_| format!("Bearer {}", parameters.join(", ")))
 }
 
-/// Whether protected resource metadata for `resource` speaks for the endpoint: the same origin, and
-/// a path that is the endpoint's or a parent of it (RFC 9728 §3.3).
+/// Whether protected resource metadata for `resource` speaks for the endpoint: the same origin, a path
+/// that is the endpoint's or a parent of it (RFC 9728 §3.3), and no user information.
 fn covers(resource: &str, server: &ServerUri) -> bool {
     let Ok(resource) = Url::parse(resource) else { return false };
     let parent = resource.path().trim_end_matches('/');
     let below = server.as_url().path().strip_prefix(parent);
-    resource.origin() == server.as_url().origin()
+    let is_bare = resource.username().is_empty() && resource.password().is_none();
+    is_bare
+        && resource.origin() == server.as_url().origin()
         && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -303,6 +305,7 @@ mod tests {
             ("https://mcp.example.com.evil/team/mcp", false),
             ("https://mcp.example.com./team/mcp", false),
             ("https://mcp.example.com@evil/team/mcp", false),
+            ("https://evil@mcp.example.com/team/mcp", false),
             ("http://mcp.example.com/team/mcp", false),
             ("mcp.example.com", false),
         ] {
