@@ -1,22 +1,12 @@
 //! Servers that say aloud what they were sent: none of it is repeated in errors, logs or files.
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::json;
 
-use crate::support::authorization_server::{CLIENT_ID, CLIENT_SECRET, Fault, TokenRequest};
-use crate::support::canaries::secrets_in;
-use crate::support::http_server::{Reply, Request, Responder};
+use crate::support::authorization_server::{CLIENT_SECRET, Fault, TokenRequest};
+use crate::support::canaries::{said_aloud, secrets_in};
+use crate::support::http_server::Reply;
 use crate::support::scene::{LOGS, Scene};
 use crate::support::service::NAME;
-
-/// What a careless server says: `secrets` as they are, as a form encodes them, and as Basic.
-fn said_aloud(secrets: &[String]) -> String {
-    let say = |secret: &String| {
-        let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        format!("{secret} token={form} Basic {}", BASE64_STANDARD.encode(format!("{CLIENT_ID}:{secret}")))
-    };
-    secrets.iter().map(say).collect::<Vec<_>>().join(" ")
-}
 
 /// A token endpoint's answer that repeats what it was sent, as `answer` puts it.
 fn repeating(answer: impl FnOnce(&str) -> Reply + Send + 'static) -> Fault {
@@ -153,75 +143,5 @@ fn a_login_of_the_bridges_own_leaves_no_secret_behind() {
             scene.list();
             scene.conclude();
         }
-    }
-}
-
-/// Answers a tool's call as its name says, with the access token in whatever comes back.
-fn careless(request: &Request, responder: &mut Responder) -> bool {
-    let message = request.json();
-    if message["method"] != "tools/call" {
-        return false;
-    }
-    let authorization = request.header("Authorization").unwrap_or_default();
-    let token = authorization.trim_start_matches("Bearer ").to_owned();
-    let aloud = said_aloud(std::slice::from_ref(&token));
-    let challenge = |status: u16, parameters: &str| {
-        let value = format!("Bearer {parameters}, error_description=\"{aloud}\"");
-        Reply::html(status, &aloud).header("WWW-Authenticate", value)
-    };
-    let reply = match message["params"]["name"].as_str().unwrap_or_default() {
-        "page" => Reply::html(500, &aloud),
-        "forbidden page" => Reply::html(403, &aloud),
-        "JSON" => Reply::json(400, json!({"error": aloud, "message": token}).to_string()),
-        "text" => Reply::status(200).body("text/plain", aloud.as_bytes()),
-        "other type" => Reply::status(200).body(&token, aloud.as_bytes()),
-        "broken JSON" => Reply::json(200, format!("{{\"jsonrpc\":\"2.0\",\"{aloud}")),
-        "no message" => Reply::json(200, json!({"token": aloud}).to_string()),
-        "event" => Reply::events(format!("event: {token}\nid: {token}\ndata: {aloud}\n\n")),
-        "redirect" => Reply::status(307).header("Location", format!("http://127.0.0.1:1/{token}")),
-        "found" => Reply::status(302).header("Location", format!("/?{token}")),
-        "wait" => Reply::html(429, &aloud).header("Retry-After", token.as_str()),
-        "scope" => challenge(403, "error=\"insufficient_scope\", scope=\"feature:mcp more\""),
-        "token as scope" => challenge(403, &format!("error=\"insufficient_scope\", scope=\"{token}\"")),
-        "token as error" => challenge(401, &format!("error=\"{token}\"")),
-        "challenge" => challenge(401, "error=\"invalid_token\""),
-        _ => return false,
-    };
-    responder.reply(&reply);
-    true
-}
-
-/// Bar 6: a service that says the access token aloud when it refuses.
-#[test]
-fn an_access_token_in_an_error_page_is_not_repeated() {
-    for log in LOGS {
-        let mut scene = Scene::with(log, Some(careless));
-        scene.log_in_by_callback(&[]);
-        for kind in [
-            "page",
-            "forbidden page",
-            "JSON",
-            "text",
-            "other type",
-            "broken JSON",
-            "no message",
-            "event",
-            "redirect",
-            "found",
-            "wait",
-            "scope",
-            "token as scope",
-            "token as error",
-            "challenge",
-        ] {
-            let mut bridge = scene.bridge(&[NAME]);
-            bridge.initialize();
-            let answer = bridge.call(1, "tools/call", json!({"name": kind}));
-            assert!(answer["error"].is_object(), "{kind}: {answer}");
-            scene.evidence.add(&format!("error for {kind}"), answer.to_string());
-            scene.leave(bridge);
-        }
-        scene.list();
-        scene.conclude();
     }
 }

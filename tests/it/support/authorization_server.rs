@@ -242,6 +242,11 @@ impl AuthorizationServer {
         self.state().grants.iter().filter(|grant| !grant.revoked).count()
     }
 
+    /// Every request so far, of whatever kind.
+    pub(crate) fn seen(&self) -> Vec<Request> {
+        self.state().seen.clone()
+    }
+
     /// Every token request so far.
     pub(crate) fn token_requests(&self) -> Vec<TokenRequest> {
         self.state().requests.clone()
@@ -279,6 +284,7 @@ impl AuthorizationServer {
 }
 
 fn answer(state: &Mutex<State>, requested: &Condvar, request: &Request, responder: &mut Responder) {
+    state.lock().unwrap().seen.push(request.clone());
     let reply = match (request.method.as_str(), request.path()) {
         ("GET", "/.well-known/oauth-authorization-server") => state.lock().unwrap().metadata(),
         ("GET", "/authorize") => state.lock().unwrap().authorize(&request.query()),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine};
 use memchr::memmem;
 
-use super::authorization_server::{AuthorizationServer, TokenRequest};
+use super::authorization_server::{AuthorizationServer, CLIENT_ID, TokenRequest};
 use super::home::{BINARY, Home, Outcome};
 use super::processes::{self, Seen};
 
@@ -115,6 +115,15 @@ pub(crate) fn secrets_of(authorization: &AuthorizationServer) -> BTreeSet<String
 pub(crate) fn secrets_in(request: &TokenRequest) -> Vec<String> {
     let names = ["code", "code_verifier", "refresh_token", "client_secret", "token"];
     names.into_iter().filter_map(|name| request.form.get(name).cloned()).collect()
+}
+
+/// What a careless server says: `secrets` as they are, as a form encodes them, and as Basic.
+pub(crate) fn said_aloud(secrets: &[String]) -> String {
+    let say = |secret: &String| {
+        let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        format!("{secret} token={form} Basic {}", BASE64_STANDARD.encode(format!("{CLIENT_ID}:{secret}")))
+    };
+    secrets.iter().map(say).collect::<Vec<_>>().join(" ")
 }
 
 /// Every form in which `secret` is looked for, with its name.

@@ -12,6 +12,9 @@ use super::authorization_server::AuthorizationServer;
 use super::http_server::{Reply, Request, Responder, Server};
 use super::open_session::is_post_of;
 
+/// Answers a request that needs no token, or leaves it to the default.
+type Unguarded = Box<dyn Fn(&Request) -> Option<Reply> + Send + Sync>;
+
 /// Answers a request, or returns false to leave it to the default.
 type Script = Box<dyn Fn(&Request, &mut Responder) -> bool + Send + Sync>;
 
@@ -27,7 +30,7 @@ pub(crate) struct Setup {
     /// What it says that it offers; `None` for tools.
     pub(crate) capabilities: Option<Value>,
     /// Answers what nobody needs a token for.
-    pub(crate) unguarded: Option<fn(&Request) -> Option<Reply>>,
+    pub(crate) unguarded: Option<Unguarded>,
     /// Comes before the default.
     pub(crate) script: Option<Script>,
 }
@@ -43,6 +46,10 @@ struct State {
     origin: Mutex<String>,
     /// The issuer that the metadata names in place of the real one.
     issuer: Mutex<Option<String>>,
+    /// Merged into the metadata; null removes a member.
+    described: Mutex<Value>,
+    /// Where the challenge says that the metadata lies, in place of the real one.
+    pointer: Mutex<Option<String>>,
     /// Who issues the tokens that it demands, once it has moved.
     successor: Mutex<Option<AuthorizationServer>>,
     sessions: Mutex<Sessions>,
@@ -90,6 +97,8 @@ impl McpServer {
             setup,
             origin: Mutex::default(),
             issuer: Mutex::default(),
+            described: Mutex::default(),
+            pointer: Mutex::default(),
             successor: Mutex::default(),
             sessions: Mutex::default(),
             requests: Mutex::default(),
@@ -159,6 +168,16 @@ impl McpServer {
         *self.state.issuer.lock().unwrap() = Some(issuer.to_owned());
     }
 
+    /// Replaces members of the metadata from now on; null removes one.
+    pub(crate) fn describe(&self, members: Value) {
+        *self.state.described.lock().unwrap() = members;
+    }
+
+    /// Says in its challenges from now on that the metadata lies elsewhere.
+    pub(crate) fn point_to(&self, url: &str) {
+        *self.state.pointer.lock().unwrap() = Some(url.to_owned());
+    }
+
     /// Demands the access tokens of another authorization server from now on, and names it.
     pub(crate) fn move_to(&self, authorization: &AuthorizationServer) {
         *self.state.successor.lock().unwrap() = Some(authorization.clone());
@@ -177,7 +196,7 @@ fn answer(state: &State, request: &Request, responder: &mut Responder) {
     }
     state.requests.lock().unwrap().push(request.clone());
     state.changed.notify_all();
-    if let Some(reply) = state.setup.unguarded.and_then(|answer| answer(request)) {
+    if let Some(reply) = state.setup.unguarded.as_ref().and_then(|answer| answer(request)) {
         return responder.reply(&reply);
     }
     if let Some(refusal) = state.refusal(request) {
@@ -206,6 +225,10 @@ impl State {
                 if let Some(scope) = self.setup.scope {
                     metadata["scopes_supported"] = scope.split(' ').collect();
                 }
+                for (name, value) in self.described.lock().unwrap().as_object().into_iter().flatten() {
+                    metadata[name] = value.clone();
+                }
+                metadata.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
                 Reply::json(200, metadata.to_string())
             }
             _ => Reply::status(404),
@@ -219,8 +242,9 @@ impl State {
             return None;
         }
         let origin = self.origin.lock().unwrap().clone();
-        let mut challenge =
-            format!("Bearer resource_metadata=\"{origin}/.well-known/oauth-protected-resource/mcp\"");
+        let place = format!("{origin}/.well-known/oauth-protected-resource/mcp");
+        let place = self.pointer.lock().unwrap().clone().unwrap_or(place);
+        let mut challenge = format!("Bearer resource_metadata=\"{place}\"");
         if token.is_some() {
             challenge.push_str(", error=\"invalid_token\"");
         }

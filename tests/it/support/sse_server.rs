@@ -61,7 +61,7 @@ impl SseServer {
             true
         };
         // Routers refuse the method before anybody looks at a token.
-        let unguarded = authorization.is_some().then_some(refused_method as fn(&Request) -> Option<Reply>);
+        let unguarded = authorization.is_some().then(|| Box::new(refused_method) as _);
         let setup = Setup { authorization, unguarded, script: Some(Box::new(serve)), ..Setup::default() };
         Self { server: McpServer::start(setup), streams }
     }

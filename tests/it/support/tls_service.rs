@@ -42,6 +42,14 @@ impl TlsService {
         (service, proxy)
     }
 
+    /// The same under ports of their own, for a network that knows the names.
+    pub(crate) fn on_ports(endpoint: &str, issuer: &str) -> Self {
+        let origin = |name: &str, front: SocketAddr| format!("https://{name}:{}", front.port());
+        let mut service = Self::start(endpoint, issuer, None, origin);
+        service.home = service.home.with("MCP_FRONT_CA_FILE", service.authority.roots());
+        service
+    }
+
     /// Under `https://localhost`; the endpoint asks for a certificate of `clients`.
     pub(crate) fn on_loopback(clients: Option<&Authority>) -> Self {
         Self::start("localhost", "localhost", clients, |name, front| {

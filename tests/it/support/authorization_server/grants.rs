@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::super::clock::DAY;
-use super::super::http_server::Reply;
+use super::super::http_server::{Reply, Request};
 use super::{CLIENT_ID, CLIENT_SECRET, Fault, TokenRequest};
 
 /// Names the faults of a refresh.
@@ -50,6 +50,8 @@ pub(super) struct State {
     /// After which the resource server refuses an access token.
     pub(super) life: Option<Duration>,
     pub(super) requests: Vec<TokenRequest>,
+    /// Requests of every kind.
+    pub(super) seen: Vec<Request>,
     pub(super) revocation_faults: VecDeque<Fault>,
     pub(super) revocations: Vec<TokenRequest>,
     pub(super) authorizations: Vec<HashMap<String, String>>,
