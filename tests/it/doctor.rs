@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::support::authorization_server::AuthorizationServer;
 use crate::support::fake_keychain::{Conduct, FakeKeychain};
 use crate::support::home::Home;
 use crate::support::keychain::Session;
@@ -117,20 +116,6 @@ fn a_service_that_is_gone_is_told_from_a_login_that_is() {
         network["text"].as_str().unwrap().starts_with("no-such-host.invalid has no address"),
         "{network}"
     );
-}
-
-/// A10, A11: nothing secret goes to the new one, and the person is told.
-#[test]
-fn another_authorization_server_is_noticed() {
-    let service = Service::logged_in();
-    let next = AuthorizationServer::start();
-    service.server.move_to(&next);
-    let findings = examine(&service.home, &[NAME], 1);
-    let discovery = finding(&findings, "discovery");
-    assert_eq!(discovery["mark"], "bad", "{discovery}");
-    assert!(discovery["text"].as_str().unwrap().contains(&next.issuer()), "{discovery}");
-    assert!(discovery["remedy"].as_str().unwrap().contains("login service"), "{discovery}");
-    assert_eq!(next.token_requests().len(), 0);
 }
 
 #[test]

@@ -216,35 +216,6 @@ fn the_endpoint_is_taken_in_every_form_and_whenever_it_comes() {
     }
 }
 
-/// The token would go there, and what names a session is a secret.
-#[test]
-fn an_endpoint_of_another_origin_gets_nothing() {
-    let elsewhere = SseServer::open();
-    for endpoint in [
-        format!("{}/messages?sessionId=canary-foreign", elsewhere.server.origin()),
-        "http://u:canary-foreign@127.0.0.1/".to_owned(),
-    ] {
-        let server = SseServer::scripted(move |request, responder, streams| {
-            let opens = request.method == "GET";
-            if opens {
-                streams.open(responder, &endpoint);
-            }
-            opens
-        });
-        let home = Home::with_file_store();
-        let mut bridge = Bridge::start(&home, &[&server.url(), "-vvv"]);
-        let answer = bridge.initialize();
-        let data = &answer["error"]["data"];
-        assert_eq!((&data["reason"], &data["mayHaveExecuted"]), (&json!("no_endpoint"), &json!(false)));
-        assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains("another origin")));
-        bridge.close_stdin();
-        bridge.wait();
-        let said = format!("{answer}{}", String::from_utf8_lossy(&bridge.process.stderr.to_end()));
-        assert!(!said.contains("canary-foreign"), "{said}");
-    }
-    assert!(elsewhere.server.requests().is_empty());
-}
-
 #[test]
 fn a_stream_without_an_endpoint_is_another_transports() {
     for stream in [

@@ -190,28 +190,6 @@ fn a_pinned_port_is_used() {
     assert_eq!(Url::parse(&asked["redirect_uri"]).expect("a URL").port(), Some(free));
 }
 
-/// Metadata that must not be followed: nothing is opened, nothing is sent.
-#[test]
-fn unsafe_metadata_is_refused_before_the_browser() {
-    for (what, members) in [
-        ("no PKCE", json!({"code_challenge_methods_supported": null})),
-        ("plain PKCE", json!({"code_challenge_methods_supported": ["plain"]})),
-        ("another issuer", json!({"issuer": "http://127.0.0.1:1"})),
-        ("javascript:", json!({"authorization_endpoint": "javascript:alert(1)"})),
-        ("file:", json!({"authorization_endpoint": "file:///etc/passwd"})),
-        ("plain http elsewhere", json!({"authorization_endpoint": "http://example.com/authorize"})),
-        ("a plain http token endpoint elsewhere", json!({"token_endpoint": "http://example.com/token"})),
-    ] {
-        let service = Service::new();
-        service.authorization.set_metadata(members);
-        let outcome = service.login(&[]);
-        assert!(matches!(outcome.code(), 1 | 3 | 4), "{what}: {outcome:?}");
-        assert!(outcome.stderr.contains("error: "), "{what}: {outcome:?}");
-        assert_eq!(service.browser.tabs(), 0, "{what}");
-        assert!(service.authorization.token_requests().is_empty(), "{what}");
-    }
-}
-
 /// A21, A5: several profiles of one service, side by side.
 #[test]
 fn profiles_keep_several_logins_of_one_service() {

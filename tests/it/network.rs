@@ -3,14 +3,12 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::bridge::Bridge;
 use crate::support::connect_proxy::PASSWORD;
 use crate::support::connect_proxy::free_of_password;
-use crate::support::home::{Home, write_private};
-use crate::support::http_server::{Reply, Request};
-use crate::support::mcp_server::{McpServer, result};
+use crate::support::home::write_private;
 use crate::support::service::{NAME, Service};
 use crate::support::tls::{Authority, TlsFront};
 use crate::support::tls_service::TlsService;
@@ -151,7 +149,7 @@ fn bad_files_are_told_before_any_request() {
     assert!(outcome.stderr.contains("not trusted"), "one file may hold both: {}", outcome.stderr);
 }
 
-/// A04, A05: a public service cannot send this machine into its own network, unless that is allowed.
+/// A public service cannot send this machine into its own network, unless that is allowed.
 #[test]
 fn private_addresses_are_asked_only_where_that_is_allowed() {
     let (mut service, proxy) = TlsService::behind_a_proxy("mcp.test", "10.20.30.40");
@@ -181,45 +179,6 @@ fn a_private_endpoint_names_its_neighbours() {
     assert_eq!(service.authorization.refreshes(), 1);
     let files = service.home.files();
     assert!(files.iter().all(|(_, content)| !String::from_utf8_lossy(content).contains(".invalid")));
-}
-
-/// A18: the endpoint's cookies go back to it, those for other domains do not, and another process
-/// knows nothing of them.
-#[test]
-fn the_endpoint_s_cookies_come_back_to_it() {
-    let server = McpServer::scripted(|request, responder| {
-        let message = request.json();
-        let is_first = message["method"] == "initialize";
-        if is_first {
-            let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result(&message)});
-            let reply = Reply::json(200, answer.to_string())
-                .header("Set-Cookie", "AWSALB=canary-cookie; Path=/; Expires=Wed, 01 Jan 2200 00:00:00 GMT")
-                .header("Set-Cookie", "elsewhere=1; Domain=example.com");
-            responder.reply(&reply.header("Mcp-Session-Id", "one"));
-        } else {
-            let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result(&message)});
-            responder.reply(&Reply::json(200, answer.to_string()));
-        }
-        true
-    });
-    let home = Home::with_file_store().with("MCP_FRONT_LOG", "trace");
-    for _ in 0..2 {
-        let before = server.requests().len();
-        let mut bridge = Bridge::start(&home, &[&server.url(), "--header", "Cookie: own=1"]);
-        bridge.initialize();
-        assert_eq!(bridge.echo(1, "stuck"), "stuck");
-        bridge.close_stdin();
-        bridge.wait();
-        let carried: Vec<_> = server.requests()[before..].iter().map(cookie_and_method).collect();
-        assert!(carried.contains(&("own=1".to_owned(), "initialize".into())), "{carried:?}");
-        let call = ("own=1; AWSALB=canary-cookie".to_owned(), "tools/call".into());
-        assert!(carried.contains(&call), "{carried:?}");
-        assert!(!bridge.process.stderr.text().contains("canary-cookie"));
-    }
-}
-
-fn cookie_and_method(request: &Request) -> (String, Value) {
-    (request.header("Cookie").unwrap_or_default().to_owned(), request.json()["method"].clone())
 }
 
 fn shown(path: &Path) -> String {

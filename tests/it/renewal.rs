@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::authorization_server::{AuthorizationServer, Fault};
+use crate::support::authorization_server::Fault;
 use crate::support::bridge::{Bridge, REFUSAL_LIMIT, initialize_params};
 use crate::support::gate::Gate;
 use crate::support::home::BINARY;
@@ -146,23 +146,6 @@ fn a_journal_of_another_key_blocks_nothing() {
     assert!(!service.home.files().iter().any(|(path, _)| is_sealed(path)));
 }
 
-/// A login is bound to where it came from: a service that starts to name another authorization
-/// server gets nothing secret there.
-#[test]
-fn another_authorization_server_gets_nothing() {
-    let service = Service::logged_in();
-    let evil = crate::support::authorization_server::AuthorizationServer::start();
-    let mut bridge = service.bridge();
-    bridge.initialize();
-    service.server.name_authorization_server(&evil.issuer());
-    service.authorization.revoke_access_for_ever();
-    bridge.refused(1);
-    service.authorization.revoke_grants();
-    bridge.refused(2);
-    assert!(evil.token_requests().is_empty());
-    assert!(evil.authorizations().is_empty());
-}
-
 /// With `--login` the bridge opens one tab, over all processes, and answers in time.
 #[test]
 fn with_login_allowed_one_tab_serves_all_bridges() {
@@ -180,38 +163,4 @@ fn with_login_allowed_one_tab_serves_all_bridges() {
     });
     assert_eq!(service.browser.tabs(), 1);
     assert_eq!(service.authorization.token_requests().len(), 1);
-}
-
-/// The same for a client created by hand that the flags name again, secret and all: neither a
-/// bridge that may log in by itself nor `login` takes it to another authorization server.
-#[test]
-fn a_named_client_stays_with_its_authorization_server() {
-    let service = Service::front_like();
-    service.login(&[]).expect(0);
-    service.browser.opened();
-    let evil = AuthorizationServer::front_like();
-    service.server.name_authorization_server(&evil.issuer());
-    for ended in [false, true] {
-        if ended {
-            service.authorization.revoke_grants();
-        }
-        service.authorization.refuse_issued_access_tokens();
-        let mut arguments = service.login_arguments(&["--login", "--strict"]);
-        arguments.remove(0);
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let mut bridge = Bridge::start(&service.home, &arguments);
-        let answer = bridge.call(0, "initialize", crate::support::bridge::initialize_params());
-        assert_eq!(answer["error"].is_object(), ended, "{answer}");
-        if ended {
-            assert!(answer.to_string().contains("the authorization server changed"), "{answer}");
-        }
-        let outcome = service.login(&["--force"]).expect(3);
-        assert!(outcome.stderr.contains("the authorization server changed"), "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("tokens delete"), "{}", outcome.stderr);
-        assert_eq!(service.browser.tabs(), 0);
-        assert!(evil.authorizations().is_empty() && evil.token_requests().is_empty());
-    }
-    service.home.run(["tokens", "delete", NAME, "--yes"]).expect(0);
-    service.login(&[]).expect(0);
-    assert_eq!(evil.token_requests().len(), 1);
 }

@@ -285,23 +285,6 @@ fn a_redirect_within_the_origin_is_followed_by_every_method() {
     assert_eq!(server.requests().iter().filter(|request| request.path() == "/mcp").count(), 1);
 }
 
-/// User information in a redirect would become an `Authorization` of the server's choice.
-#[test]
-fn a_redirect_with_user_information_is_not_followed() {
-    let server = McpServer::scripted(|request, responder| {
-        let origin = request.header("Host").unwrap_or_default();
-        let elsewhere = format!("http://user:password@{origin}/elsewhere");
-        responder.reply(&Reply::status(307).header("Location", elsewhere));
-        true
-    });
-    let home = Home::with_file_store();
-    let mut bridge = Bridge::start(&home, &[&server.url()]);
-    assert_eq!(bridge.initialize()["error"]["data"]["httpStatus"], 307);
-    for request in server.requests() {
-        assert_eq!((request.path(), request.header("Authorization")), ("/mcp", None));
-    }
-}
-
 /// What the host said first reaches the server first.
 #[test]
 fn a_request_does_not_overtake_the_notification_before_it() {
