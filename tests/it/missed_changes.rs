@@ -102,6 +102,27 @@ fn a_stream_that_cannot_be_resumed_is_another_one() {
     leave(session.bridge);
 }
 
+/// As by a proxy that cuts each stream once a minute.
+#[test]
+fn streams_that_break_again_and_again_are_told_of_once_in_a_while() {
+    let server = on_each_stream(|stream, _, responder| match stream {
+        0 | 1 => responder.reply(&Reply::events(word(&format!("word {stream}")))),
+        _ => {
+            responder.start_events();
+            responder.chunk(word("last"));
+            responder.wait_for_close();
+        }
+    });
+    let mut session = OpenSession::on(&server);
+    let mut heard: Vec<_> = (0..5).map(|_| session.bridge.message()["method"].clone()).collect();
+    heard.sort_by_key(Value::to_string);
+    let lists = ["resources", "tools"].map(|list| json!(format!("notifications/{list}/list_changed")));
+    let words = ["word 0", "word 1"].map(Value::from);
+    assert_eq!(heard, [&[json!("last")], &lists[..], &words].concat());
+    assert_eq!(session.bridge.echo(1, "beside it"), "beside it");
+    leave(session.bridge);
+}
+
 #[test]
 fn a_stream_that_goes_on_where_it_broke_off_owes_nothing() {
     let server = on_each_stream(|stream, request, responder| {

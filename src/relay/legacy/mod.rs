@@ -39,6 +39,8 @@ pub(super) struct Legacy {
     gate: Arc<RwLock<()>>,
     /// Something that the server would have told may have been told to nobody.
     missed: Notify,
+    /// Another session has taken the place of the host's.
+    replaced: Notify,
     /// Held by the one that renews a lost session.
     renewal: tokio::sync::Mutex<()>,
 }
@@ -55,6 +57,7 @@ impl Legacy {
             sse: Sse::new(transport),
             gate: Arc::default(),
             missed: Notify::new(),
+            replaced: Notify::new(),
             renewal: tokio::sync::Mutex::default(),
         };
         (legacy, queue)

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Epoch;
 use super::handshake::Replay;
 use super::sse::may_mean_sse;
@@ -14,6 +16,10 @@ use crate::upstream::streamable_http::{EventStream, Reply};
 
 /// How long a renewal may take.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// How long the host rests from words about broken streams: some proxies cut every stream once a minute,
+/// which shall not make it list everything as often.
+const REPOSE: Duration = Duration::from_secs(600);
 
 impl Inner {
     /// Gives the session that the next message belongs to, renewed where it is known to be lost.
@@ -135,15 +141,25 @@ impl Inner {
         self.legacy.handshake.renewed();
         // Who takes over from the stand-in says so itself.
         if self.legacy.handshake.is_initialized() && !self.legacy.stand_in.stands() {
-            self.legacy.missed.notify_one();
+            self.legacy.replaced.notify_one();
         }
     }
 
-    /// Tells the host, whenever something was missed, that the lists may have changed.
+    /// Tells the host that the lists may have changed: whenever another session took the place of its own,
+    /// and where a stream broke, at most every [`REPOSE`].
     pub(in crate::relay) async fn tell_what_was_missed(self: Arc<Self>) {
+        let mut rests_until = Instant::now();
         loop {
-            self.legacy.missed.notified().await;
+            let missed = async {
+                tokio::time::sleep_until(rests_until).await;
+                self.legacy.missed.notified().await;
+            };
+            tokio::select! {
+                () = self.legacy.replaced.notified() => {}
+                () = missed => {}
+            }
             self.tell_list_changes(self.legacy.handshake.tells()).await;
+            rests_until = Instant::now() + REPOSE;
         }
     }
 
