@@ -1,11 +1,16 @@
 //! `mcp-front doctor`: each break is found where it is, named, and comes with what to run.
 
+use std::net::TcpListener;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::fake_keychain::{Conduct, FakeKeychain};
 use crate::support::home::Home;
+use crate::support::http_server::{Reply, Server};
 use crate::support::keychain::Session;
 use crate::support::service::{NAME, Service};
+use crate::support::tls_service::TlsService;
 
 /// What doctor finds, check by check.
 fn examine(home: &Home, target: &[&str], code: i32) -> Vec<Value> {
@@ -165,4 +170,61 @@ fn nothing_stored_leaves_the_machine_to_check() {
     assert_eq!(findings.len(), 4);
     let text = home.run(["doctor"]).expect(0).stdout;
     assert!(text.starts_with("✓ settings") && text.ends_with("\nNothing is broken.\n"), "{text}");
+}
+
+/// The network's finding on an endpoint, where `home` decides how it is reached.
+fn network(home: &Home, url: &str) -> (String, String) {
+    let findings = examine(home, &[url], 1);
+    assert_eq!(marked(&findings, "bad"), ["network"], "{findings:?}");
+    let network = finding(&findings, "network");
+    let text = |member: &str| network[member].as_str().unwrap_or_default().to_owned();
+    (text("text"), text("remedy"))
+}
+
+/// I02: the clock is held against the server's.
+#[test]
+fn a_clock_that_is_wrong_is_noticed() {
+    for (ahead, mark) in [(0, "good"), (-180, "notice"), (7200, "bad"), (-7200, "bad")] {
+        let server = Server::start(move |_, responder| {
+            let now = Timestamp::now() - SignedDuration::from_secs(ahead);
+            let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            responder.reply(&Reply::status(404).header("Date", date));
+        });
+        let url = format!("{}/mcp", server.origin());
+        let findings = examine(&Home::with_file_store(), &[&url], 1);
+        let clock = finding(&findings, "clock");
+        assert_eq!(clock["mark"], mark, "{ahead}: {clock}");
+        assert_eq!(clock["remedy"].is_string(), mark != "good", "{clock}");
+    }
+}
+
+#[test]
+fn a_certificate_that_nobody_trusts_is_told_with_the_flag_for_it() {
+    let service = TlsService::on_loopback(None);
+    let (text, remedy) = network(&service.home, &service.url);
+    assert!(text.contains("certificate") && remedy.contains("--ca-file"), "{text}: {remedy}");
+    let roots = service.authority.roots();
+    let findings = examine(&service.home, &[&service.url, "--ca-file", &roots], 1);
+    assert_eq!(marked(&findings, "bad"), ["token"], "nobody has logged in yet");
+}
+
+#[test]
+fn a_proxy_that_does_not_work_is_told_from_the_server() {
+    let refusing = Server::start(|_, responder| {
+        responder.reply(&Reply::status(407).header("Proxy-Authenticate", "Basic"));
+    });
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for proxy in [refusing.origin(), format!("http://{closed}")] {
+        let home = Home::with_file_store().with("HTTPS_PROXY", &proxy);
+        let (text, remedy) = network(&home, "https://service.example/mcp");
+        assert!(remedy.contains("HTTPS_PROXY"), "{proxy}: {text}: {remedy}");
+    }
+}
+
+/// Each check has its limit.
+#[test]
+fn a_server_that_says_nothing_is_waited_for_no_longer_than_the_check_takes() {
+    let silent = Server::start(|_, responder| responder.wait_for_close());
+    let (text, _) = network(&Home::with_file_store(), &format!("{}/mcp", silent.origin()));
+    assert!(text.contains("time"), "{text}");
 }
