@@ -3,11 +3,14 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::authorization_server::Fault;
 use crate::support::bridge::{Bridge, REFUSAL_LIMIT, initialize_params};
+use crate::support::browser::follow;
 use crate::support::gate::Gate;
 use crate::support::home::BINARY;
 use crate::support::http_server::Request;
@@ -147,6 +150,27 @@ fn a_journal_of_another_key_blocks_nothing() {
 }
 
 /// With `--login` the bridge opens one tab, over all processes, and answers in time.
+/// The host is answered in time; the person's login goes on when the host has gone.
+#[test]
+fn a_login_that_takes_long_outlives_the_bridge_that_began_it() {
+    let service = Service::new().watched();
+    let url = service.server.url();
+    let mut bridge = Bridge::start(&service.home, &[&url, "--login", "--name", NAME, "--strict"]);
+    let asked = Instant::now();
+    let answer = bridge.call(0, "initialize", initialize_params());
+    assert!(asked.elapsed() < Duration::from_secs(25), "hosts wait for half a minute");
+    assert_eq!(answer["error"]["data"]["reason"], "login_required", "{answer}");
+    let page = service.browser.opened();
+    bridge.process.signal(Signal::KILL);
+    follow(&page).unwrap();
+    // It waits for a login under way, and opens no tab for one that is good.
+    service.login(&[]).expect(0);
+    assert_eq!(service.browser.tabs(), 0);
+    let mut next = service.bridge();
+    next.initialize();
+    assert_eq!(next.echo(1, "in"), "in");
+}
+
 #[test]
 fn with_login_allowed_one_tab_serves_all_bridges() {
     let service = Service::new();
