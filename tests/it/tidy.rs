@@ -267,6 +267,10 @@ fn lock_files_name_no_registry() {
         let places: BTreeSet<_> = text.lines().filter(|line| line.starts_with("source = ")).collect();
         let index = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
         assert_eq!(places, BTreeSet::from([index]), "{lock}");
+        for package in ["reqwest", "rustls"] {
+            let versions = text.lines().filter(|line| *line == format!("name = \"{package}\"")).count();
+            assert_eq!(versions, 1, "{lock} has one {package}");
+        }
     }
 }
 
@@ -276,15 +280,27 @@ const ROWS: [&str; 21] = [
     "A26", "A27", "A28", "A29", "A30",
 ];
 
+/// What stands right above each test.
+fn comments_of_tests(text: &str) -> Vec<String> {
+    let mut above = String::new();
+    let mut comments = Vec::new();
+    for line in text.lines() {
+        match line {
+            "#[test]" => comments.push(std::mem::take(&mut above)),
+            _ if line.starts_with("///") => above += &format!("{line}\n"),
+            _ => above.clear(),
+        }
+    }
+    comments
+}
+
 #[test]
 fn every_row_that_is_served_has_a_test() {
     let comments: String = sources("tests/it")
         .iter()
         // Attack cases are numbered in the same way.
         .filter(|(path, _)| !path.ends_with("tidy.rs") && !path.starts_with("tests/it/attacks"))
-        .flat_map(|(_, text)| {
-            text.lines().filter(|line| line.starts_with("///")).map(|line| format!("{line}\n"))
-        })
+        .flat_map(|(_, text)| comments_of_tests(text))
         .collect();
     let named: BTreeSet<_> = comments.split(|character: char| !character.is_alphanumeric()).collect();
     let missing: Vec<_> = ROWS.iter().filter(|row| !named.contains(*row)).collect();
