@@ -161,6 +161,11 @@ fn other_refusals_are_the_answer() {
         (400, r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"bad"}}"#),
         (404, r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}}"#),
         (400, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"no"}}"#),
+        (404, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32020,"message":"no"}}"#),
+        (405, r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32020,"message":"no"}}"#),
+        (400, r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32021,"message":"no"}}"#),
+        (404, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32021,"message":"no"}}"#),
+        (405, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32021,"message":"no"}}"#),
         (403, ""),
         (500, ""),
     ] {

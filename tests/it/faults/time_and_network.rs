@@ -48,12 +48,18 @@ fn i05_a_lost_session_is_replayed_and_the_host_does_not_notice() {
 /// I06: a deploy that rolls over lets one `initialize` fail; the session is not dead for that.
 #[test]
 fn i06_a_renewal_that_fails_is_tried_again_by_the_next_request() {
+    for status in [404, 503] {
+        a_renewal_fails_once_with(status);
+    }
+}
+
+fn a_renewal_fails_once_with(status: u16) {
     let failing = Arc::new(AtomicBool::new(false));
     let fail = Arc::clone(&failing);
     let server = McpServer::scripted(move |request, responder| {
         let refuse = is_post_of(request, "initialize") && fail.load(Ordering::SeqCst);
         if refuse {
-            responder.reply(&Reply::html(503, "rolling over"));
+            responder.reply(&Reply::html(status, "rolling over"));
         }
         refuse
     });
