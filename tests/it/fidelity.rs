@@ -15,7 +15,7 @@ use crate::support::sse_server::SseServer;
 
 /// Values that a typed or careless forwarder would change, each sent as a tool's argument and
 /// returned as its result.
-const VALUES: [&str; 50] = [
+pub(crate) const VALUES: [&str; 50] = [
     // Numbers.
     "0",
     "-0",

@@ -21,6 +21,7 @@ mod doctor;
 mod eras;
 mod faults;
 mod fidelity;
+mod fidelity_unasked;
 mod hosts;
 mod keychain;
 mod leaving;
