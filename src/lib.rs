@@ -55,7 +55,9 @@
 //! by itself; one of 2026-07-28 falls back to `initialize`, or is served by a translation with a
 //! session beneath it where that is asked for ([`relay::Conversation`]). A host that comes before
 //! there is a login is answered in the server's place, until the server can speak for itself. After a
-//! break in which a server may have told of a change, the host is told that the lists may be other ones.
+//! break in which a server may have told of a change, the host is told that the lists may be other ones. A
+//! session that takes a lost one's place hears again what the host had asked of that: its own `initialize`,
+//! its subscriptions and the level of the log.
 //!
 //! # A token's journey
 //!

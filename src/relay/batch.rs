@@ -8,14 +8,14 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::jsonrpc::{ErrorResponse, Id, code};
 
 /// How many bytes of answers one batch holds; what comes on top of them becomes an error.
 const LIMIT: usize = 64 * 1024 * 1024;
 
-/// Where the answer to a request of the host's goes.
+/// Where the answer to a request goes.
 #[derive(Debug, Default)]
 pub(super) enum Destination {
     /// To the host, by itself.
@@ -23,6 +23,8 @@ pub(super) enum Destination {
     Host,
     /// Into the array that answers a batch.
     Batch(Place),
+    /// To the bridge, whose request it is.
+    Bridge(oneshot::Sender<Bytes>),
 }
 
 /// One answer's place in the array. Dropped without an answer, it is left out.

@@ -138,6 +138,7 @@ impl Session {
         session.0.spawn_until_closing(Arc::clone(&session.0).send_notifications(queue));
         session.0.spawn_until_closing(Arc::clone(&session.0).withdraw_questions(withdrawn));
         session.0.spawn_until_closing(Arc::clone(&session.0).tell_what_was_missed());
+        session.0.spawn_until_closing(Arc::clone(&session.0).say_wishes_again());
         session
     }
 
@@ -276,11 +277,21 @@ impl Inner {
         match destination {
             Destination::Host => self.emit(answer).await,
             Destination::Batch(place) => place.fill(answer),
+            Destination::Bridge(asker) => {
+                // It may have given up.
+                let _gone = asker.send(answer);
+            }
         }
     }
 
     /// Gives a request its one answer.
     async fn respond(&self, mut settled: Settled, answer: Bytes) {
+        if let Some(wish) = settled.wish.take()
+            && let Ok(Head::Response { successful: true, .. }) =
+                Message::parse(answer.clone()).as_ref().map(Message::head)
+        {
+            self.legacy.wishes.granted(wish);
+        }
         self.send_to(std::mem::take(&mut settled.destination), answer).await;
         drop(settled);
     }

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, watch};
 use tokio::task::AbortHandle;
 
 use super::batch::Destination;
+use super::legacy::Wish;
 use crate::jsonrpc::Id;
 
 /// How many requests may be under way at once.
@@ -49,6 +50,8 @@ struct Entry {
     gate: Option<OwnedRwLockWriteGuard<()>>,
     /// Where its answer goes.
     destination: Destination,
+    /// What it asks of the session.
+    wish: Option<Wish>,
     /// Held until the answer has gone to the host.
     settlement: Option<watch::Sender<()>>,
 }
@@ -77,6 +80,8 @@ pub(super) struct Cancelled {
 pub(super) struct Settled {
     /// Where the answer goes.
     pub(super) destination: Destination,
+    /// What it asked of the session.
+    pub(super) wish: Option<Wish>,
     _settlement: Option<watch::Sender<()>>,
     _gate: Option<OwnedRwLockWriteGuard<()>>,
 }
@@ -133,6 +138,13 @@ impl Pending {
     pub(super) fn address(&self, ticket: &Ticket, destination: Destination) {
         if let Some(entry) = self.table().entry(ticket) {
             entry.destination = destination;
+        }
+    }
+
+    /// Notes what a request asks of the session.
+    pub(super) fn keep_wish(&self, ticket: &Ticket, wish: Wish) {
+        if let Some(entry) = self.table().entry(ticket) {
+            entry.wish = Some(wish);
         }
     }
 
@@ -231,7 +243,12 @@ impl Entry {
     }
 
     fn settled(self) -> Settled {
-        Settled { destination: self.destination, _settlement: self.settlement, _gate: self.gate }
+        Settled {
+            destination: self.destination,
+            wish: self.wish,
+            _settlement: self.settlement,
+            _gate: self.gate,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod ahead;
+mod asked_again;
 mod attacks;
 mod authorizer;
 mod authorizer_interruptions;

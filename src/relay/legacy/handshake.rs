@@ -117,6 +117,12 @@ impl Handshake {
         is_first.then(|| (epoch, state.superseded.clone()))
     }
 
+    /// What is cancelled at the end of the session `epoch`; `None` where another one stands by now.
+    pub(in crate::relay) fn superseded(&self, epoch: Epoch) -> Option<CancellationToken> {
+        let state = self.state();
+        (state.epoch == epoch).then(|| state.superseded.clone())
+    }
+
     /// Which session this is.
     pub(in crate::relay) fn epoch(&self) -> Epoch {
         self.state().epoch

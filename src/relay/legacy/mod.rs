@@ -1,6 +1,7 @@
 //! A server that speaks a revision from 2024-11-05 to 2025-11-25: a handshake, a session, a stream of
 //! what the server says of itself (MCP lifecycle and transports).
 
+mod again;
 mod handshake;
 mod listening;
 mod notifications;
@@ -10,6 +11,7 @@ mod requests;
 mod resumption;
 mod sse;
 mod stand_in;
+mod wishes;
 
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ use questions::Questions;
 pub(super) use resumption::Position;
 use sse::Sse;
 use stand_in::StandIn;
+pub(super) use wishes::Wish;
+use wishes::Wishes;
 
 use crate::jsonrpc::Message;
 use crate::upstream::Transport;
@@ -32,6 +36,7 @@ pub(super) struct Legacy {
     pub(super) questions: Questions,
     pub(super) notifications: Notifications,
     pub(super) stand_in: StandIn,
+    pub(super) wishes: Wishes,
     /// HTTP+SSE, where the server speaks that.
     sse: Sse,
     /// Held for writing while `initialize` or `notifications/initialized` is under way, in the
@@ -54,6 +59,7 @@ impl Legacy {
             questions: Questions::default(),
             notifications,
             stand_in: StandIn::default(),
+            wishes: Wishes::default(),
             sse: Sse::new(transport),
             gate: Arc::default(),
             missed: Notify::new(),

@@ -136,9 +136,11 @@ impl Inner {
         Ok(())
     }
 
-    /// A new session stands in place of a lost one: what changed in between was told to nobody.
+    /// A new session stands in place of a lost one: it knows nothing of what the host had asked of that,
+    /// and what changed in between was told to nobody.
     pub(super) fn renewed(&self) {
         self.legacy.handshake.renewed();
+        self.legacy.wishes.owe(self.legacy.handshake.epoch());
         // Who takes over from the stand-in says so itself.
         if self.legacy.handshake.is_initialized() && !self.legacy.stand_in.stands() {
             self.legacy.replaced.notify_one();

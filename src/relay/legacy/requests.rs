@@ -31,6 +31,7 @@ impl Inner {
         }
         self.pending.hold_gate(request, gate);
         self.translation.end();
+        self.legacy.wishes.begin();
         // A login in the browser is worth waiting for; hosts wait for half a minute.
         let hurried = !self.strict && !self.authorizer.may_open_browser();
         let authorized_by = hurried.then(|| Instant::now() + AUTHORIZATION_LIMIT);
@@ -99,6 +100,9 @@ impl Inner {
             drop(self.legacy.gate.read().await);
         }
         self.legacy.notifications.precede(earlier).await;
+        if let Some(wish) = self.legacy.wishes.asked(message) {
+            self.pending.keep_wish(request, wish);
+        }
         if self.stand_in(message, request).await {
             return Ok(());
         }
@@ -108,7 +112,10 @@ impl Inner {
             if self.legacy.sse.is_spoken() && self.request_over_sse(message, request).await? {
                 return Ok(());
             }
-            let epoch = self.current_session().await?;
+            let mut epoch = self.current_session().await?;
+            if self.legacy.wishes.precede(message).await {
+                epoch = self.current_session().await?;
+            }
             if let Some(pair) = self.translation.pair() {
                 return self.translate_request(&pair, message, request).await;
             }

@@ -39,7 +39,7 @@ impl Connection {
     }
 
     /// Where messages go.
-    pub(super) fn endpoint(&self) -> &MessageEndpoint {
+    pub(in crate::relay::legacy) fn endpoint(&self) -> &MessageEndpoint {
         &self.0.endpoint
     }
 

@@ -55,6 +55,7 @@ impl Inner {
         let mut renewed = false;
         for _ in 0..STREAMS {
             let Some(connection) = self.connected(Attendance::Person).await? else { return Ok(false) };
+            self.legacy.wishes.precede(message).await;
             match self.carry_over_sse(&connection, message, request).await? {
                 Carried::Settled => return Ok(true),
                 Carried::NotSent => {}

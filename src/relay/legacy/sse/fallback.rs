@@ -31,7 +31,7 @@ pub(in crate::relay::legacy) fn may_have_left(reply: &Reply, id: &Id) -> bool {
 }
 
 /// Whether the body is the server's own answer to the request `id`.
-pub(super) fn answers(rejection: &Rejection, id: &Id) -> bool {
+pub(in crate::relay::legacy) fn answers(rejection: &Rejection, id: &Id) -> bool {
     let message = rejection.body.clone().and_then(|body| Message::parse(body).ok());
     message.is_some_and(
         |message| matches!(message.head(), Head::Response { id: answered, .. } if answered == id),

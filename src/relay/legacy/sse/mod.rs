@@ -3,8 +3,9 @@
 //!
 //! A stream is a session, and ends it. Whoever waits for an answer on a stream that breaks gets an
 //! error at once, for the server may have acted; what has not gone out waits for the next stream,
-//! in which the host's own `initialize` and `initialized` are said again. Where there are no streams
-//! any more, they are said over Streamable HTTP, and from then on all the rest.
+//! in which the host's own `initialize` and `initialized` are said again, and what it had asked of its
+//! session. Where there are no streams any more, they are said over Streamable HTTP, and from then on all
+//! the rest.
 
 mod connection;
 mod exchange;
@@ -18,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use connection::Connection;
-pub(super) use fallback::{may_have_left, may_mean_sse};
+pub(super) use fallback::{answers, may_have_left, may_mean_sse};
 use keeping::Standing;
 
 use crate::upstream::Transport;

@@ -153,12 +153,6 @@ impl Listens {
         self.0.iter_mut().filter(is_late).flat_map(Listen::acknowledge).collect()
     }
 
-    /// Tells a new session of all resources.
-    pub(super) fn renewed(&self, names: &mut Names) -> Vec<Out> {
-        let resources: BTreeSet<_> = self.0.iter().flat_map(|listen| &listen.resources).collect();
-        resources.into_iter().map(|uri| about("resources/subscribe", &names.id(), uri)).collect()
-    }
-
     /// Ends all of them in grace (2026-07-28, subscriptions, "Graceful Closure").
     pub(super) fn end(&mut self) -> Vec<Out> {
         let ended = std::mem::take(&mut self.0);

@@ -93,9 +93,9 @@ impl Logs {
         waiting.len() < before
     }
 
-    /// The session is another one, whose server has such a log or not, where it says so.
+    /// The session is another one, whose server has such a log or not, where it says so; the level is said
+    /// again there.
     pub(super) fn renewed(&mut self, can_be_set: Option<bool>) {
-        self.level = None;
         self.can_be_set = can_be_set.unwrap_or(self.can_be_set);
     }
 

@@ -112,13 +112,9 @@ impl Machine {
 
     /// The server has lost the session, and a new one stands in its place, begun with this `answer` to
     /// `initialize`.
-    pub(super) fn renewed(&mut self, answer: Option<&Message>, now: Instant) -> Vec<Out> {
-        match &mut self.phase {
-            Phase::Translating(translator) => {
-                let result = answer.and_then(|answer| edit::member(answer.text(), "result").ok()?);
-                translator.renewed(result, &mut Turn { names: &mut self.names, now })
-            }
-            _ => Vec::new(),
+    pub(super) fn renewed(&mut self, answer: Option<&Message>) {
+        if let Phase::Translating(translator) = &mut self.phase {
+            translator.renewed(answer.and_then(|answer| edit::member(answer.text(), "result").ok()?));
         }
     }
 

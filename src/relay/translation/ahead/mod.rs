@@ -276,7 +276,11 @@ async fn listen(
             // Before all that is said in the new session.
             Ok(()) = renewals.changed() => {
                 let answer = session.introduction();
-                desk.step_aside(|machine| machine.renewed(answer.as_ref(), Instant::now())).await;
+                let step = |machine: &mut Machine| {
+                    machine.renewed(answer.as_ref());
+                    Vec::new()
+                };
+                desk.step_aside(step).await;
                 continue;
             }
             frame = said.recv() => frame,

@@ -168,13 +168,13 @@ impl Translator {
     }
 
     /// The server has lost the session, or another one stood in its place, and a new one stands, which
-    /// was begun with this result of `initialize`: what the host finds out from here on is the server's.
-    pub(super) fn renewed(&mut self, initialized: Option<&str>, turn: &mut Turn<'_>) -> Vec<Out> {
+    /// was begun with this result of `initialize`: what the host finds out from here on is the server's. What
+    /// was asked of the lost one, it says again itself.
+    pub(super) fn renewed(&mut self, initialized: Option<&str>) {
         if let Some(next) = initialized.and_then(|result| Self::new(result).ok()) {
             (self.discovered, self.tells) = (next.discovered, next.tells);
         }
         self.logs.renewed(initialized.and_then(|result| has_log(result).ok()));
-        self.listens.renewed(turn.names)
     }
 
     /// The host has left, and will answer nothing more.
