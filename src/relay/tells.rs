@@ -4,18 +4,43 @@
 //! Of what changed while the stream broke that such words come on, nobody told, and nobody will: the
 //! server said it to nobody, or has begun anew and knows of no change. So once the stream stands again,
 //! or a new session does, the host is told that the lists may have changed: of each list that the server
-//! offers to tell of, and that the host was promised to hear of. Of the streams of one session that is said
-//! at most every ten minutes. At worst a host lists once for nothing; without the word it may keep a stale
+//! offers to tell of, and that the host was promised to hear of. Of the streams of one session, or of one
+//! subscription, that is said at most every ten minutes. At worst a host lists once for nothing; without the word it may keep a stale
 //! list for as long as it runs, for what else ends that is a word that does not come (2026-07-28 caching;
 //! "List Changed Notification"). A stream that the server resumes owes nothing.
 //! `notifications/resources/updated` is never said in a server's place: hosts may act on it, and not only
 //! read again.
 
 use std::ops::BitAnd;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Inner;
 use super::in_place::CHANGES;
 use crate::jsonrpc::edit::{self, Repeated};
+
+/// How long the host rests from words about broken streams: some proxies cut every stream once a minute,
+/// which shall not make it list everything as often.
+const REPOSE: Duration = Duration::from_secs(600);
+
+/// Until when the host rests from such words; not at all before the first one.
+#[derive(Debug, Default)]
+pub(super) struct Repose(Option<Instant>);
+
+impl Repose {
+    /// The host has been told.
+    pub(super) fn begin(&mut self) {
+        self.0 = Some(Instant::now() + REPOSE);
+    }
+
+    /// Resolves when the host may be told again.
+    pub(super) async fn over(&self) {
+        if let Some(until) = self.0 {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
 
 /// What a server offers to tell of by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -41,8 +41,8 @@ fn subscription(request: &Value) -> Value {
     json!({"io.modelcontextprotocol/subscriptionId": request["id"]})
 }
 
-/// Changes reach the host without the id of our subscription, and go on doing so after a break, of which
-/// the host hears that it may have missed something.
+/// Changes reach the host without the id of our subscription, and go on doing so after a break. The host
+/// hears that it may have missed something; once in a while, however often a proxy cuts the streams.
 #[test]
 fn changes_reach_the_host_over_streams_that_break() {
     let server = telling(|stream, request, responder| {
@@ -55,17 +55,19 @@ fn changes_reach_the_host_over_streams_that_break() {
         }
     });
     let (_home, mut bridge) = session(&server);
-    for stream in 0..3 {
-        if stream > 0 {
-            let missed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
-            assert_eq!(bridge.message(), missed);
+    let change = |params: Option<Value>| {
+        let mut change = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+        if let Some(params) = params {
+            change["params"] = params;
         }
-        let change = bridge.message();
-        assert_eq!(
-            change,
-            json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {"_meta": {}, "n": stream}})
-        );
-    }
+        change
+    };
+    let mut expected: Vec<_> = (0..3).map(|stream| change(Some(json!({"_meta": {}, "n": stream})))).collect();
+    expected.push(change(None));
+    let mut heard: Vec<_> = (0..4).map(|_| bridge.message()).collect();
+    // When it hears of the break is no part of the order.
+    heard.sort_by_key(|message| message["params"]["n"].as_u64().unwrap_or(u64::MAX));
+    assert_eq!(heard, expected);
     let listens = posts_of(&server, "subscriptions/listen");
     assert!(listens.iter().all(|one| one["params"]["notifications"] == json!({"toolsListChanged": true})));
     bridge.close_stdin();

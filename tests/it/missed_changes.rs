@@ -236,7 +236,8 @@ fn told(method: &str, id: &str, members: Value) -> Value {
     json!({"jsonrpc": "2.0", "method": method, "params": params})
 }
 
-/// The host's own subscription hears of what it asked for and the server agreed to.
+/// The host's own subscription hears of what it asked for and the server agreed to; once in a while,
+/// however often a proxy cuts its streams.
 #[test]
 fn a_subscription_that_was_broken_hears_of_the_lists_that_it_is_for() {
     let count = AtomicUsize::new(0);
@@ -246,7 +247,7 @@ fn a_subscription_that_was_broken_hears_of_the_lists_that_it_is_for() {
         }
         let stream = count.fetch_add(1, Ordering::SeqCst);
         responder.start_events();
-        // Cut before a word, cut, and standing; the server agrees to less, and to more.
+        // Cut before a word, cut, cut again, and standing; the server agrees to less, and to more.
         let agreed = match stream {
             0 => return true,
             1 => json!({"toolsListChanged": true, "promptsListChanged": true}),
@@ -254,8 +255,11 @@ fn a_subscription_that_was_broken_hears_of_the_lists_that_it_is_for() {
         };
         let stands = told(ACKNOWLEDGED, "listen:0", json!({"notifications": agreed}));
         responder.chunk(format!("data: {stands}\n\n"));
-        if stream == 2 {
-            responder.chunk(format!("data: {}\n\n", told("notifications/x", "listen:0", json!({}))));
+        if stream > 1 {
+            let word = told("notifications/x", "listen:0", json!({"stream": stream}));
+            responder.chunk(format!("data: {word}\n\n"));
+        }
+        if stream == 3 {
             responder.wait_for_close();
         }
         true
@@ -269,5 +273,7 @@ fn a_subscription_that_was_broken_hears_of_the_lists_that_it_is_for() {
     session.bridge.send(request("listen:0", "subscriptions/listen", json!({"notifications": filter})));
     assert_eq!(session.bridge.message()["method"], ACKNOWLEDGED);
     assert_eq!(session.bridge.message(), told("notifications/tools/list_changed", "listen:0", json!({})));
-    assert_eq!(session.bridge.message(), told("notifications/x", "listen:0", json!({})));
+    for stream in [2, 3] {
+        assert_eq!(session.bridge.message(), told("notifications/x", "listen:0", json!({"stream": stream})));
+    }
 }

@@ -43,7 +43,7 @@ pub(super) struct Legacy {
     /// order of their arrival: what follows them has to reach the server after them.
     gate: Arc<RwLock<()>>,
     /// Something that the server would have told may have been told to nobody.
-    missed: Notify,
+    pub(super) missed: Notify,
     /// Another session has taken the place of the host's.
     replaced: Notify,
     /// Held by the one that renews a lost session.

@@ -3,23 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::Epoch;
 use super::handshake::Replay;
 use super::sse::may_mean_sse;
 use crate::jsonrpc::{Head, Message};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
+use crate::relay::tells::Repose;
 use crate::relay::translation::Opened;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{EventStream, Reply};
 
 /// How long a renewal may take.
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// How long the host rests from words about broken streams: some proxies cut every stream once a minute,
-/// which shall not make it list everything as often.
-const REPOSE: Duration = Duration::from_secs(600);
 
 impl Inner {
     /// Gives the session that the next message belongs to, renewed where it is known to be lost.
@@ -148,12 +143,12 @@ impl Inner {
     }
 
     /// Tells the host that the lists may have changed: whenever another session took the place of its own,
-    /// and where a stream broke, at most every [`REPOSE`].
+    /// and where a stream broke, as often as its [`Repose`] allows.
     pub(in crate::relay) async fn tell_what_was_missed(self: Arc<Self>) {
-        let mut rests_until = Instant::now();
+        let mut repose = Repose::default();
         loop {
             let missed = async {
-                tokio::time::sleep_until(rests_until).await;
+                repose.over().await;
                 self.legacy.missed.notified().await;
             };
             tokio::select! {
@@ -161,7 +156,7 @@ impl Inner {
                 () = missed => {}
             }
             self.tell_list_changes(self.legacy.handshake.tells()).await;
-            rests_until = Instant::now() + REPOSE;
+            repose.begin();
         }
     }
 

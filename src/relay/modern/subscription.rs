@@ -5,7 +5,8 @@
 //! So nor does the host see that it missed something, for which a host that listens over HTTP itself has
 //! the break ("Graceful Closure"). In its place it is told that the lists may have changed, under the id of
 //! its own subscription, once the server has agreed to the repeated request: of those lists that the host
-//! asked for and the server agreed to, and of no other ("Opening a Stream", "Acknowledgment").
+//! asked for and the server agreed to, and of no other ("Opening a Stream", "Acknowledgment"); and no more
+//! often than its [`Repose`] allows.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,7 @@ use crate::jsonrpc::{Head, Id, Message};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::reconnect::{Reconnects, suspended};
+use crate::relay::tells::Repose;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Answer, Reply};
 use crate::wire::ACKNOWLEDGED;
@@ -37,14 +39,34 @@ enum End {
 }
 
 /// The server's word that it tells the host of changes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Default)]
 enum Word {
     /// The host has not had it.
+    #[default]
     Awaited,
     /// The host has had it.
     Given,
     /// It was given, and broken since.
     Missed,
+    /// It was given again, in these words; the host is owed one about what it may have missed.
+    Renewed(Box<Message>),
+}
+
+/// What the host has heard of its subscription.
+#[derive(Default)]
+struct Told {
+    word: Word,
+    repose: Repose,
+}
+
+impl Told {
+    /// Resolves when the host is to hear what it may have missed.
+    async fn is_due(&self) {
+        match &self.word {
+            Word::Renewed(_) => self.repose.over().await,
+            _ => std::future::pending().await,
+        }
+    }
 }
 
 impl Inner {
@@ -57,7 +79,7 @@ impl Inner {
         let headers = headers::routing(message.head(), None);
         let mut reconnects = Reconnects::new(PAUSE);
         let (mut has_stood, mut owes_changes) = (false, false);
-        let mut word = Word::Awaited;
+        let mut told = Told::default();
         loop {
             // A person who is asked to log in has asked for something.
             let outgoing = Outgoing {
@@ -72,12 +94,13 @@ impl Inner {
                     let again = std::mem::replace(&mut has_stood, true);
                     if std::mem::take(&mut owes_changes) {
                         self.tell_changes(message, None).await;
+                        told.repose.begin();
                     }
                     if again {
                         // What changed meanwhile was told to nobody.
                         self.modern.tools.changed();
                     }
-                    match self.follow_subscription(replies, message, request, &mut word).await {
+                    match self.follow_subscription(replies, message, request, &mut told).await {
                         End::Over => return Ok(()),
                         End::Broke { was_good: true } => reconnects.stood(),
                         End::Broke { was_good: false } => {}
@@ -93,7 +116,7 @@ impl Inner {
                 Err(Failure::Http(_) | Failure::Authorizer(_)) if has_stood => None,
                 Err(Failure::Authorizer(_)) if self.modern.stands_in.load(Ordering::Relaxed) => {
                     self.acknowledge(message).await;
-                    (has_stood, owes_changes, word) = (true, true, Word::Given);
+                    (has_stood, owes_changes, told.word) = (true, true, Word::Given);
                     None
                 }
                 answer => {
@@ -115,29 +138,38 @@ impl Inner {
         mut replies: Replies,
         subscription: &Message,
         request: &Ticket,
-        word: &mut Word,
+        told: &mut Told,
     ) -> End {
         let since = Instant::now();
         let mut messages = 0;
         loop {
-            let message = match replies.next().await {
+            let next = tokio::select! {
+                biased;
+                () = told.is_due() => None,
+                next = replies.next() => Some(next),
+            };
+            let Some(next) = next else {
+                self.tell_missed(subscription, told).await;
+                continue;
+            };
+            let message = match next {
                 Ok(Some(message)) => message,
                 Ok(None) => return End::Over,
                 Err(failure) => {
                     tracing::debug!(%failure, "a subscription's stream broke off");
-                    if *word == Word::Given {
-                        *word = Word::Missed;
+                    if !matches!(told.word, Word::Awaited) {
+                        told.word = Word::Missed;
                     }
                     return End::Broke { was_good: messages > 1 || since.elapsed() > STOOD };
                 }
             };
             messages += 1;
             if message.head().method() == Some(ACKNOWLEDGED) {
-                match std::mem::replace(word, Word::Given) {
+                match std::mem::replace(&mut told.word, Word::Given) {
                     Word::Awaited => {}
                     Word::Given => continue,
-                    Word::Missed => {
-                        self.tell_changes(subscription, Some(&message)).await;
+                    Word::Missed | Word::Renewed(_) => {
+                        told.word = Word::Renewed(message.into());
                         continue;
                     }
                 }
@@ -149,6 +181,14 @@ impl Inner {
                 drop(self.pending.settle(request));
                 return End::Over;
             }
+        }
+    }
+
+    /// Tells the host of the lists that may have changed while the server's word was broken.
+    async fn tell_missed(&self, subscription: &Message, told: &mut Told) {
+        if let Word::Renewed(agreed) = std::mem::replace(&mut told.word, Word::Given) {
+            self.tell_changes(subscription, Some(&agreed)).await;
+            told.repose.begin();
         }
     }
 }

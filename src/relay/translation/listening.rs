@@ -249,7 +249,7 @@ impl Inner {
             match heard(&message, id) {
                 Ok(Heard::Acknowledged(told)) => {
                     if std::mem::replace(&mut listening.has_stood, true) {
-                        self.tell_list_changes(listening.filter.tells).await;
+                        self.legacy.missed.notify_one();
                     }
                     listening.say(Verdict::Stands(told));
                 }
