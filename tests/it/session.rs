@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use crate::support::bridge::Bridge;
+use crate::support::bridge::{Bridge, initialize_params};
 use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request};
@@ -42,6 +42,36 @@ fn a_session_from_its_start_to_its_end() {
     for request in requests.iter().filter(|one| one.method == "POST") {
         assert_eq!(request.header("Accept"), Some("application/json, text/event-stream"));
         assert_eq!(request.header("Content-Type"), Some("application/json"));
+    }
+}
+
+/// The version that was agreed on goes with every request behind `initialize` (2025-06-18 and later,
+/// "Protocol Version Header"); the revision before has no such header.
+#[test]
+fn the_version_goes_along_in_the_revisions_that_have_a_header_for_it() {
+    for (version, header) in
+        [("2025-03-26", None), ("2025-06-18", Some("2025-06-18")), ("2025-11-25", Some("2025-11-25"))]
+    {
+        let server = McpServer::open();
+        let home = Home::with_file_store();
+        let mut bridge = Bridge::start(&home, &[&server.url()]);
+        let mut params = initialize_params();
+        params["protocolVersion"] = version.into();
+        assert_eq!(bridge.call(0, "initialize", params)["result"]["protocolVersion"], version);
+        bridge.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        assert_eq!(bridge.echo(1, version), version);
+        server.wait_for("the GET stream", |request| request.method == "GET");
+        bridge.close_stdin();
+        assert!(bridge.wait().0.success());
+        let requests = server.requests();
+        assert_eq!(requests[0].header("MCP-Protocol-Version"), None, "{version} is not agreed on yet");
+        for request in &requests[1..] {
+            assert_eq!(request.header("MCP-Protocol-Version"), header, "{request:?}");
+        }
+        let mut methods: Vec<_> = requests[1..].iter().map(|request| request.method.as_str()).collect();
+        methods.sort_unstable();
+        methods.dedup();
+        assert_eq!(methods, ["DELETE", "GET", "POST"]);
     }
 }
 
