@@ -1,16 +1,22 @@
 //! I18: what the environment says of the network holds on every leg.
 
 use crate::support::bridge::Bridge;
-use crate::support::connect_proxy::{PASSWORD, free_of_password};
+use crate::support::connect_proxy::{ConnectProxy, PASSWORD, free_of_password};
 use crate::support::service::NAME;
 use crate::support::tls_service::TlsService;
 
-/// Every leg goes through the proxy: the endpoint, discovery, registration and tokens, in this
-/// process and in those that refresh and log in; its password is never told.
+/// Every leg goes through the proxy, of either kind: the endpoint, discovery, registration and tokens, in
+/// this process and in those that refresh and log in; its password is never told.
 #[test]
 fn i18_every_leg_goes_through_the_proxy() {
+    for url in [ConnectProxy::url, ConnectProxy::socks_url] {
+        every_leg_goes_through(url);
+    }
+}
+
+fn every_leg_goes_through(url: fn(&ConnectProxy, &str) -> String) {
     let (mut service, proxy) = TlsService::behind_a_proxy("mcp.test", "auth.test");
-    service.home = service.home.with("https_proxy", proxy.url(PASSWORD)).with("MCP_FRONT_LOG", "trace");
+    service.home = service.home.with("https_proxy", url(&proxy, PASSWORD)).with("MCP_FRONT_LOG", "trace");
     let arguments = service.login_arguments(&["--log-format", "json"]);
     free_of_password(service.home.run(arguments).expect(0));
     assert_eq!(service.browser.tabs(), 1);

@@ -1,5 +1,5 @@
-//! A scripted proxy on loopback: it takes CONNECT, leads each known name to a place of the test's,
-//! and takes down who asked for what, and with which password.
+//! A scripted proxy on loopback: it takes CONNECT and SOCKS5 (RFC 1928, RFC 1929), leads each known
+//! name to a place of the test's, and takes down who asked for what, and with which password.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::home::Outcome;
@@ -32,7 +32,11 @@ impl ConnectProxy {
         let address = listen(move |stream| {
             let (places, seen) = (Arc::clone(&places), Arc::clone(&seen));
             async move {
-                let _ = serve(stream, &places, &seen).await;
+                let mut stream = BufReader::new(stream);
+                let _ = match stream.fill_buf().await {
+                    Ok([5, ..]) => serve_socks(stream, &places, &seen).await,
+                    _ => serve(stream, &places, &seen).await,
+                };
             }
         });
         Self { address, asked }
@@ -41,6 +45,11 @@ impl ConnectProxy {
     /// Its address, with this password.
     pub(crate) fn url(&self, password: &str) -> String {
         format!("http://{USER}:{password}@{}", self.address)
+    }
+
+    /// The same for SOCKS5, with names that the proxy resolves.
+    pub(crate) fn socks_url(&self, password: &str) -> String {
+        format!("socks5h://{USER}:{password}@{}", self.address)
     }
 
     /// What was asked for so far, in order.
@@ -56,11 +65,10 @@ impl ConnectProxy {
 }
 
 async fn serve(
-    stream: TcpStream,
+    mut stream: BufReader<TcpStream>,
     places: &HashMap<String, SocketAddr>,
     asked: &Mutex<Vec<String>>,
 ) -> io::Result<()> {
-    let mut stream = BufReader::new(stream);
     let mut head = Vec::new();
     loop {
         let mut line = String::new();
@@ -93,6 +101,42 @@ async fn serve(
     let mut inner = TcpStream::connect(place).await?;
     stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
     copy_bidirectional(&mut stream, &mut inner).await.map(|_| ())
+}
+
+async fn serve_socks(
+    mut stream: BufReader<TcpStream>,
+    places: &HashMap<String, SocketAddr>,
+    asked: &Mutex<Vec<String>>,
+) -> io::Result<()> {
+    let mut greeting = [0; 2];
+    stream.read_exact(&mut greeting).await?;
+    stream.read_exact(&mut vec![0; greeting[1].into()]).await?;
+    // A name and a password are wanted.
+    stream.write_all(&[5, 2]).await?;
+    stream.read_u8().await?;
+    let (user, password) = (counted(&mut stream).await?, counted(&mut stream).await?);
+    if (user.as_str(), password.as_str()) != (USER, PASSWORD) {
+        return stream.write_all(&[1, 1]).await;
+    }
+    stream.write_all(&[1, 0]).await?;
+    let mut request = [0; 4];
+    stream.read_exact(&mut request).await?;
+    assert_eq!(request, [5, 1, 0, 3], "the proxy is asked to connect, and to resolve the name");
+    let target = format!("{}:{}", counted(&mut stream).await?, stream.read_u16().await?);
+    asked.lock().unwrap().push(target.clone());
+    let Some(place) = places.get(&target) else {
+        return stream.write_all(&[5, 4, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+    };
+    let mut inner = TcpStream::connect(place).await?;
+    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
+    copy_bidirectional(&mut stream, &mut inner).await.map(|_| ())
+}
+
+/// A text behind its length.
+async fn counted(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
+    let mut text = vec![0; stream.read_u8().await?.into()];
+    stream.read_exact(&mut text).await?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Listens on a free loopback port, on a thread of its own, and serves each connection with
