@@ -8,7 +8,11 @@ use serde_json::json;
 use crate::support::bridge::Bridge;
 use crate::support::connect_proxy::PASSWORD;
 use crate::support::connect_proxy::free_of_password;
-use crate::support::home::write_private;
+use crate::support::home::{Home, write_private};
+use crate::support::http_server::Reply;
+use crate::support::http2_server::Http2Server;
+use crate::support::mcp_server::{McpServer, result};
+use crate::support::open_session::{OpenSession, is_named, is_post_of};
 use crate::support::service::{NAME, Service};
 use crate::support::tls::{Authority, TlsFront};
 use crate::support::tls_service::TlsService;
@@ -179,6 +183,71 @@ fn a_private_endpoint_names_its_neighbours() {
     assert_eq!(service.authorization.refreshes(), 1);
     let files = service.home.files();
     assert!(files.iter().all(|(_, content)| !String::from_utf8_lossy(content).contains(".invalid")));
+}
+
+/// A connection that the server has closed while it lay idle is no reason to fail, or to send twice.
+#[test]
+fn a_request_behind_a_closed_connection_goes_out_once() {
+    let server = McpServer::open();
+    let mut session = OpenSession::on(&server);
+    for id in 1..=5 {
+        assert_eq!(session.bridge.echo(id, "on"), "on");
+        server.drop_connections();
+    }
+    assert_eq!(server.posted().iter().filter(|body| is_named(body, "tools/call")).count(), 5);
+    assert_eq!(server.sessions(), (1, 1));
+}
+
+/// Where the server says how long it keeps an idle connection, none is used that may be at its end: a
+/// request that dies with it could have been executed.
+#[test]
+fn a_connection_is_used_again_for_as_long_as_the_server_keeps_it() {
+    const CALLS: i64 = 5;
+    for (kept, is_reused) in [("timeout=1", false), ("timeout=120", true)] {
+        let server = McpServer::scripted(move |request, responder| {
+            let is_call = is_post_of(request, "tools/call") || is_post_of(request, "initialize");
+            if is_call {
+                let message = request.json();
+                let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result(&message)});
+                responder.reply(&Reply::json(200, answer.to_string()).header("Keep-Alive", kept));
+            } else if request.json().get("method").is_some() {
+                responder.reply(&Reply::status(202));
+            }
+            request.method == "POST"
+        });
+        let mut session = OpenSession::on(&server);
+        assert_eq!(session.bridge.echo(0, "first"), "first");
+        let before = server.connections();
+        for id in 1..=CALLS {
+            assert_eq!(session.bridge.echo(id, "next"), "next");
+        }
+        let opened = server.connections() - before;
+        assert_eq!(opened, if is_reused { 0 } else { CALLS as usize }, "{kept}");
+    }
+}
+
+/// An origin that speaks HTTP/2 needs one connection, besides the one that found that out, until it says
+/// that it ends: then the next request has another, and goes out once.
+#[test]
+fn a_connection_of_http_2_serves_until_it_is_taken_back() {
+    let authority = Authority::new();
+    let server = Http2Server::start(&authority);
+    let home = Home::with_file_store();
+    let mut bridge = Bridge::start(&home, &[&server.url(), "--ca-file", &authority.roots()]);
+    bridge.initialize();
+    for id in 1..=5 {
+        assert_eq!(bridge.echo(id, "multiplexed"), "multiplexed");
+    }
+    let before = server.connections();
+    assert!(before <= 2, "{before} connections");
+    server.go_away();
+    for id in 6..=10 {
+        assert_eq!(bridge.echo(id, "on another"), "on another");
+    }
+    assert_eq!(server.connections(), before + 1);
+    let calls = server.posted().into_iter().filter(|message| message["method"] == "tools/call");
+    let ids: Vec<_> = calls.map(|message| message["id"].clone()).collect();
+    assert_eq!(ids, (1..=10).map(|id| json!(id)).collect::<Vec<_>>());
 }
 
 fn shown(path: &Path) -> String {

@@ -217,7 +217,8 @@ impl Server {
         self.state.connections.lock().unwrap().len()
     }
 
-    fn drop_connections(&self) {
+    /// Closes every connection; they count no more.
+    pub(crate) fn drop_connections(&self) {
         for stream in self.state.connections.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }

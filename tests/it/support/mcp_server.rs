@@ -129,6 +129,11 @@ impl McpServer {
         self.server.connections()
     }
 
+    /// Closes every connection, those that lie idle among them.
+    pub(crate) fn drop_connections(&self) {
+        self.server.drop_connections();
+    }
+
     /// Every request so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.state.requests.lock().unwrap().clone()

@@ -13,6 +13,7 @@ pub(crate) mod fake_keychain;
 pub(crate) mod fetch;
 pub(crate) mod gate;
 pub(crate) mod home;
+pub(crate) mod http2_server;
 pub(crate) mod http_server;
 pub(crate) mod internet;
 pub(crate) mod kept_login;

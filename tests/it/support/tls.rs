@@ -65,6 +65,25 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// What serves `name`; it asks for a certificate of `clients`, and refuses who shows none.
+    pub(crate) fn config(&self, name: &str, clients: Option<&Self>) -> ServerConfig {
+        let issued = self.issue(name);
+        let chain = vec![CertificateDer::from_pem_file(&issued.certificate).expect("a certificate")];
+        let key = PrivateKeyDer::from_pem_file(&issued.key).expect("a key");
+        let builder = match clients {
+            None => ServerConfig::builder().with_no_client_auth(),
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(clients.certificate.clone()).expect("a root");
+                let verifier = WebPkiClientVerifier::builder(roots.into()).build().expect("a verifier");
+                ServerConfig::builder().with_client_cert_verifier(verifier)
+            }
+        };
+        builder.with_single_cert(chain, key).expect("the key fits")
+    }
+}
+
 /// TLS before a plain server. It ends with the test's process.
 pub(crate) struct TlsFront {
     address: SocketAddr,
@@ -81,19 +100,7 @@ impl TlsFront {
         authority: &Authority,
         clients: Option<&Authority>,
     ) -> Self {
-        let issued = authority.issue(name);
-        let chain = vec![CertificateDer::from_pem_file(&issued.certificate).expect("a certificate")];
-        let key = PrivateKeyDer::from_pem_file(&issued.key).expect("a key");
-        let builder = match clients {
-            None => ServerConfig::builder().with_no_client_auth(),
-            Some(clients) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(clients.certificate.clone()).expect("a root");
-                let verifier = WebPkiClientVerifier::builder(roots.into()).build().expect("a verifier");
-                ServerConfig::builder().with_client_cert_verifier(verifier)
-            }
-        };
-        let config = builder.with_single_cert(chain, key).expect("the key fits");
+        let config = authority.config(name, clients);
         let shown = Arc::<Mutex<Vec<bool>>>::default();
         let seen = Arc::clone(&shown);
         let address = super::connect_proxy::listen(move |stream| {
