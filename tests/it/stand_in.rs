@@ -1,5 +1,7 @@
 //! A host that connects before there is a login.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::asking_server::ModernHost;
@@ -46,6 +48,31 @@ fn calls_wait_for_a_refresh_under_way() {
     gate.open();
     assert_eq!(said(&bridge.response(&json!(1))), "waited");
     assert_eq!(service.authorization.refreshes(), 1);
+}
+
+/// How long a host may wait for its first answer, which is two seconds on a machine that is not busy with
+/// other tests.
+const LET_IN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Whatever keeps the login from being used: none there, none wanted by anybody any more, and none known
+/// yet, for the one who is asked does not answer.
+#[test]
+fn a_host_is_let_in_within_two_seconds() {
+    let none = Service::new();
+    let ended = Service::logged_in();
+    ended.authorization.revoke_grants();
+    ended.authorization.refuse_issued_access_tokens();
+    let (silent, gate) = (Service::with_expired_token(), Gate::default());
+    silent.authorization.fault(Fault::Hold(gate.clone()));
+    for (service, case) in [(&none, "no login"), (&ended, "an ended one"), (&silent, "a silent server")] {
+        let since = Instant::now();
+        let mut bridge = Bridge::start(&service.home, &[&service.server.url()]);
+        let answer = bridge.initialize();
+        let took = since.elapsed();
+        assert_eq!(answer["result"]["serverInfo"]["name"], "mcp-front", "{case}: {answer}");
+        assert!(took < LET_IN_WITHIN, "{case}: {took:?}");
+    }
+    gate.open();
 }
 
 /// `--strict` refuses instead.
