@@ -20,6 +20,7 @@ fn told(service: &Service, more: &[&str]) -> Value {
     serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
 }
 
+/// A27: a token is renewed by hand or by a timer as it is by a bridge.
 #[test]
 fn what_is_fresh_is_left_alone_unless_it_is_forced() {
     let service = Service::logged_in();
