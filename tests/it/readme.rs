@@ -68,6 +68,44 @@ fn every_command_is_run() {
     }
 }
 
+/// What stands in backticks between the blocks.
+fn spans() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("README.md")).expect("a README");
+    let prose: String = text.split("```").step_by(2).collect();
+    prose.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " ")).collect()
+}
+
+/// What the prose names beside the blocks is known: commands with their arguments, and options.
+#[test]
+fn the_commands_in_the_prose_are_understood() {
+    let (home, spans) = (Home::bare(), spans());
+    // Behind what is wrong, nobody asks for help any more.
+    let help = |words: &[String]| {
+        let words = words.iter().map(|word| if word == "COMMAND" { "login" } else { word.as_str() });
+        home.run(words.chain(["--help"])).expect(0).stdout
+    };
+    let commands: BTreeSet<_> =
+        ["login", "bridge", "status", "refresh", "logout", "doctor", "tokens", "demo"].into();
+    let (mut named, mut options) = (0, BTreeSet::new());
+    for span in &spans {
+        let words = shlex::split(span).expect(span);
+        let words = words.strip_prefix(&["mcp-front".to_owned()][..]).unwrap_or(&words);
+        match words.first() {
+            Some(first) if commands.contains(first.as_str()) || first == "COMMAND" => {
+                help(words);
+                named += 1;
+            }
+            _ => {}
+        }
+        let is_option = |word: &&String| word.starts_with("--") && word.len() > 2;
+        options.extend(words.iter().filter(is_option).cloned());
+    }
+    let helps: String = commands.iter().map(|command| help(&[(*command).to_owned()])).collect();
+    let missing: Vec<_> = options.iter().filter(|option| !helps.contains(option.as_str())).collect();
+    assert!(missing.is_empty(), "no command has {missing:?}");
+    assert!(named > 10 && options.len() > 10, "{named} commands and {options:?} in {spans:?}");
+}
+
 /// A Front-like service that is known as `front`, and whose login has ended.
 fn front() -> Service {
     let service = Service::front_like();
