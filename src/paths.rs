@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 mod private;
 
 pub use private::{
-    append_private, create_prepared, create_private_dir, open_private, read_private, remove_private,
-    write_new_private, write_private,
+    append_private, check_room, create_prepared, create_private_dir, is_want_of_room, open_private,
+    read_private, remove_private, write_new_private, write_private,
 };
 
 /// The product's directory name below a platform's own.

@@ -192,7 +192,7 @@ impl Remedy {
                 None,
             ),
             Self::Directory => alone(
-                "Nothing is refreshed without the lock: make its directory writable, on a local disk \
+                "Nothing is refreshed without the lock: make its directory writable, with room, on a local disk \
                  (MCP_FRONT_HOME moves it).",
             ),
             Self::AnotherStore | Self::Mend => alone("Mend what it names; the next request tries again."),

@@ -207,7 +207,8 @@ const TIME: u8 = 6;
 const INTERRUPTED: u8 = 130;
 
 const NEWER: &str = "it is left as it is; another --profile logs in beside it";
-const PLACE: &str = "make its directory writable for you, on a local disk; MCP_FRONT_HOME moves it";
+const PLACE: &str =
+    "make its directory writable for you, with room, on a local disk; MCP_FRONT_HOME moves it";
 
 impl Verdict {
     fn plain(exit: u8) -> Self {

@@ -78,6 +78,18 @@ pub fn create_prepared(path: &Path, prepare: impl FnOnce(&File) -> io::Result<()
     file.persist_noclobber(path).map_err(|error| error.error)
 }
 
+/// Finds out whether so many bytes could be written into the directory now. Nothing of it stays.
+///
+/// # Errors
+/// As [`create_private_dir`]; and what the system refuses, for want of room above all.
+pub fn check_room(directory: &Path, bytes: usize) -> io::Result<()> {
+    create_private_dir(directory)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory)?;
+    file.write_all(&vec![b'x'; bytes])?;
+    // Some file systems look for the room only when it is needed.
+    file.as_file().sync_all()
+}
+
 /// Reads the file; `None` where there is none.
 ///
 /// # Errors
@@ -169,6 +181,11 @@ fn temporary<'a>(path: &'a Path, bytes: &[u8]) -> io::Result<(NamedTempFile, &'a
     file.as_file().sync_all()?;
     failpoint::reached("file-synced");
     Ok((file, parent))
+}
+
+/// Whether a disk is full, or the user's share of it is.
+pub fn is_want_of_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Removes what killed processes left behind. It is in nobody's way, so failing is no error.

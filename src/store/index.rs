@@ -25,6 +25,9 @@ mod glance;
 pub use entry::{Entry, EntryKind, Identity, LastError, SCHEMA, State, TOKEN_REJECTED, UNSAVED_ROTATION};
 use glance::Glances;
 
+/// What a login writes at most, as a rule: record, journal, entry and perhaps a key.
+const LOGIN_BYTES: usize = 32 << 10;
+
 /// How long a write waits for the index lock, which is only ever held for a few file operations.
 const GUARD_LIMIT: Duration = Duration::from_secs(2);
 
@@ -268,8 +271,19 @@ impl Index {
         }
     }
 
+    /// Finds out whether there is room for what a login brings, so that nobody logs in for nothing.
+    /// Nothing of it stays.
+    ///
+    /// # Errors
+    /// Whatever would keep an entry from being written.
+    pub fn check_room(&self) -> Result<(), IndexError> {
+        let directory = self.paths.services();
+        paths::check_room(&directory, LOGIN_BYTES).map_err(IndexError::io(&directory))
+    }
+
     /// Begins a deletion: gives the entry a new stamp and marks it, so that running bridges notice
-    /// before the record goes. Returns the entry as it was, if there was one.
+    /// before the record goes. Returns the entry as it was, if there was one. A full disk takes no mark,
+    /// and a deletion is what makes room there: bridges then notice at its end.
     ///
     /// # Errors
     /// Whatever keeps the entry from being written.
@@ -283,7 +297,10 @@ impl Index {
         let stamp = Generation::draw().map_err(|error| IndexError::io(&path)(io::Error::other(error)))?;
         entry.generation = stamp;
         entry.deleted = true;
-        self.write(&entry)?;
+        match self.write(&entry) {
+            Err(error) if error.is_want_of_room() => tracing::warn!(%error, "deleting without a mark"),
+            written => written?,
+        }
         Ok(Some(before))
     }
 
@@ -349,6 +366,11 @@ impl Index {
 }
 
 impl IndexError {
+    /// Whether a disk is full, or the user's share of it is.
+    fn is_want_of_room(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if paths::is_want_of_room(source))
+    }
+
     fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         |source| Self::Io { path, source: Arc::new(source) }

@@ -71,7 +71,7 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
         None => journey.home.load_former().await,
         stored => stored,
     };
-    journey.home.check_key().await?;
+    journey.home.check_storable().await?;
     let survey = Survey {
         http: &journey.http,
         server: &config.server,

@@ -67,12 +67,13 @@ impl Home {
         }
     }
 
-    /// Refuses a login that could not be stored for want of a key.
+    /// Refuses a login that could not be stored for want of a key or of room.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub(super) async fn check_key(&self) -> Result<(), StoreError> {
-        self.store.check_key(PATIENCE).await
+    /// [`LoginError::Store`] and [`LoginError::Index`].
+    pub(super) async fn check_storable(&self) -> Result<(), LoginError> {
+        self.store.check_key(PATIENCE).await?;
+        Ok(self.index.check_room()?)
     }
 
     /// The record in the store that the login moves away from, whose client may serve again; none
