@@ -2,6 +2,7 @@
 
 mod clocks_and_outages;
 mod concurrency;
+mod disks;
 mod interruptions;
 mod network_environment;
 mod storage;

@@ -8,6 +8,7 @@ pub(crate) mod browser;
 pub(crate) mod canaries;
 pub(crate) mod clock;
 pub(crate) mod connect_proxy;
+pub(crate) mod disk;
 pub(crate) mod failpoint;
 pub(crate) mod fake_keychain;
 pub(crate) mod fetch;

@@ -136,6 +136,15 @@ impl Captured {
         text
     }
 
+    /// Waits for so many lines, or for the end of the pipe; how many came.
+    pub(crate) fn lines(&self, count: usize) -> usize {
+        let lines = |state: &State| state.bytes.iter().filter(|byte| **byte == b'\n').count();
+        let lacks = |state: &mut State| lines(state) < count && !state.ended;
+        let (state, _) =
+            self.changed.wait_timeout_while(self.state.lock().unwrap(), DEADLINE, lacks).unwrap();
+        lines(&state)
+    }
+
     /// Waits for the end of the pipe, and returns all of it.
     pub(crate) fn to_end(&self) -> Vec<u8> {
         let (state, _) = self

@@ -84,13 +84,18 @@ impl Service {
 
     /// As [`logged_in`](Self::logged_in), with a clock that the test moves.
     pub(crate) fn with_clock() -> (Self, Clock) {
-        let authorization = AuthorizationServer::start();
-        let server = McpServer::guarded_by(&authorization);
-        let (home, clock) = Clock::in_home(Home::with_file_store());
-        let service = Self::of(authorization, server, home);
+        let (service, clock) = Self::with_clock_in(Home::with_file_store());
         service.login(&[]).expect(0);
         service.browser.opened();
         (service, clock)
+    }
+
+    /// As [`new`](Self::new), in this home, with a clock that the test moves.
+    pub(crate) fn with_clock_in(home: Home) -> (Self, Clock) {
+        let authorization = AuthorizationServer::start();
+        let server = McpServer::guarded_by(&authorization);
+        let (home, clock) = Clock::in_home(home);
+        (Self::of(authorization, server, home), clock)
     }
 
     /// As [`new`](Self::new), after a login.
