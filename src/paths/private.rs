@@ -36,8 +36,14 @@ const LEFT_BEHIND: Duration = Duration::from_secs(600);
 /// Where the directory is a symbolic link, where it or its parent belongs to somebody else, and
 /// what the system refuses.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
-    if !path.is_dir() {
+    let missing: Vec<_> = path.ancestors().take_while(|place| !place.is_dir()).collect();
+    if !missing.is_empty() {
         platform::dir_builder().recursive(true).create(path)?;
+    }
+    for parent in missing.into_iter().filter_map(Path::parent) {
+        // Else what is synced below might have no name after a crash. Who may write to a directory may not
+        // always read it.
+        let _as_far_as_it_goes = platform::sync_dir(parent);
     }
     platform::check_dir(path)
 }
@@ -116,10 +122,9 @@ pub fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// # Errors
 /// As [`write_private`].
 pub fn open_private(path: &Path) -> io::Result<File> {
-    let file = open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
-    // Who can exchange the file can take the lock away.
-    platform::check_dir(parent(path)?)?;
-    Ok(file)
+    // Who can exchange the file can take the lock away; and nothing is created behind a link.
+    create_private_dir(parent(path)?)?;
+    open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
 }
 
 /// Opens the file for writing at its end, creating it empty where there is none.
