@@ -5,6 +5,7 @@ mod concurrency;
 mod disks;
 mod interruptions;
 mod network_environment;
+mod power;
 mod storage;
 mod time_and_network;
 mod token_endpoint;

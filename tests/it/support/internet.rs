@@ -5,15 +5,12 @@
 //! is watched. A name that the test does not know has no address, and nothing leaves the machine.
 
 use std::net::SocketAddr;
-use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::compiled::compile;
 use super::home::Home;
 use super::skip;
-
-/// Stands between the binary and its C library.
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/internet.c");
 
 /// Public addresses, each of which is loopback at the same port.
 pub(crate) const PUBLIC: [&str; 2] = ["192.88.98.1", "192.88.98.2"];
@@ -35,13 +32,8 @@ impl Internet {
             tempfile::Builder::new().prefix("mcp-front-internet-").tempdir().expect("a temporary directory");
         let lines = names.iter().map(|(name, answers)| format!("{name} {}\n", answers.join(" ")));
         std::fs::write(directory.path().join("names"), lines.collect::<String>()).expect("it is writable");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-pthread", SOURCE, "-ldl", "-o"]);
-        let Ok(outcome) = compiler.arg(directory.path().join("internet.so")).output() else {
-            skip("a C compiler");
-            return None;
-        };
-        assert!(outcome.status.success(), "{}", String::from_utf8_lossy(&outcome.stderr));
+        let library = directory.path().join("internet.so");
+        compile("internet.c", &library, &["-shared", "-fPIC", "-pthread", "-ldl"])?;
         Some(Self { directory })
     }
 

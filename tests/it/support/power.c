@@ -1,0 +1,59 @@
+/* Keeps what a program has synced, and nothing else, as a disk does whose power fails: started with this
+   before its libraries, each fsync of a file copies its content to `content-<inode>`, and each fsync of a
+   directory lists its entries in `entries-<inode>`, in the directory TEST_POWER. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static FILE *kept(const char *what, ino_t inode) {
+    char path[4096];
+    const char *directory = getenv("TEST_POWER");
+    snprintf(path, sizeof path, "%s/%s-%lu", directory ? directory : "", what, (unsigned long)inode);
+    return fopen(path, "w");
+}
+
+static void keep_content(const char *path, ino_t inode) {
+    char part[4096];
+    size_t length;
+    FILE *from = fopen(path, "r"), *to = kept("content", inode);
+    while (from && to && (length = fread(part, 1, sizeof part, from)))
+        fwrite(part, 1, length, to);
+    if (from)
+        fclose(from);
+    if (to)
+        fclose(to);
+}
+
+static void keep_entries(const char *path, ino_t inode) {
+    DIR *from = opendir(path);
+    FILE *to = kept("entries", inode);
+    struct dirent *entry;
+    while (from && to && (entry = readdir(from)))
+        if (entry->d_name[0] != '.' || (entry->d_name[1] && entry->d_name[1] != '.'))
+            fprintf(to, "%lu %c %s\n", (unsigned long)entry->d_ino, entry->d_type == DT_DIR ? 'd' : 'f',
+                    entry->d_name);
+    if (from)
+        closedir(from);
+    if (to)
+        fclose(to);
+}
+
+int fsync(int descriptor) {
+    int (*next)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+    char path[64];
+    struct stat status;
+    int outcome = next(descriptor);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+    if (!outcome && !fstat(descriptor, &status)) {
+        if (S_ISDIR(status.st_mode))
+            keep_entries(path, status.st_ino);
+        else
+            keep_content(path, status.st_ino);
+    }
+    return outcome;
+}
