@@ -96,10 +96,20 @@ impl Client {
         }
         self.cookies.apply(&url, &mut headers, clock::now());
         let request = self.endpoint()?.request(method, url).headers(headers).body(body);
-        let response = request.send().await.map_err(HttpError::of)?;
+        let response = request.send().await.map_err(|error| self.failed(error))?;
         self.cookies.keep(response.url(), response.headers(), clock::now());
         self.observe(response.version(), response.headers());
         Ok(response)
+    }
+
+    /// Where one connection died in silence (a changed network), those that wait beside it are dead too: the
+    /// next request gets one of its own.
+    fn failed(&self, error: reqwest::Error) -> HttpError {
+        let error = HttpError::of(error);
+        if matches!(error, HttpError::Timeout { .. }) {
+            self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).client = None;
+        }
+        error
     }
 
     fn is_own(&self, url: &Url) -> bool {
