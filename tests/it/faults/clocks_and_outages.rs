@@ -17,6 +17,7 @@ use crate::support::line::Line;
 use crate::support::mcp_server::McpServer;
 use crate::support::open_session::{OpenSession, is_named};
 use crate::support::service::{NAME, Service};
+use crate::support::silence::Silence;
 
 /// How often calls came to the server.
 fn calls(service: &Service) -> usize {
@@ -178,6 +179,48 @@ fn i08_a_waiting_connection_is_kept_under_watch() {
     }
     gate.open();
     assert!(session.bridge.response(&json!(1))["result"].is_object());
+}
+
+/// The same with the network truly gone: the request that waits is answered with an error, once and
+/// without being sent again, and so is the one that goes out over a connection that has died. The next one
+/// is well.
+#[test]
+fn i08_a_connection_that_fell_silent_ends_and_the_next_one_is_well() {
+    for waits in [true, false] {
+        let Some(silence) = Silence::to_come() else { return };
+        let gate = Gate::default();
+        let held = gate.clone();
+        let server = McpServer::on_calls(move |request, responder| {
+            let message = request.json();
+            if message["params"]["name"] == "held" {
+                held.pass();
+            }
+            let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": {}});
+            responder.reply(&Reply::json(200, answer.to_string()));
+        });
+        let home = silence.around(Home::with_file_store());
+        let mut bridge = Bridge::start(&home, &[&server.url()]);
+        bridge.initialize();
+        server.wait_for("the stream", |request| request.method == "GET");
+        bridge.call(0, "tools/call", json!({"name": "first"}));
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "held"}});
+        if waits {
+            bridge.send(call.to_string());
+            gate.wait_for_arrivals(1);
+        }
+        silence.fall();
+        if !waits {
+            bridge.send(call.to_string());
+        }
+        gate.open();
+        let answer = bridge.response(&json!(1));
+        assert_eq!(answer["error"]["data"]["mayHaveExecuted"], true, "{answer}");
+        let is_held = |body: &&Vec<u8>| memchr::memmem::find(body, b"held").is_some();
+        assert_eq!(server.posted().iter().filter(is_held).count(), 1, "it is never sent again");
+        let next = bridge.call(2, "tools/call", json!({"name": "next"}));
+        assert!(next["result"].is_object(), "{next}");
+        assert!(!bridge.has_line(), "one answer each");
+    }
 }
 
 /// Whoever's account was disabled reads so, whatever else it may be, in the server's words too; every

@@ -31,6 +31,7 @@ pub(crate) mod process;
 pub(crate) mod processes;
 pub(crate) mod scene;
 pub(crate) mod service;
+pub(crate) mod silence;
 pub(crate) mod snapshot;
 pub(crate) mod sse_server;
 pub(crate) mod terminal;
