@@ -18,6 +18,9 @@ const STORE_LIMIT: Duration = Duration::from_secs(15);
 /// How long the trial lock is waited for.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
+/// What helps where a lock or a file cannot be written.
+const PLACE: &str = "make it writable for you, with room, on a local disk; MCP_FRONT_HOME moves it";
+
 /// Where the trial record lies: no service can be there.
 const TRIAL: (&str, &str) = ("doctor", "http://127.0.0.1:0/trial");
 
@@ -27,9 +30,18 @@ pub(super) fn directory(paths: &Paths) -> Finding {
     // Opening a lock file makes the directories, and refuses those that others can write to.
     match NamedLock::acquire(paths, Shared::Trial, LOCK_LIMIT) {
         Ok(_) => Finding::good(Check::Directory, shown),
-        Err(error @ LockError::Busy { .. }) => Finding::notice(Check::Directory, with_causes(&error)),
-        Err(error) => Finding::bad(Check::Directory, with_causes(&error))
-            .with_remedy("make it writable for you, on a local disk; MCP_FRONT_HOME moves it"),
+        Err(error) => not_locked(Check::Directory, &error),
+    }
+}
+
+/// A lock that is not to be had.
+fn not_locked(check: Check, error: &LockError) -> Finding {
+    let text = with_causes(error);
+    match error {
+        // The trial's locks are taken for this alone, and for a moment.
+        LockError::Busy { .. } => Finding::notice(check, text)
+            .with_remedy("another `mcp-front doctor` is at it: run this again once that has ended"),
+        LockError::Io { .. } => Finding::bad(check, text).with_remedy(PLACE),
     }
 }
 
@@ -37,13 +49,13 @@ pub(super) fn directory(paths: &Paths) -> Finding {
 pub(super) fn lock(paths: &Paths) -> Finding {
     let held = match NamedLock::acquire(paths, Shared::Trial, LOCK_LIMIT) {
         Ok(held) => held,
-        Err(error) => return Finding::bad(Check::Lock, with_causes(&error)),
+        Err(error) => return not_locked(Check::Lock, &error),
     };
     let second = NamedLock::acquire(paths, Shared::Trial, Duration::ZERO);
     drop(held);
     match second {
         Err(LockError::Busy { .. }) => Finding::good(Check::Lock, "a lock keeps others out"),
-        Err(error) => Finding::bad(Check::Lock, with_causes(&error)),
+        Err(error) => not_locked(Check::Lock, &error),
         Ok(_) => Finding::bad(
             Check::Lock,
             "the file system grants one lock twice: two bridges could refresh at once",
@@ -54,7 +66,7 @@ pub(super) fn lock(paths: &Paths) -> Finding {
 
 /// Writes a trial record, reads it back and erases it.
 pub(super) async fn store(config: StoreConfig) -> Finding {
-    let place = Store::open(config.clone()).place();
+    let (kind, place) = (config.kind, Store::open(config.clone()).place());
     let trip = async {
         match round_trip(config).await {
             Ok(false) => Finding::good(Check::Store, format!("{place}: written, read and erased")),
@@ -70,16 +82,14 @@ pub(super) async fn store(config: StoreConfig) -> Finding {
                 Check::Store,
                 format!("{place}: not tried, for the first login makes its key"),
             ),
-            Err(Trouble::Store(error)) => failed(&place, &error),
-            Err(Trouble::Lock(error)) => {
-                Finding::bad(Check::Store, format!("{place}: {}", with_causes(&error)))
-            }
+            Err(Trouble::Store(error)) => failed(kind, &place, &error),
+            Err(Trouble::Lock(error)) => not_locked(Check::Store, &error),
         }
     };
     within(Check::Store, STORE_LIMIT, trip).await
 }
 
-fn failed(place: &str, error: &StoreError) -> Finding {
+fn failed(kind: StoreKind, place: &str, error: &StoreError) -> Finding {
     let finding = Finding::bad(Check::Store, format!("{place}: {}", with_causes(error)));
     match error {
         StoreError::Locked => finding.with_remedy("unlock the keychain"),
@@ -94,6 +104,7 @@ fn failed(place: &str, error: &StoreError) -> Finding {
             finding.with_remedy("MCP_FRONT_ENCRYPTION_KEY_FILE names the file with the key")
         }
         StoreError::Untrusted { .. } => finding.with_remedy("keep logins in another store: --store"),
+        StoreError::Platform { .. } if kind == StoreKind::File => finding.with_remedy(PLACE),
         StoreError::Corrupt { .. } | StoreError::NewerSchema { .. } | StoreError::Platform { .. } => finding,
     }
 }
