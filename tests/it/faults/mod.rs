@@ -4,6 +4,7 @@ mod clocks_and_outages;
 mod concurrency;
 mod disks;
 mod interruptions;
+mod locks;
 mod network_environment;
 mod power;
 mod storage;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -17,6 +17,9 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mcp-front");
 
 /// The file store's key of every test: 32 raw bytes.
 pub(crate) const ENCRYPTION_KEY: &str = "mcp-front-tests-encryption-key-1";
+
+/// Some user that is not root, for root.
+pub(crate) const SOMEBODY: u32 = 65_534;
 
 /// A throw-away home directory with the variables of one user session.
 pub(crate) struct Home {
@@ -77,6 +80,16 @@ impl Home {
     /// Where the tests' encryption key lies.
     pub(crate) fn key_file(&self) -> PathBuf {
         self.path().join("encryption-key")
+    }
+
+    /// Gives all that is in it to a user.
+    pub(crate) fn belong_to(&self, user: u32) {
+        let mut places = vec![self.path().to_owned()];
+        while let Some(place) = places.pop() {
+            chown(&place, Some(user), None).expect("its owner is root or the user");
+            places
+                .extend(std::fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| entry.path()));
+        }
     }
 
     /// The environment of every command in this home.

@@ -21,6 +21,7 @@ pub(crate) mod internet;
 pub(crate) mod kept_login;
 pub(crate) mod keychain;
 pub(crate) mod line;
+pub(crate) mod locks;
 pub(crate) mod mcp_server;
 pub(crate) mod modern_server;
 pub(crate) mod node;
