@@ -14,6 +14,8 @@ use crate::authorizer::Authorizer;
 use crate::config::service::Service;
 use crate::config::{ConfigError, Source};
 use crate::doctor::{Check, Finding, Machine, Mark, Subject, examine_machine, examine_service};
+use crate::paths::Paths;
+use crate::redact::{printable, with_causes};
 use crate::store::StoreKind;
 use crate::store::index::Index;
 
@@ -54,44 +56,71 @@ pub(super) struct Arguments {
 /// # Errors
 /// [`Failure::Unwell`] where a check failed; [`ConfigError`] where the name means nothing.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
-    let services = services(&arguments, context)?;
-    let machine = machine(&services, context)?;
-    let subjects: Vec<Subject> =
-        services.into_iter().map(|service| subject(service, context)).collect::<Result<_, _>>()?;
     let mut report = Report::new(arguments.json, &context.terminal);
     report.take(settings(context));
-    examine_machine(&machine, &mut |finding| report.take(finding)).await;
-    for subject in subjects {
-        report.turn_to(&subject.name, subject.server.as_str());
-        examine_service(subject, &mut |finding| report.take(finding)).await;
+    let paths = match context.settings.paths() {
+        Ok(paths) => paths,
+        Err(error) => return report.end_with(&error.into()),
+    };
+    let (services, unreadable) = services(&arguments, context, &paths)?;
+    let network = context.settings.network.http_config(&context.environment).map(|_| ());
+    if let Err(error) = network {
+        return report.end_with(&error.into());
+    }
+    examine_machine(&machine(&services, context, paths), &mut |finding| report.take(finding)).await;
+    for failure in &unreadable {
+        report.take(broken(Check::Directory, failure));
+    }
+    for service in services {
+        report.turn_to(&service.name, service.server.as_str());
+        let name = service.name.clone();
+        match subject(service, context) {
+            Ok(subject) => examine_service(subject, &mut |finding| report.take(finding)).await,
+            Err(failure) => {
+                report.take(Finding { service: Some(name), ..broken(Check::Settings, &failure) });
+            }
+        }
     }
     report.end()
 }
 
-/// The service that was named, else all that are stored in the profile.
-fn services(arguments: &Arguments, context: &Context) -> Result<Vec<Service>, Failure> {
-    let settings = &context.settings;
-    let index = Index::open(settings.paths()?);
-    if let Some(target) = &arguments.target {
-        return Ok(vec![Service::resolve(target, arguments.allow_http, settings, &index)?]);
-    }
-    let (entries, damaged) = index.survey().map_err(ConfigError::from)?;
-    if let Some(error) = damaged.into_iter().next() {
-        return Err(ConfigError::from(error).into());
-    }
-    let kept = entries.iter().filter(|entry| !entry.deleted && entry.identity.profile == settings.profile);
-    let found = kept.map(|entry| Service::resolve(&entry.identity.name, true, settings, &index));
-    Ok(found.collect::<Result<_, _>>()?)
+/// What is wrong with flags or environment before anything can be checked, as the one finding that there is.
+pub(super) fn unresolved(arguments: &Arguments, failure: Failure, terminal: &Terminal) -> Failure {
+    let report = Report::new(arguments.json, terminal);
+    report.end_with(&failure).err().unwrap_or(failure)
 }
 
-fn machine(services: &[Service], context: &Context) -> Result<Machine, Failure> {
+/// What a command would have ended with.
+fn broken(check: Check, failure: &Failure) -> Finding {
+    let remedy = failure.hint().unwrap_or_else(|| "correct it where it is set, or do not set it".to_owned());
+    Finding::bad(check, printable(&with_causes(failure))).with_remedy(remedy)
+}
+
+/// The service that was named, else all that are stored in the profile; and what is wrong with entries that
+/// cannot be read.
+fn services(
+    arguments: &Arguments,
+    context: &Context,
+    paths: &Paths,
+) -> Result<(Vec<Service>, Vec<Failure>), Failure> {
     let settings = &context.settings;
-    let paths = settings.paths()?;
-    let mut kinds: Vec<StoreKind> = Vec::new();
-    for service in services {
-        kinds.push(service.store(settings)?);
+    let index = Index::open(paths.clone());
+    if let Some(target) = &arguments.target {
+        return Ok((vec![Service::resolve(target, arguments.allow_http, settings, &index)?], Vec::new()));
     }
-    if services.is_empty() {
+    let (entries, unreadable) = index.survey().unwrap_or_else(|error| (Vec::new(), vec![error]));
+    let kept = entries.iter().filter(|entry| !entry.deleted && entry.identity.profile == settings.profile);
+    let found = kept.map(|entry| Service::resolve(&entry.identity.name, true, settings, &index));
+    let failures = unreadable.into_iter().map(|error| ConfigError::from(error).into());
+    Ok((found.collect::<Result<_, _>>()?, failures.collect()))
+}
+
+/// A service whose store is in question says so itself.
+fn machine(services: &[Service], context: &Context, paths: Paths) -> Machine {
+    let settings = &context.settings;
+    let mut kinds: Vec<StoreKind> =
+        services.iter().filter_map(|service| service.store(settings).ok()).collect();
+    if kinds.is_empty() {
         kinds.push(settings.store);
     }
     let mut stores: Vec<_> = Vec::new();
@@ -100,7 +129,7 @@ fn machine(services: &[Service], context: &Context) -> Result<Machine, Failure> 
             stores.push(settings.store_config(kind, paths.clone()));
         }
     }
-    Ok(Machine { paths, stores })
+    Machine { paths, stores }
 }
 
 fn subject(service: Service, context: &Context) -> Result<Subject, Failure> {
@@ -161,7 +190,7 @@ impl<'a> Report<'a> {
 
     fn turn_to(&mut self, name: &str, url: &str) {
         let bold = self.terminal.paint_stdout(Style::new().bold(), name);
-        self.write(&format!("\n{bold}  {}\n", crate::redact::printable(url)));
+        self.write(&format!("\n{bold}  {}\n", printable(url)));
     }
 
     fn take(&mut self, finding: Finding) {
@@ -178,6 +207,12 @@ impl<'a> Report<'a> {
         }
         self.write(&text);
         self.findings.push(finding);
+    }
+
+    /// Ends with what keeps all else from being checked.
+    fn end_with(mut self, failure: &Failure) -> Result<(), Failure> {
+        self.take(broken(Check::Settings, failure));
+        self.end()
     }
 
     fn end(mut self) -> Result<(), Failure> {

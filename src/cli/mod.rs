@@ -97,12 +97,10 @@ fn color_flag(words: &[OsString]) -> Option<ColorChoice> {
 }
 
 fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
-    let mut settings = Settings::resolve(&arguments.flags(), &environment)?;
-    if arguments.command.as_ref().is_some_and(Called::is_started_by_a_host) {
-        settings.program = settings.program.at(&executable()?);
-    }
-    let terminal = Terminal::new(&settings);
-    logging::start(&settings, terminal.colored_stderr)?;
+    let (settings, terminal) = match prepare(&arguments, &environment) {
+        Ok(prepared) => prepared,
+        Err(failure) => return Err(unprepared(&arguments, &environment, failure)),
+    };
     let context = Context { settings, environment, terminal };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -112,6 +110,29 @@ fn run(arguments: Arguments, environment: Environment) -> Result<(), Failure> {
     // A keychain that prompts for ever has a thread of its own, which must not hold the exit.
     runtime.shutdown_background();
     outcome
+}
+
+/// What comes before any command.
+fn prepare(arguments: &Arguments, environment: &Environment) -> Result<(Settings, Terminal), Failure> {
+    let mut settings = Settings::resolve(&arguments.flags(), environment)?;
+    if arguments.command.as_ref().is_some_and(Called::is_started_by_a_host) {
+        settings.program = settings.program.at(&executable()?);
+    }
+    let terminal = Terminal::new(&settings);
+    logging::start(&settings, terminal.colored_stderr)?;
+    Ok((settings, terminal))
+}
+
+/// What no command gets past, which is what whoever asks for a diagnosis wants to be told.
+fn unprepared(arguments: &Arguments, environment: &Environment, failure: Failure) -> Failure {
+    let flags = config::Flags { color: arguments.flags().color, ..config::Flags::default() };
+    match (&arguments.command, Settings::resolve(&flags, &environment.of_terminal())) {
+        (Some(Called::Command(command)), Ok(plain)) => match &**command {
+            Command::Doctor(arguments) => doctor::unresolved(arguments, failure, &Terminal::new(&plain)),
+            _ => failure,
+        },
+        _ => failure,
+    }
 }
 
 /// The absolute path of this program.

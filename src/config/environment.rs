@@ -57,6 +57,13 @@ impl Environment {
         }
     }
 
+    /// What says how a terminal is written to, and nothing else.
+    pub fn of_terminal(&self) -> Self {
+        const TERMINAL: [&str; 3] = ["TERM", "NO_COLOR", "CLICOLOR_FORCE"];
+        let known = |name: &str| Some((OsString::from(name), self.get(name)?.to_owned()));
+        Self { variables: TERMINAL.into_iter().filter_map(known).collect(), program: self.program.clone() }
+    }
+
     /// Every variable, for a helper process to choose from.
     pub fn iter(&self) -> impl Iterator<Item = (OsString, OsString)> {
         self.variables.clone().into_iter()

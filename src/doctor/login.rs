@@ -33,7 +33,7 @@ fn client_of(record: Option<&Credential>) -> Option<&Client> {
 }
 
 /// Whether the authorization server takes the client in the way that it authenticates.
-pub(super) fn client(record: Option<&Credential>, found: Option<&Discovery>) -> Finding {
+pub(super) fn client(record: Option<&Credential>, found: Option<&Discovery>, subject: &Subject) -> Finding {
     let Some(client) = client_of(record) else {
         return Finding::skipped(Check::Client, "no login is at hand");
     };
@@ -57,6 +57,7 @@ pub(super) fn client(record: Option<&Credential>, found: Option<&Discovery>) -> 
             let taken: Vec<_> = taken.iter().map(|taken| printable(taken)).collect();
             let listed = taken.join(", ");
             Finding::notice(Check::Client, format!("{text}; the authorization server lists {listed}"))
+                .with_remedy(format!("should it refuse the client, run {}", subject.commands.replace()))
         }
     }
 }
@@ -95,13 +96,13 @@ pub(super) async fn token(subject: &Subject, demanded: bool) -> Finding {
             Ok(_) if demanded => Finding::bad(Check::Token, "no login is stored")
                 .with_remedy(format!("run {}", subject.commands.login())),
             Ok(_) => Finding::good(Check::Token, "none is needed"),
-            Err(error) => fails(&error),
+            Err(error) => fails(&error, subject),
         }
     };
     within(Check::Token, TOKEN_LIMIT, asked).await
 }
 
-fn fails(error: &AuthorizerError) -> Finding {
+fn fails(error: &AuthorizerError, subject: &Subject) -> Finding {
     let finding = Finding::bad(Check::Token, error.to_string());
     match error {
         AuthorizerError::LoginRequired { reason, command } => {
@@ -110,10 +111,15 @@ fn fails(error: &AuthorizerError) -> Finding {
         AuthorizerError::Store { problem, remedy, .. } => {
             Finding::bad(Check::Token, problem.clone()).with_remedy(remedy.clone())
         }
-        AuthorizerError::Unavailable { .. }
-        | AuthorizerError::Busy { .. }
-        | AuthorizerError::Rejected { .. }
-        | AuthorizerError::InsufficientScope { .. } => finding,
+        AuthorizerError::Busy { .. } => finding.with_remedy(format!(
+            "end what hangs ({} shows the bridges that run), then run this again",
+            subject.commands.status()
+        )),
+        AuthorizerError::Unavailable { .. } => finding.with_remedy(format!(
+            "bridges try again by themselves; {} tries now",
+            subject.commands.refresh_anew()
+        )),
+        AuthorizerError::Rejected { .. } | AuthorizerError::InsufficientScope { .. } => finding,
     }
 }
 

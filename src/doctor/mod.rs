@@ -117,7 +117,8 @@ impl Finding {
         Self::new(check, Mark::Notice, text)
     }
 
-    fn bad(check: Check, text: impl Into<String>) -> Self {
+    /// A check that failed.
+    pub fn bad(check: Check, text: impl Into<String>) -> Self {
         Self::new(check, Mark::Bad, text)
     }
 
@@ -125,7 +126,8 @@ impl Finding {
         Self::new(check, Mark::Skipped, text)
     }
 
-    fn with_remedy(self, remedy: impl Into<String>) -> Self {
+    /// The same, with what to do about it.
+    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
     }
 }
@@ -194,7 +196,7 @@ pub async fn examine_service(subject: Subject, tell: &mut impl FnMut(Finding)) {
     };
     tell(discovery.finding);
     let record = login::record(&Store::open(subject.store.clone()), subject.authorizer.key()).await;
-    tell(login::client(record.as_ref(), discovery.found.as_ref()));
+    tell(login::client(record.as_ref(), discovery.found.as_ref(), &subject));
     tell(login::redirect(record.as_ref(), &subject).await);
     let token = login::token(&subject, discovery.demands_login).await;
     let usable = token.mark != Mark::Bad;
