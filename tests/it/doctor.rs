@@ -13,7 +13,7 @@ use crate::support::service::{NAME, Service};
 use crate::support::tls_service::TlsService;
 
 /// What doctor finds, check by check.
-fn examine(home: &Home, target: &[&str], code: i32) -> Vec<Value> {
+pub(crate) fn examine(home: &Home, target: &[&str], code: i32) -> Vec<Value> {
     let words = ["doctor", "--json"].iter().chain(target);
     let outcome = home.run(words).expect(code);
     let document: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
@@ -21,12 +21,12 @@ fn examine(home: &Home, target: &[&str], code: i32) -> Vec<Value> {
     document["findings"].as_array().expect("a list").clone()
 }
 
-fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
+pub(crate) fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
     findings.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("no {check}"))
 }
 
 /// The checks that ended with `mark`.
-fn marked<'a>(findings: &'a [Value], mark: &str) -> Vec<&'a str> {
+pub(crate) fn marked<'a>(findings: &'a [Value], mark: &str) -> Vec<&'a str> {
     let marked = findings.iter().filter(|finding| finding["mark"] == mark);
     marked.map(|finding| finding["check"].as_str().unwrap()).collect()
 }

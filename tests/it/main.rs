@@ -19,6 +19,7 @@ mod corpora;
 mod demo;
 mod discovery;
 mod doctor;
+mod doctor_breaks;
 mod eras;
 mod faults;
 mod fidelity;
