@@ -2,6 +2,7 @@
 
 mod clocks_and_outages;
 mod concurrency;
+mod damage;
 mod disks;
 mod interruptions;
 mod locks;
