@@ -8,6 +8,7 @@ mod interruptions;
 mod locks;
 mod network_environment;
 mod power;
+mod readers;
 mod storage;
 mod time_and_network;
 mod token_endpoint;
