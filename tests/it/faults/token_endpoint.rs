@@ -16,6 +16,7 @@ use crate::support::connect_proxy::PASSWORD;
 use crate::support::http_server::Reply;
 use crate::support::kept_login::{KeptLogin, carried, login_required, run};
 use crate::support::mcp_server::{McpServer, Setup};
+use crate::support::open_session::is_named;
 use crate::support::service::{NAME, Service};
 use crate::support::tls::{Authority, TlsFront};
 use crate::support::tls_service::TlsService;
@@ -289,21 +290,23 @@ fn h14_a_fresh_token_that_is_refused_is_not_tried_for_ever() {
     let service = Service::logged_in();
     let mut bridge = service.bridge();
     bridge.initialize();
+    assert_eq!(bridge.echo(0, "accepted"), "accepted");
     service.authorization.revoke_access_for_ever();
+    let calls = || service.server.posted().iter().filter(|body| is_named(body, "tools/call")).count();
     let error = bridge.refused(1);
     assert_eq!(error["data"]["reason"], "token_rejected");
     assert!(error["message"].as_str().is_some_and(|text| text.contains("rights. Should the")), "{error}");
-    assert!(service.authorization.refreshes() <= 2);
+    assert_eq!((calls(), service.authorization.refreshes()), (3, 1), "sent again once, with a new token");
     let row = service.row();
     assert_eq!(
         (&row["state"], &row["last_error"]["code"]),
         (&json!("login_required"), &json!("token_rejected"))
     );
     let entry = std::fs::read(service.entry_file()).unwrap();
-    let calls = service.server.posted().len();
-    bridge.refused(2);
-    assert!(service.server.posted().len() <= calls + 2);
-    assert!(service.authorization.refreshes() <= 3, "{} refreshes", service.authorization.refreshes());
+    for call in 2..=5 {
+        assert_eq!(bridge.refused(call)["data"]["reason"], "token_rejected");
+    }
+    assert_eq!((calls(), service.authorization.refreshes()), (7, 1), "each is tried, and nothing is renewed");
     assert_eq!(std::fs::read(service.entry_file()).unwrap(), entry, "it is noted once");
 }
 

@@ -178,6 +178,35 @@ fn h17_a_moved_authorization_server_is_told_and_a_login_binds_anew() {
     assert_eq!(stored(&service).binding.issuer, Some(successor.issuer()));
 }
 
+/// However many processes fail to refresh, and however often: the metadata is read again once a minute.
+#[test]
+fn h19_metadata_is_read_again_once_a_minute_at_most() {
+    let (service, clock) = Service::with_clock();
+    let authorization = &service.authorization;
+    authorization.script(|| vec![Fault::Reply(Reply::status(503))]);
+    // The minutes of the clock: the machine's own time passes as well.
+    let into_a_minute = jiff::Timestamp::now().as_second().rem_euclid(60);
+    clock.set(2 * HOUR - into_a_minute);
+    let reads = || {
+        let seen = authorization.seen();
+        seen.iter().filter(|request| request.path().starts_with("/.well-known/")).count()
+    };
+    let before = reads();
+    for minute in 1..=3 {
+        for _ in 0..4 {
+            service.home.run(["refresh", NAME, "--force"]).expect(3);
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| service.home.run(["refresh", NAME, "--force"]).expect(3));
+            }
+        });
+        assert_eq!(reads() - before, minute, "in minute {minute}");
+        clock.advance(60);
+    }
+    assert_eq!((authorization.replays(), authorization.living_grants()), (0, 1));
+}
+
 /// H17, H19, A11: a token endpoint that moved within its issuer, and answers nothing where the login is
 /// bound to: that is told with the command that binds anew, and nothing goes to the new one before that.
 #[test]
