@@ -17,6 +17,7 @@ fn i18_every_leg_goes_through_the_proxy() {
 fn every_leg_goes_through(url: fn(&ConnectProxy, &str) -> String) {
     let (mut service, proxy) = TlsService::behind_a_proxy("mcp.test", "auth.test");
     service.home = service.home.with("https_proxy", url(&proxy, PASSWORD)).with("MCP_FRONT_LOG", "trace");
+    service.authorization.publish_revocation();
     let arguments = service.login_arguments(&["--log-format", "json"]);
     free_of_password(service.home.run(arguments).expect(0));
     assert_eq!(service.browser.tabs(), 1);
@@ -43,6 +44,11 @@ fn every_leg_goes_through(url: fn(&ConnectProxy, &str) -> String) {
         bridge.wait();
         assert!(!bridge.process.stderr.text().contains(PASSWORD));
     }
+
+    let before = proxy.asked_for("auth.test");
+    free_of_password(service.home.run(["logout", NAME]).expect(0));
+    assert_eq!(service.authorization.revocations().len(), 2);
+    assert!(proxy.asked_for("auth.test") > before, "the revocation goes through it too");
     let files = service.home.files();
     assert!(files.iter().all(|(_, content)| !String::from_utf8_lossy(content).contains(PASSWORD)));
 }
@@ -57,11 +63,29 @@ fn i18_exceptions_are_reached_directly() {
     assert!(proxy.asked().is_empty(), "{:?}", proxy.asked());
 }
 
+/// The variable that other programs know means the same on every leg, and is the platform's own business.
+#[test]
+fn i18_the_platform_s_own_variable_for_authorities_holds_on_every_leg() {
+    let mut service = TlsService::on_loopback(None);
+    service.authorization.publish_revocation();
+    service.home.run(service.login_arguments(&[])).expect(3);
+    service.home = service.home.with("SSL_CERT_FILE", service.authority.roots());
+    service.home.run(service.login_arguments(&[])).expect(0);
+    service.authorization.refuse_issued_access_tokens();
+    let mut bridge = Bridge::start(&service.home, &[NAME]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "trusted"), "trusted");
+    assert_eq!(service.authorization.refreshes(), 1, "the refreshing process trusts it as well");
+    service.home.run(["logout", NAME]).expect(0);
+    assert_eq!(service.authorization.revocations().len(), 2);
+}
+
 /// A root that the platform does not know is trusted where a flag or a variable names it, by the
 /// helper processes too; without it nothing is sent.
 #[test]
 fn i18_a_private_authority_is_trusted_where_it_is_named() {
     let service = TlsService::on_loopback(None);
+    service.authorization.publish_revocation();
     let outcome = service.home.run(service.login_arguments(&[])).expect(3);
     assert!(outcome.stderr.contains("--ca-file"), "{}", outcome.stderr);
     assert!(service.server.requests().is_empty());
@@ -82,4 +106,7 @@ fn i18_a_private_authority_is_trusted_where_it_is_named() {
     assert_eq!(answer["error"]["data"]["reason"], "unreachable", "{answer}");
     assert_eq!(answer["error"]["data"]["mayHaveExecuted"], false, "{answer}");
     assert!(answer["error"]["message"].to_string().contains("--ca-file"), "{answer}");
+
+    service.home.run(["logout", NAME, "--ca-file", &roots]).expect(0);
+    assert_eq!(service.authorization.revocations().len(), 2, "its revocation trusts it too");
 }

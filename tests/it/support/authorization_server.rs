@@ -146,7 +146,7 @@ impl AuthorizationServer {
 
     /// Publishes its revocation endpoint from now on.
     pub(crate) fn publish_revocation(&self) {
-        let endpoint = format!("{}/revoke", self.issuer());
+        let endpoint = format!("{}/revoke", self.state().issuer);
         self.set_metadata(json!({"revocation_endpoint": endpoint}));
     }
 
