@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 use crate::support::authorization_server::AuthorizationServer;
 use crate::support::bridge::{Bridge, initialize_params};
 use crate::support::browser::write_executable;
-use crate::support::home::{Home, Outcome};
+use crate::support::connect_proxy::{ConnectProxy, PASSWORD};
+use crate::support::home::{Home, Outcome, finish};
 use crate::support::keychain::Session;
 use crate::support::mcp_server::McpServer;
 use crate::support::service::{NAME, Service};
 use crate::support::terminal::Terminal;
+use crate::support::tls::{Authority, TlsFront};
+use crate::support::tls_service::TlsService;
 
 /// An address that a project wants tokens at.
 fn trap() -> McpServer {
@@ -90,6 +93,7 @@ fn c13_a_projects_variables_lead_no_token_elsewhere() {
         bridge.close_stdin();
         bridge.wait();
         assert_nothing_came(&trap, &service, &what);
+        assert!(!name.to_ascii_uppercase().ends_with("_PROXY") || trap.connections() == 0, "{what}");
         let said = bridge.process.stderr.text();
         let secrets = service.authorization.secrets();
         assert!(!secrets.iter().any(|secret| said.contains(secret.as_str())), "{what}: {said}");
@@ -102,6 +106,40 @@ fn c13_a_projects_variables_lead_no_token_elsewhere() {
     bridge.initialize();
     assert_eq!(bridge.echo(1, "unharmed"), "unharmed");
     assert_eq!((service.authorization.living_grants(), service.authorization.refreshes()), (1, 0));
+}
+
+/// A proxy of the project's is asked, and learns whither a request goes: what is in it goes to nobody
+/// but the service that the login was made at, the refresh token included.
+#[test]
+fn c13_a_projects_proxy_gets_no_token() {
+    let (service, proxy) = TlsService::behind_a_proxy("mcp.test", "auth.test");
+    let mut login = service.home.command(service.login_arguments(&[]));
+    login.env("https_proxy", proxy.url(PASSWORD));
+    finish(login, b"").expect(0);
+    let (forger, inside) = (Authority::new(), trap());
+    let forged = ["mcp.test", "auth.test"].map(|name| TlsFront::start(name, inside.address(), &forger, None));
+    let places = [("mcp.test", forged[0].address()), ("auth.test", forged[1].address())];
+    let trap = ConnectProxy::start(places);
+    let before = service.server.requests().len();
+    for name in ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        for (words, asked) in
+            [(&["bridge", NAME, "--strict"][..], "mcp.test"), (&["refresh", NAME, "--force"], "auth.test")]
+        {
+            let count = trap.asked_for(asked);
+            let mut command = service.home.command(words);
+            command.env(name, trap.url(PASSWORD));
+            let start =
+                json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params()});
+            let outcome = finish(command, format!("{start}\n").as_bytes());
+            assert!(trap.asked_for(asked) > count, "{name} is not heeded: {outcome:?}");
+        }
+        assert!(
+            inside.requests().is_empty() && forged.iter().all(|front| front.shown().is_empty()),
+            "{name}"
+        );
+    }
+    assert_eq!((service.server.requests().len(), service.authorization.refreshes()), (before, 0));
+    assert_eq!(service.authorization.living_grants(), 1);
 }
 
 /// A home of the project's own, whose index says that the person's service is elsewhere: the login in
@@ -184,7 +222,7 @@ fn c14_a_projects_files_are_no_settings() {
     let run = |words: &[&str]| -> Outcome {
         let mut command = service.home.command(words);
         command.current_dir(&project);
-        crate::support::home::finish(command, b"")
+        finish(command, b"")
     };
     for words in
         [&["status", NAME][..], &["tokens", "list"], &["doctor", NAME], &["refresh", NAME, "--force"]]
