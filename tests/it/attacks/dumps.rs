@@ -1,6 +1,5 @@
 //! C07: what holds tokens leaves no core file, and lets no debugger of the same user in.
 
-use std::os::unix::fs::chown;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 
@@ -9,10 +8,11 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, geteuid, getrlimit, prlimit
 use crate::support::authorization_server::Fault;
 use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
-use crate::support::home::BINARY;
+use crate::support::home::{BINARY, SOMEBODY};
 use crate::support::kept_login::refreshing_process;
 use crate::support::process::Process;
 use crate::support::service::{NAME, Service};
+use crate::support::skip;
 
 fn limit_of(pid: i32) -> String {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("a living process");
@@ -58,7 +58,7 @@ fn c07_a_crash_leaves_no_core_file() {
 #[test]
 fn c07_a_browser_has_the_limit_that_was_found() {
     if getrlimit(Resource::Core).maximum == Some(0) {
-        return;
+        return skip("a limit of core files that can be raised");
     }
     let limited = |service: &Service, arguments: &[String]| {
         let mut shell = Command::new("/bin/sh");
@@ -78,9 +78,6 @@ fn c07_a_browser_has_the_limit_that_was_found() {
     assert!(service.browser.seen().contains("core limit 8\n"), "{}", service.browser.seen());
 }
 
-/// Some user that is not root, for root.
-const SOMEBODY: u32 = 65_534;
-
 /// What another program of this user reads of a process: its environment, memory, and open files.
 fn looked_at(id: u32, user: u32) -> String {
     let mut shell = Command::new("/bin/sh");
@@ -95,11 +92,7 @@ fn looked_at(id: u32, user: u32) -> String {
 fn c07_no_other_program_of_the_user_looks_in() {
     let user = if geteuid().is_root() { SOMEBODY } else { geteuid().as_raw() };
     let service = Service::with_expired_token();
-    let mut places = vec![service.home.path().to_owned()];
-    while let Some(place) = places.pop() {
-        chown(&place, Some(user), None).unwrap();
-        places.extend(std::fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| entry.path()));
-    }
+    service.home.belong_to(user);
     let gate = Gate::default();
     service.authorization.fault(Fault::Hold(gate.clone()));
     let mut command = service.home.command(["bridge", NAME]);

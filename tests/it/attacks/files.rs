@@ -12,6 +12,7 @@ use rustix::process::geteuid;
 use crate::support::failpoint::{self, Failpoint};
 use crate::support::home::{BINARY, Home, finish};
 use crate::support::service::{NAME, Service};
+use crate::support::skip;
 
 /// What is stored in vain.
 const TOKEN: &str = "canary-token-for-a-file-71c0";
@@ -89,7 +90,7 @@ fn c01_a_bridge_closes_the_record_that_it_reads() {
 #[test]
 fn c01_what_belongs_to_somebody_else_is_not_used() {
     if !geteuid().is_root() {
-        return;
+        return skip("root, who alone makes files of another user,");
     }
     let service = Service::logged_in();
     for path in touched(&service) {
