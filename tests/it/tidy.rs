@@ -274,6 +274,16 @@ fn lock_files_name_no_registry() {
     }
 }
 
+/// What is waited for may take as long as it likes: an event stream is silent for hours, and a tool works
+/// for as long. Only that somebody is still there is asked, by the kernel and by HTTP/2; a limit of silence
+/// would cut what is well. What has to end in time is waited for with a limit of its own.
+#[test]
+fn nothing_that_is_silent_is_cut_for_it() {
+    let limited = product().filter(|(_, text)| text.contains(".read_timeout(") || text.contains(".timeout("));
+    let limited: Vec<_> = limited.map(|(path, _)| path).collect();
+    assert!(limited.is_empty(), "an idle stream would be cut: {limited:?}");
+}
+
 /// The rows A of the requirements that are served so far; each is named by the test that shows it.
 const ROWS: [&str; 21] = [
     "A1", "A2", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A15", "A16", "A20", "A21", "A24", "A25",
