@@ -1,6 +1,9 @@
 //! What the host had asked of a session that the server has lost: subscriptions and the log's level are
 //! said again to the one that takes its place, and the host hears nothing of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::support::asking_server::ModernHost;
@@ -8,11 +11,11 @@ use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
 use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::mcp_server::{McpServer, Setup};
-use crate::support::modern_server::error;
+use crate::support::modern_server::{error, serve};
 use crate::support::open_session::{OpenSession, is_post_of};
 use crate::support::service::Service;
 use crate::support::sse_server::{SseServer, is_message, session_on};
-use crate::support::translated::posts_of;
+use crate::support::translated::{event, posts_of, result};
 
 const REFUSED: &str = "the server refuses in a new session what it granted in the lost one";
 
@@ -288,6 +291,48 @@ fn a_session_beneath_a_modern_host_hears_of_it_once() {
         posts_of(&server, "resources/subscribe").iter().map(|one| one["params"]["uri"].clone()).collect();
     assert_eq!(uris, ["x:a", "x:a", "x:b"]);
     assert_eq!(posts_of(&server, "logging/setLevel").len(), 2);
+}
+
+/// A server of 2026-07-28 in the place of one that had a session: what the host had asked goes into the
+/// subscription that is kept in its name, and with its requests.
+#[test]
+fn a_server_of_the_next_era_hears_of_it_in_its_own_way() {
+    let replaced = Arc::<AtomicBool>::default();
+    let is_replaced = Arc::clone(&replaced);
+    let server = McpServer::scripted(move |request, responder| {
+        if !is_replaced.load(Ordering::SeqCst) {
+            return false;
+        }
+        if request.header("Mcp-Session-Id").is_some() {
+            responder.reply(&Reply::status(404));
+        } else if is_post_of(request, "server/discover") {
+            let (versions, tells) = (json!(["2026-07-28"]), json!({"resources": {"subscribe": true}}));
+            responder.reply(&result(request, json!({"supportedVersions": versions, "capabilities": tells})));
+        } else if is_post_of(request, "subscriptions/listen") {
+            let wanted = &request.json()["params"]["notifications"];
+            responder.start_events();
+            let stands = json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {"notifications": wanted}});
+            responder.chunk(event(&stands));
+            responder.wait_for_close();
+        } else {
+            responder.reply(&serve(request));
+        }
+        true
+    });
+    let mut host = OpenSession::on(&server).bridge;
+    subscribe(&mut host, 1, "x:a");
+    get(&mut host, 2, "logging/setLevel", json!({"level": "error"}));
+    replaced.store(true, Ordering::SeqCst);
+    assert_eq!(host.echo(3, "translated"), "translated");
+    let listens = server.wait_for("the subscription", |request| is_post_of(request, "subscriptions/listen"));
+    assert_eq!(listens.json()["params"]["notifications"], json!({"resourceSubscriptions": ["x:a"]}));
+    // Behind all that is said again.
+    get(&mut host, 4, "resources/unsubscribe", json!({"uri": "x:other"}));
+    assert_eq!(host.echo(5, "with a level"), "with a level");
+    let calls = posts_of(&server, "tools/call");
+    let level = &calls.last().expect("a call")["params"]["_meta"]["io.modelcontextprotocol/logLevel"];
+    assert_eq!(level, "error");
+    leave(host);
 }
 
 /// What was granted in the server's place is asked of the server once it speaks for itself.
