@@ -4,10 +4,11 @@
 //! Of what changed while the stream broke that such words come on, nobody told, and nobody will: the
 //! server said it to nobody, or has begun anew and knows of no change. So once the stream stands again,
 //! or a new session does, the host is told that the lists may have changed: of each list that the server
-//! offers to tell of, and that the host was promised to hear of. Of the streams of one session, or of one
-//! subscription, that is said at most every ten minutes. At worst a host lists once for nothing; without the word it may keep a stale
-//! list for as long as it runs, for what else ends that is a word that does not come (2026-07-28 caching;
-//! "List Changed Notification"). A stream that the server resumes owes nothing.
+//! offers to tell of, and that the host was promised to hear of. Of the streams of one session, of one
+//! subscription, or of HTTP+SSE that is said at most every ten minutes. At worst a host lists once for
+//! nothing; without the word it may keep a stale list for as long as it runs, for what else ends that is a
+//! word that does not come (2026-07-28 caching; "List Changed Notification"). A stream that the server
+//! resumes owes nothing.
 //! `notifications/resources/updated` is never said in a server's place: hosts may act on it, and not only
 //! read again.
 

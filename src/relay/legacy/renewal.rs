@@ -137,13 +137,18 @@ impl Inner {
         self.legacy.handshake.renewed();
         self.legacy.wishes.owe(self.legacy.handshake.epoch());
         // Who takes over from the stand-in says so itself.
-        if self.legacy.handshake.is_initialized() && !self.legacy.stand_in.stands() {
-            self.legacy.replaced.notify_one();
+        if !self.legacy.handshake.is_initialized() || self.legacy.stand_in.stands() {
+            return;
+        }
+        match self.legacy.is_over_sse() {
+            // Where a stream is a session, whoever cuts streams ends sessions.
+            true => self.legacy.missed.notify_one(),
+            false => self.legacy.replaced.notify_one(),
         }
     }
 
     /// Tells the host that the lists may have changed: whenever another session took the place of its own,
-    /// and where a stream broke, as often as its [`Repose`] allows.
+    /// and where a stream broke, as often as the [`Repose`] allows.
     pub(in crate::relay) async fn tell_what_was_missed(self: Arc<Self>) {
         let mut repose = Repose::default();
         loop {
