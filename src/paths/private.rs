@@ -139,9 +139,11 @@ pub fn append_private(path: &Path) -> io::Result<File> {
 
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let options = platform::open_options(options);
+    let parent = parent(path)?;
     let file = match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_private_dir(parent(path)?)?;
+        // A directory that is there and takes no files is somebody else's, and stays as it is.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !parent.is_dir() => {
+            create_private_dir(parent)?;
             options.open(path)
         }
         opened => opened,
@@ -299,6 +301,23 @@ mod tests {
         assert!(read_private(&fifo).is_err());
         assert!(write_private(&fifo, b"x").is_err());
         assert!(read_private(root.path()).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_directory_that_takes_no_files_keeps_its_mode() {
+        use std::os::fd::AsRawFd;
+
+        let root = tempfile::tempdir().unwrap();
+        let removed = root.path().join("removed");
+        fs::create_dir(&removed).unwrap();
+        let handle = File::open(&removed).unwrap();
+        handle.set_permissions(fs::Permissions::from_mode(0o755)).unwrap();
+        fs::remove_dir(&removed).unwrap();
+        let place = Path::new("/proc/self/fd").join(handle.as_raw_fd().to_string());
+        assert!(place.is_dir());
+        assert_eq!(append_private(&place.join("log")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(handle.metadata().unwrap().mode() & 0o7777, 0o755);
     }
 
     #[test]
