@@ -21,7 +21,7 @@ const PAGE: u64 = 4096;
 
 /// Mounts, and mounts anew with each line of options that it reads; says so each time.
 const KEEPER: &str = r#"mount -t tmpfs -o "$1" disk "$0" && echo done || exit
-while read -r options; do mount -o "remount,$options" "$0" && echo done; done"#;
+while read -r options; do mount -o "remount,bind,$options" "$0" && echo done; done"#;
 
 /// The disk; it goes with what is on it.
 pub(crate) struct Disk {

@@ -1,7 +1,8 @@
 /* A network that changes beneath a program that is started with this before its libraries: once the file
    `silence` is in the directory TEST_SILENCE, nothing that is sent to the connections of that moment
-   arrives any more, not even that somebody is there. The file `silent` says that it is so. The times after
-   which the kernel asks and gives up are a tenth of what the program sets. */
+   arrives any more, not even that somebody is there. The file `silent` says that it is so, and the file
+   `refused` that this user may not do that. The times after which the kernel asks and gives up are a tenth
+   of what the program sets. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <linux/filter.h>
@@ -19,26 +20,28 @@ static void path_of(const char *name, char *path, size_t size) {
     snprintf(path, size, "%s/%s", getenv("TEST_SILENCE"), name);
 }
 
-static void silence(int descriptor) {
+/* Whether it is no connection, or silent now. */
+static int silence(int descriptor) {
     struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
     struct sock_fprog filter = {1, nothing};
     int domain = 0, type = 0;
     socklen_t length = sizeof domain;
     if (getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) || domain != AF_INET)
-        return;
+        return 1;
     if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) || type != SOCK_STREAM)
-        return;
-    setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+        return 1;
+    return !setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 static void *wait_for_silence(void *unused) {
     char path[4096];
+    int is_silent = 1;
     path_of("silence", path, sizeof path);
     while (access(path, F_OK))
         usleep(5000);
     for (int descriptor = 0; descriptor < DESCRIPTORS; descriptor++)
-        silence(descriptor);
-    path_of("silent", path, sizeof path);
+        is_silent &= silence(descriptor);
+    path_of(is_silent ? "silent" : "refused", path, sizeof path);
     FILE *said = fopen(path, "w");
     if (said)
         fclose(said);
