@@ -55,7 +55,11 @@ fn expired(home: Home, server: Server) -> Service {
 /// Has a bridge refresh and die at the point, with its helper; whether it came there.
 fn die_at(service: &Service, point: &str) -> bool {
     let failpoint = Failpoint::set(&service.home, point);
-    let mut bridge = service.bridge_with(&failpoint);
+    dies(service.bridge_with(&failpoint), &failpoint)
+}
+
+/// Has the bridge refresh and die there.
+pub(super) fn dies(mut bridge: Bridge, failpoint: &Failpoint) -> bool {
     let start = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params()});
     bridge.send(start.to_string());
     let answered = std::cell::RefCell::new(bridge);
@@ -67,7 +71,7 @@ fn die_at(service: &Service, point: &str) -> bool {
 
 /// What a bridge makes of it that is started afterwards: it works, or one state needs a login, which
 /// helps.
-fn comes_back(service: &Service, what: &str) -> bool {
+pub(super) fn comes_back(service: &Service, what: &str) -> bool {
     let mut bridge = service.strict_bridge();
     let answer = bridge.call(0, "initialize", initialize_params());
     if let Some(error) = answer.get("error") {

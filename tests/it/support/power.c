@@ -1,19 +1,17 @@
 /* Keeps what a program has synced, and nothing else, as a disk does whose power fails: started with this
    before its libraries, each fsync of a file copies its content to `content-<inode>`, and each fsync of a
-   directory lists its entries in `entries-<inode>`, in the directory TEST_POWER. */
+   directory lists its entries in `entries-<inode>`, in the directory PLACE. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static FILE *kept(const char *what, ino_t inode) {
     char path[4096];
-    const char *directory = getenv("TEST_POWER");
-    snprintf(path, sizeof path, "%s/%s-%lu", directory ? directory : "", what, (unsigned long)inode);
+    snprintf(path, sizeof path, PLACE "/%s-%lu", what, (unsigned long)inode);
     return fopen(path, "w");
 }
 

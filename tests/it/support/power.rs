@@ -1,7 +1,7 @@
 //! A power cut: what a process had not synced is gone, whether it was a file's content or its name.
 //!
-//! A library that comes between the binary and its C library keeps what is synced. It reaches what the
-//! started process does itself, and not its helpers, which get no such variable.
+//! A library that comes between the binary and its C library keeps what is synced. Helpers get no variable
+//! that names it: a mount namespace names it to them.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -9,10 +9,16 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use super::compiled::compile;
 use super::skip;
+
+/// Has every program of a namespace started with a library before its own.
+const NAMING: &str = r#"mount -t tmpfs naming /mnt && mkdir /mnt/upper /mnt/work &&
+echo "$0" >/mnt/upper/ld.so.preload &&
+mount -t overlay naming -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc && exec "$@""#;
 
 /// What a disk keeps of a directory.
 pub(crate) struct Power {
@@ -30,20 +36,46 @@ impl Power {
         }
         let directory =
             tempfile::Builder::new().prefix("mcp-front-power-").tempdir().expect("a temporary directory");
-        compile("power.c", &directory.path().join("power.so"), &["-shared", "-fPIC", "-ldl"])?;
+        let place = format!("-DPLACE=\"{}\"", directory.path().display());
+        compile("power.c", &directory.path().join("power.so"), &[&place, "-shared", "-fPIC", "-ldl"])?;
         let power = Self { directory, root: root.to_owned() };
         power.keep(root);
         Some(power)
     }
 
-    /// The same command, on this disk.
+    /// The same command, on this disk; its helpers are not.
     pub(crate) fn around(&self, mut command: Command) -> Command {
-        command.env("LD_PRELOAD", self.directory.path().join("power.so"));
-        command.env("TEST_POWER", self.directory.path());
+        command.env("LD_PRELOAD", self.library());
         command
     }
 
-    /// Lays down at `to` what a power cut leaves now.
+    /// The same command, on this disk with all that it starts; where this user may not, the test is left out.
+    pub(crate) fn around_all(&self, command: &Command) -> Option<Command> {
+        if !self.in_namespace(&Command::new("true")).status().is_ok_and(|status| status.success()) {
+            skip("a mount namespace of its own");
+            return None;
+        }
+        Some(self.in_namespace(command))
+    }
+
+    fn in_namespace(&self, command: &Command) -> Command {
+        let as_root: &[_] = if geteuid().is_root() { &[] } else { &["--map-root-user"] };
+        let mut around = Command::new("unshare");
+        around.args(as_root).args(["--mount", "--", "sh", "-c", NAMING]).arg(self.library());
+        around.arg(command.get_program()).args(command.get_args());
+        let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        around.env_clear().envs(variables).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        if let Some(place) = command.get_current_dir() {
+            around.current_dir(place);
+        }
+        around
+    }
+
+    fn library(&self) -> PathBuf {
+        self.directory.path().join("power.so")
+    }
+
+    /// Lays down at `to`, where nothing is, what a power cut leaves now.
     pub(crate) fn cut(&self, to: &Path) {
         self.lay_down(fs::metadata(&self.root).expect("the root stays").ino(), to);
     }
