@@ -86,7 +86,7 @@ impl Keeper {
             Listed::Entry(entry) if entry.deleted => Ok(None),
             // A service that nobody logged in to may want no login: it is asked before the store
             // is, which may be locked, or not there at all.
-            Listed::Not if refused == Refused::No && !self.memory().is_demanded() => Ok(None),
+            Listed::Not if refused == Refused::No && !self.memory().is_demanded(Now::read()) => Ok(None),
             _ => store.load(&self.key, Patience::Bridge).await,
         };
         let entry = entry.found();
@@ -218,13 +218,12 @@ impl Keeper {
 
     /// What follows from a record that is not to be renewed.
     fn without_renewal(&self, step: Step, refused: Refused) -> Outcome {
-        let mut memory = self.memory();
+        let memory = self.memory();
         match step {
-            Step::Nothing if refused == Refused::No && !memory.is_demanded() => Ok(Authorization::bare()),
-            Step::Nothing => {
-                memory.demand();
-                Err(Problem::Person(Person::LogInFirst))
+            Step::Nothing if refused == Refused::No && !memory.is_demanded(Now::read()) => {
+                Ok(Authorization::bare())
             }
+            Step::Nothing => Err(Problem::Person(Person::LogInFirst)),
             Step::Use | Step::Renew { .. } => memory.carry(),
             Step::Dead => Err(Problem::Person(memory.person(refused))),
         }

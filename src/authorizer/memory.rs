@@ -22,6 +22,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(5);
 /// How long a token that was renewed and refused again is not renewed once more; doubles as well.
 const REJECTION_PAUSE: Duration = Duration::from_secs(60);
+/// How long nothing goes out bare on nobody's behalf after a 401; doubles with every further one.
+const DEMAND_PAUSE: Duration = Duration::from_secs(5);
 /// How old a token may be that counts as new when it is refused.
 const JUST_NOW: SignedDuration = SignedDuration::from_secs(30);
 
@@ -35,8 +37,8 @@ pub(super) struct Memory {
     used: Option<TokenDigest>,
     /// This process's place among those that hold the same token.
     stagger: Stagger,
-    /// The server answered a bare request with a 401.
-    demanded: bool,
+    /// The service's 401 to a bare request, while it has taken none since.
+    demand: Option<Demand>,
     trouble: Option<Trouble>,
     rejection: Option<Rejection>,
     /// The record whose refusal was noted in the index, or is about to be.
@@ -72,6 +74,14 @@ struct Trouble {
     until: Instant,
     failures: u32,
     error: AuthorizerError,
+}
+
+/// A login is wanted, and none is there.
+#[derive(Debug)]
+struct Demand {
+    /// Until when nothing goes out bare that nobody waits for.
+    until: Instant,
+    pause: Duration,
 }
 
 /// A renewed token that was refused again.
@@ -148,10 +158,11 @@ impl Memory {
             return Recalled::Settled(Err(Problem::Rejected));
         }
         let Some(held) = &self.held else {
-            return match (self.demanded, refused) {
-                (true, _) => Recalled::Settled(Err(Problem::Person(Person::LogInFirst))),
-                (false, Refused::No) => Recalled::Settled(Ok(Authorization::bare())),
-                (false, _) => Recalled::Unknown { meanwhile: None },
+            return match refused {
+                Refused::No if !self.is_demanded(now) => Recalled::Settled(Ok(Authorization::bare())),
+                // The store was asked when the first one was refused.
+                _ if self.demand.is_some() => Recalled::Settled(Err(Problem::Person(Person::LogInFirst))),
+                _ => Recalled::Unknown { meanwhile: None },
             };
         };
         match decide(Some(&held.view), refused, now.wall) {
@@ -180,7 +191,7 @@ impl Memory {
             authorization: Authorization::bearer(&standing.token),
         });
         if self.held.is_some() {
-            self.demanded = false;
+            self.demand = None;
         }
     }
 
@@ -203,9 +214,19 @@ impl Memory {
         }
     }
 
-    /// Remembers that the server wants a login.
-    pub(super) fn demand(&mut self) {
-        self.demanded = true;
+    /// Notes that the service wants a login, where none is there.
+    pub(super) fn demand(&mut self, now: Now) {
+        let pause = match &self.demand {
+            Some(demand) if now.steady < demand.until => return,
+            Some(demand) => (demand.pause * 2).min(LONGEST_PAUSE),
+            None => DEMAND_PAUSE,
+        };
+        self.demand = Some(Demand { until: now.steady + pause, pause });
+    }
+
+    /// Notes that the service takes bare requests.
+    pub(super) fn forget_demand(&mut self) {
+        self.demand = None;
     }
 
     /// The generation that was seen when what is held was read.
@@ -247,9 +268,10 @@ impl Memory {
         self.held.as_ref().map(|held| held.scopes.clone()).unwrap_or_default()
     }
 
-    /// Whether the server wants a login that is not there.
-    pub(super) fn is_demanded(&self) -> bool {
-        self.demanded
+    /// Whether the service wanted a login that is not there, so short a time ago that it is not asked
+    /// again on nobody's behalf.
+    pub(super) fn is_demanded(&self, now: Now) -> bool {
+        self.demand.as_ref().is_some_and(|demand| now.steady < demand.until)
     }
 
     /// Notes a failure and returns it with the wait until the next attempt: the server's wish

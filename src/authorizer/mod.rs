@@ -157,7 +157,11 @@ impl Authorizer {
     /// Dropping the future cuts off neither a refresh nor a login.
     pub async fn authorize(&self) -> Result<Authorization, AuthorizerError> {
         let asked = Instant::now();
-        let outcome = resolve(&self.keeper, Refused::No).await;
+        let outcome = match resolve(&self.keeper, Refused::No).await {
+            // One refusal is no word on every other request: the service judges each that somebody waits for.
+            Err(Problem::Person(Person::LogInFirst)) if self.attended => Ok(Authorization::bare()),
+            outcome => outcome,
+        };
         let authorization = self.finish(outcome, Refused::No, None, asked).await?;
         Ok(self.used(authorization))
     }
@@ -198,6 +202,9 @@ impl Authorizer {
                 is_new
             });
         let outcome = if rejected { Err(Problem::Rejected) } else { resolve(&self.keeper, question).await };
+        if let Err(Problem::Person(Person::LogInFirst)) = &outcome {
+            self.keeper.memory().demand(Now::read());
+        }
         let renewed = self.finish(outcome, question, Some(challenge), asked).await?;
         Ok(self.used(renewed).answering_refusal())
     }
@@ -205,8 +212,9 @@ impl Authorizer {
     /// The service took a request that carried `authorization`: what was noted against its token holds no
     /// more. Touches nothing where nothing was noted.
     pub fn accepted(&self, authorization: &Authorization) {
-        if let Some(token) = authorization.digest() {
-            refusal::take_back(&self.keeper, token);
+        match authorization.digest() {
+            Some(token) => refusal::take_back(&self.keeper, token),
+            None => self.keeper.memory().forget_demand(),
         }
     }
 

@@ -131,10 +131,10 @@ fn a_good_token_outlives_a_failing_renewal() {
     });
 }
 
-/// Nothing stored, nothing demanded: bare. A 401 makes it a required login, and a login that is
-/// made elsewhere is noticed by the next request.
+/// Nothing stored: bare. A 401 makes it a required login for that request, and for what nobody waits
+/// for; a login that is made elsewhere is noticed by the next one.
 #[test]
-fn requests_go_out_bare_until_a_login_is_demanded() {
+fn requests_go_out_bare_where_nothing_is_stored() {
     run(async {
         let kept = KeptLogin::empty(File);
         let authorizer = kept.authorizer();
@@ -142,7 +142,11 @@ fn requests_go_out_bare_until_a_login_is_demanded() {
         assert!(bare.is_bare());
         let (_, command) = login_required(authorizer.refused(&bare, &challenge()).await);
         assert!(command.starts_with('/') && command.ends_with(" login service --store file"), "{command}");
-        login_required(authorizer.authorize().await);
+        login_required(authorizer.unattended().authorize().await);
+        let bare = authorizer.authorize().await.unwrap();
+        assert!(bare.is_bare(), "the service judges every request that somebody waits for");
+        authorizer.accepted(&bare);
+        assert!(authorizer.unattended().authorize().await.unwrap().is_bare());
         kept.save(kept.oauth(3000)).await;
         assert_eq!(carried(&authorizer.authorize().await.unwrap()), kept.access_token(0));
     });

@@ -11,6 +11,7 @@ mod asked_again;
 mod attacks;
 mod authorizer;
 mod authorizer_interruptions;
+mod bare;
 mod batches;
 mod changes;
 mod commands;

@@ -59,15 +59,35 @@ fn bare_until_a_login_is_demanded() {
     };
     assert!(authorization.is_bare());
     assert!(matches!(memory.recall(Refused::Bare, None, now()), Recalled::Unknown { .. }));
-    memory.demand();
+    memory.demand(now());
     for refused in [Refused::No, Refused::Bare] {
         assert!(matches!(
             memory.recall(refused, None, now()),
             Recalled::Settled(Err(Problem::Person(Person::LogInFirst)))
         ));
     }
+    memory.forget_demand();
+    assert!(matches!(memory.recall(Refused::No, None, now()), Recalled::Settled(Ok(_))));
+    memory.demand(now());
     memory.hold(None, Some(&standing(&samples::token("static"))));
     assert!(matches!(memory.recall(Refused::No, None, now()), Recalled::Settled(Ok(_))));
+}
+
+/// Where nobody waits for it, the service is asked again ever more seldom; the store is not.
+#[test]
+fn a_demand_lapses() {
+    let mut memory = Memory::default();
+    memory.hold(None, None);
+    let mut at = now();
+    for pause in [5, 10, 20, 40, 80, 160, 300, 300] {
+        memory.demand(at);
+        let after = |seconds| Now { steady: at.steady + Duration::from_secs(seconds), ..at };
+        assert!(memory.is_demanded(after(pause - 1)) && !memory.is_demanded(after(pause)), "{pause}");
+        memory.demand(after(pause - 1));
+        at = after(pause);
+        assert!(matches!(memory.recall(Refused::No, None, at), Recalled::Settled(Ok(_))), "{pause}");
+        assert!(matches!(memory.recall(Refused::Bare, None, at), Recalled::Settled(Err(_))), "{pause}");
+    }
 }
 
 /// H04, F06: a failure holds attempts back, and a token that is still good goes on being used.

@@ -135,7 +135,8 @@ impl Inner {
         let stand_in = &self.legacy.stand_in;
         let mut cause = stand_in.cause.subscribe();
         let login = attended && self.authorizer.may_open_browser();
-        stand_in.attended.fetch_or(login, Ordering::Relaxed);
+        // Where none can open, every request of the host's is worth a question to the server.
+        stand_in.attended.fetch_or(login || !self.authorizer.may_open_browser(), Ordering::Relaxed);
         stand_in.asked.notify_one();
         let limit = if login || stand_in.is_refreshing() { GOOD_NEWS_LIMIT } else { NEWS_LIMIT };
         let _none = tokio::time::timeout(limit, cause.changed()).await;
