@@ -45,7 +45,7 @@ impl Session {
                 }
                 _ => inner.legacy.notifications.queue(message).await,
             },
-            Head::Response { .. } if inner.modern.host_version().is_some() => {
+            Head::Response { .. } if inner.host_version().is_some() => {
                 // Servers of that era ask nothing, and take no answers (stdio, "Sending Messages").
                 tracing::warn!("the host answered a question that nobody asked");
             }
@@ -105,7 +105,7 @@ impl Session {
     /// Passes a cancellation on, and lets go of the request.
     async fn cancel(&self, message: Message, request: &Id) {
         let Some(cancelled) = self.0.pending.cancel(request) else {
-            if self.0.modern.host_version().is_none() {
+            if self.0.host_version().is_none() {
                 self.0.legacy.notifications.queue(message).await;
             }
             return;
@@ -140,7 +140,7 @@ impl Inner {
             !(WITH_INITIALIZE.contains(&version) && self.legacy.handshake.can_restart())
         });
         // Of a request that says less than it must, the server is the judge.
-        if !names_its_era && self.modern.host_version().is_none() {
+        if !names_its_era && self.host_version().is_none() {
             return Way::Session { earlier: self.legacy.notifications.queued() };
         }
         self.modern.host_sent(message);

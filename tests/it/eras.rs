@@ -11,7 +11,7 @@ use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::mcp_server::McpServer;
-use crate::support::modern_server::{error, modern, remembered, request};
+use crate::support::modern_server::{error, modern, remembered, request, serve};
 use crate::support::open_session::is;
 
 /// How long Claude Code waits for the answer to its probe, from its start on.
@@ -48,7 +48,7 @@ fn name_the_versions_before(request: &Request, responder: &mut Responder) {
 fn a_server_of_the_era_before_sends_the_host_to_initialize() {
     type Refusal = fn(&Request, &mut Responder);
     let refusals: [(&str, Refusal, bool); 11] = [
-        ("400 without a word", |_, responder| responder.reply(&Reply::status(400)), true),
+        ("400 without a word", |_, responder| responder.reply(&Reply::status(400)), false),
         (
             "400 with an error of its own",
             |request, responder| {
@@ -56,8 +56,8 @@ fn a_server_of_the_era_before_sends_the_host_to_initialize() {
             },
             true,
         ),
-        ("404", |_, responder| responder.reply(&Reply::html(404, "not here")), true),
-        ("405", |_, responder| responder.reply(&Reply::status(405)), true),
+        ("404", |_, responder| responder.reply(&Reply::html(404, "not here")), false),
+        ("405", |_, responder| responder.reply(&Reply::status(405)), false),
         (
             "200 with -32601",
             |request, responder| {
@@ -211,4 +211,71 @@ fn an_era_is_remembered_for_a_day() {
     upgraded.store(false, Ordering::SeqCst);
     assert!(is_fallback(&ask()));
     remembered(&home, r#""is":false"#);
+}
+
+/// A server of both eras, which tells them apart by what each request says of itself.
+fn of_both_eras(before: impl Fn(&Request) + Send + Sync + 'static) -> McpServer {
+    McpServer::scripted(move |request, responder| {
+        let version = &request.json()["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"];
+        if version.is_string() {
+            before(request);
+            responder.reply(&serve(request));
+        }
+        version.is_string()
+    })
+}
+
+/// A host that takes a slow answer for none has begun in the era before when the answer comes.
+#[test]
+fn a_late_answer_to_the_probe_leaves_the_session_as_it_is() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let server = of_both_eras(move |request| {
+        if is("server/discover")(request) {
+            held.pass();
+        }
+    });
+    let home = Home::with_file_store();
+    let mut bridge = Bridge::start(&home, &[&server.url()]);
+    bridge.send(probe());
+    gate.wait_for_arrivals(1);
+    bridge.initialize();
+    gate.open();
+    bridge.response(&json!("server-discover-probe-1"));
+    assert_eq!(bridge.echo(1, "in the session"), "in the session");
+}
+
+/// One process may speak both eras: each request is what it says of itself.
+#[test]
+fn requests_of_the_next_era_go_beside_a_session() {
+    let server = of_both_eras(|_| {});
+    let home = Home::with_file_store();
+    let mut bridge = Bridge::start(&home, &[&server.url()]);
+    bridge.initialize();
+    for id in [1, 4] {
+        bridge.send(request(id, "tools/list", json!({})));
+        let listed = bridge.response(&json!(id));
+        assert_eq!(listed["result"]["resultType"], "complete", "{listed}");
+        bridge.send(request(id + 1, "server/discover", json!({})));
+        assert!(bridge.response(&json!(id + 1))["result"]["supportedVersions"].is_array());
+        assert_eq!(bridge.echo(id + 2, "in the session"), "in the session");
+    }
+}
+
+/// What a server of this era answers shows that it is one, whatever was remembered.
+#[test]
+fn an_answer_of_this_era_corrects_the_memory() {
+    let (server, home) = (modern(|_, _| false), Home::with_file_store());
+    let mut bridge = Bridge::start(&home, &[&server.url()]);
+    ask(&mut bridge);
+    let file = remembered(&home, r#""is":true"#);
+    drop(bridge);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("true", "false")).unwrap();
+    let mut bridge = Bridge::start(&home, &[&server.url()]);
+    assert!(is_fallback(&ask(&mut bridge).0));
+    bridge.send(request(1, "tools/list", json!({})));
+    bridge.response(&json!(1));
+    remembered(&home, r#""is":true"#);
+    assert!(ask(&mut bridge).0["result"].is_object());
 }

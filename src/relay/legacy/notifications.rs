@@ -87,7 +87,7 @@ impl Inner {
             let sending = self.spawn_awaited(async move {
                 let sending = async {
                     drop(inner.legacy.gate.read().await);
-                    match (inner.modern.host_version(), inner.translation.pair()) {
+                    match (inner.host_version(), inner.translation.pair()) {
                         (Some(version), _) => inner.pass_notification(&message, &version).await,
                         (None, Some(pair)) => inner.translate_notification(&pair, &message).await,
                         (None, None) => inner.send_unanswered(&message, None).await,

@@ -67,7 +67,7 @@ impl Inner {
     }
 
     fn request_headers(&self, message: &Message) -> Result<HeaderMap, Repeated> {
-        let mut headers = headers::routing(message.head(), self.modern.host_version().as_deref());
+        let mut headers = headers::routing(message.head(), self.host_version().as_deref());
         if let Some(annotations) = called_tool(message).and_then(|tool| self.modern.tools.annotations(tool)) {
             headers::add_parameters(&mut headers, message, &annotations)?;
         }

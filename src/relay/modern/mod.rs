@@ -23,7 +23,7 @@ use super::exchange::{Outgoing, Within};
 use super::in_place;
 use super::pending::Ticket;
 use super::{Failure, Inner};
-use crate::jsonrpc::{Head, Message};
+use crate::jsonrpc::{Head, Message, edit};
 use crate::upstream::streamable_http::Reply;
 use crate::wire::TOOLS_CHANGED;
 pub(super) use replies::Replies;
@@ -49,11 +49,6 @@ pub(super) struct Modern {
 impl Modern {
     fn host(&self) -> MutexGuard<'_, Option<Arc<str>>> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The version that a host of this era speaks; `None` where it is of the era before.
-    pub(super) fn host_version(&self) -> Option<Arc<str>> {
-        self.host().clone()
     }
 
     /// Notes the version that a request of the host's names, where it names one.
@@ -95,6 +90,13 @@ impl Modern {
 }
 
 impl Inner {
+    /// The version that a host of this era speaks; `None` where it is of the era before. A session that
+    /// stands binds the process, whatever single requests of this era go beside it (2026-07-28,
+    /// versioning).
+    pub(super) fn host_version(&self) -> Option<Arc<str>> {
+        if self.legacy.handshake.is_settled() { None } else { self.modern.host().clone() }
+    }
+
     /// A request of a host of this era.
     pub(super) async fn pass_request(
         self: &Arc<Self>,
@@ -116,6 +118,7 @@ impl Inner {
         while let Some(reply) = replies.next().await? {
             match reply.head() {
                 Head::Response { .. } => {
+                    self.unlearn(&reply);
                     let answer = self.modern.learn_from(reply, message, asked);
                     self.answer_with(answer, request).await;
                 }
@@ -123,6 +126,14 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Takes back that the server is of the era before, where only one of this era answers so.
+    fn unlearn(&self, answer: &Message) {
+        let is_modern = || edit::member_at(answer.text(), &["result", "resultType"]);
+        if self.eras.modern() == Some(false) && matches!(is_modern(), Ok(Some(_))) {
+            self.eras.learn_modern(true);
+        }
     }
 
     /// Hands on one message that came in answer to `request`.

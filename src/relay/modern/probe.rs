@@ -43,7 +43,8 @@ impl Inner {
         request: &Ticket,
     ) -> Result<(), Failure> {
         // No server of this era speaks the transport of 2024-11-05.
-        if self.eras.modern() == Some(false) || self.legacy.is_over_sse() {
+        let is_over_sse = self.legacy.is_over_sse() || self.eras.sse() == Some(true);
+        if self.eras.modern() == Some(false) || is_over_sse {
             self.refuse_probe(request).await;
             return Ok(());
         }
@@ -55,7 +56,10 @@ impl Inner {
             }
             Ok(verdict) => match self.judge(verdict) {
                 Some(answer) => {
-                    self.modern.host_sent(message);
+                    // A host that has not waited for this has begun in the era before.
+                    if !self.legacy.handshake.can_restart() {
+                        self.modern.host_sent(message);
+                    }
                     self.answer_with(answer, request).await;
                 }
                 None => self.refuse_probe(request).await,
@@ -121,8 +125,8 @@ async fn verdict(answer: Answer, request: &Ticket) -> Verdict {
     };
     let mut replies = match Replies::of(answer.reply, request.id()) {
         Ok(replies) => replies,
-        // Whoever speaks no JSON-RPC is no server of either era: a portal, or a proxy.
-        Err(Failure::Invalid(_)) => return Verdict::Unknown,
+        // Whoever speaks no JSON-RPC need be no server of either era: a portal, or a proxy.
+        Err(Failure::Invalid(_) | Failure::Rejected { .. }) => return Verdict::Unknown,
         Err(_) => return otherwise,
     };
     loop {
