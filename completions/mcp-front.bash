@@ -89,7 +89,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__bridge)
+        mcp__front__subcmd__bridge)
             opts="-v -h --login --header --header-file --strict --keep-alive --transport --era --name --client-id --client-secret-file --client-metadata-url --scope --no-scope --redirect-uri --callback-port --allow-http --ca-file --client-cert --client-key --allow-private-network --no-browser --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -179,7 +179,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__demo)
+        mcp__front__subcmd__demo)
             opts="-v -h --browser --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -213,7 +213,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__doctor)
+        mcp__front__subcmd__doctor)
             opts="-v -h --json --allow-http --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -259,7 +259,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__login)
+        mcp__front__subcmd__login)
             opts="-v -h --force --client-secret-stdin --name --client-id --client-secret-file --client-metadata-url --scope --no-scope --redirect-uri --callback-port --no-browser --allow-http --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -333,7 +333,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__logout)
+        mcp__front__subcmd__logout)
             opts="-v -h --local-only --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -379,7 +379,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__refresh)
+        mcp__front__subcmd__refresh)
             opts="-v -h --force --json --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -425,7 +425,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__status)
+        mcp__front__subcmd__status)
             opts="-v -h --json --fail-within --refresh-lifetime --strict --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -467,7 +467,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__tokens)
+        mcp__front__subcmd__tokens)
             opts="-v -h --profile --store --no-input --verbose --log-format --log-file --color --help list set delete"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -501,7 +501,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__tokens__subcmd__delete)
+        mcp__front__subcmd__tokens__subcmd__delete)
             opts="-y -v -h --yes --force --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -535,7 +535,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__tokens__subcmd__list)
+        mcp__front__subcmd__tokens__subcmd__list)
             opts="-v -h --json --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -569,7 +569,7 @@ _mcp__front() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mcp__subcmd__front__subcmd__tokens__subcmd__set)
+        mcp__front__subcmd__tokens__subcmd__set)
             opts="-v -h --name --allow-http --force --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

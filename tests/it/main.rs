@@ -15,6 +15,7 @@ mod bare;
 mod batches;
 mod changes;
 mod commands;
+mod completions;
 mod conformance;
 mod corpora;
 mod demo;
