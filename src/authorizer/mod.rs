@@ -61,7 +61,7 @@ pub use children::Children;
 pub use command::{CommandLine, Commands, Given, Program, Subject, quoted};
 pub use error::AuthorizerError;
 pub use on_demand::Refreshed;
-pub use refresh_child::{RefreshChild, run_refresh_child};
+pub use refresh_child::{RefreshChild, SUBCOMMAND as REFRESH_CHILD, run_refresh_child};
 
 /// What an [`Authorizer`] works with.
 #[derive(Debug, Clone)]

@@ -21,8 +21,8 @@ use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::index::Identity;
 use crate::store::{KeySource, Store, StoreConfig};
 
-/// The hidden command.
-pub(super) const SUBCOMMAND: &str = "refresh-child";
+/// The command that no person calls.
+pub const SUBCOMMAND: &str = "refresh-child";
 /// How long the child's answer is waited for: its own limits, and some.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// How long the child lives at most.

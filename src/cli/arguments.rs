@@ -2,6 +2,7 @@
 //!
 //! Each command's own flags stand in that command's file. No flag takes a secret as its value.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -44,15 +45,20 @@ Environment:
 #[command(name = "mcp-front", bin_name = "mcp-front", version, after_help = EXAMPLES)]
 #[command(max_term_width = 100)]
 #[command(disable_help_subcommand = true)]
-pub(super) struct Arguments<C: Subcommand = Called> {
+pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) global: Global,
     /// Without one, the profile's logins are told in short.
     #[command(subcommand)]
-    pub(super) command: Option<C>,
+    pub(super) command: Option<Called>,
 }
 
 impl Arguments {
+    /// Calls a helper, which takes nothing from the command line.
+    pub(super) fn of_helper(helper: Helper) -> Self {
+        Self { global: Global::default(), command: Some(Called::Helper(helper)) }
+    }
+
     /// The flags that decide about the whole run.
     pub(super) fn flags(&self) -> Flags {
         let flags = self.global.flags();
@@ -107,7 +113,8 @@ pub(super) struct Global {
 pub(super) enum Called {
     #[command(flatten)]
     Command(Box<Command>),
-    #[command(flatten)]
+    // Outside the grammar, so that no typing error is ever told to mean one.
+    #[command(skip)]
     Helper(Helper),
 }
 
@@ -131,18 +138,34 @@ pub(super) enum Command {
     Demo(demo::Arguments),
 }
 
-/// What this program calls itself for.
-#[derive(Debug, Subcommand)]
+/// What this program calls itself for: by a word alone, with a request on stdin.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Helper {
-    /// Log in for a bridge: a request on stdin, the outcome on stdout
-    #[command(hide = true)]
+    /// Logs in for a bridge; the outcome is on stdout.
     LoginChild,
-    /// Open the address on stdin in a browser
-    #[command(hide = true)]
+    /// Opens the address on stdin in a browser.
     OpenBrowser,
-    /// Refresh for a bridge: a request on stdin, the outcome on stdout
-    #[command(hide = true)]
+    /// Refreshes for a bridge; the outcome is on stdout.
     RefreshChild,
+}
+
+impl Helper {
+    const ALL: [Self; 3] = [Self::LoginChild, Self::OpenBrowser, Self::RefreshChild];
+
+    /// The word that calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::LoginChild => crate::authorizer::login::CHILD,
+            Self::OpenBrowser => crate::browser::SUBCOMMAND,
+            Self::RefreshChild => crate::authorizer::REFRESH_CHILD,
+        }
+    }
+
+    /// The one that `words`, the program's name first, call.
+    pub(super) fn called(words: &[OsString]) -> Option<Self> {
+        let [_, word] = words else { return None };
+        Self::ALL.into_iter().find(|helper| word == helper.name())
+    }
 }
 
 impl Global {
@@ -193,13 +216,13 @@ mod tests {
 
     #[test]
     fn the_grammar_holds_together() {
-        Arguments::<Called>::command().debug_assert();
+        Arguments::command().debug_assert();
     }
 
     /// What is written by hand below the options is not broken anew by the narrowest usual terminal.
     #[test]
     fn help_fits_eighty_columns() {
-        let mut commands = vec![Arguments::<Called>::command()];
+        let mut commands = vec![Arguments::command()];
         while let Some(command) = commands.pop() {
             let mut command = command.term_width(80);
             let shown = command.render_long_help().to_string();

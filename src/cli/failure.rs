@@ -101,9 +101,14 @@ pub(super) enum Failure {
         /// How many.
         count: usize,
     },
-    /// A helper process's task.
-    #[error(transparent)]
-    Helper(Box<dyn Error + Send + Sync>),
+    /// A helper process's task, or a person in its place.
+    #[error("`{name}` is no command for people: this program calls itself by it, with a request on stdin")]
+    Helper {
+        /// The word that called it.
+        name: &'static str,
+        /// Why the request came to nothing; `None` where none can come.
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
     /// The system refused something small.
     #[error("cannot {doing}")]
     Io {
@@ -182,12 +187,10 @@ impl Failure {
             }
             Self::Set { error, commands } | Self::Delete { error, commands } => change(error, commands),
             Self::NotRevoked { elsewhere, .. } => Verdict::of(SERVICE, elsewhere.as_str()),
-            Self::Input(_)
-            | Self::Bridge(_)
-            | Self::Demo(_)
-            | Self::Helper(_)
-            | Self::Io { .. }
-            | Self::Unwell { .. } => Verdict::plain(FAILED),
+            Self::Input(_) | Self::Bridge(_) | Self::Demo(_) | Self::Io { .. } | Self::Unwell { .. } => {
+                Verdict::plain(FAILED)
+            }
+            Self::Helper { .. } => Verdict::of(FAILED, "`mcp-front --help` names the commands"),
             Self::Refresh(error) => Verdict::plain(refresh(error)),
             Self::LoginNeeded { hint, .. } => Verdict::of(LOGIN, hint.as_str()),
             Self::EndUnknown { .. } => Verdict::of(

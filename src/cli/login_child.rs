@@ -1,6 +1,8 @@
-//! `mcp-front login-child`: hidden; a login that outlives the bridge which asked for it.
+//! `mcp-front login-child`: for no person; a login that outlives the bridge which asked for it.
 //!
 //! It asks nothing: there is a browser, and perhaps nobody at a terminal.
+
+use std::error::Error;
 
 use super::Context;
 use super::failure::Failure;
@@ -11,9 +13,9 @@ use crate::redact::with_causes;
 ///
 /// # Errors
 /// Where stdin holds no request. A login that fails is told on stdout.
-pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(context: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     let child = child(context).map_err(|failure| with_causes(&failure));
-    login::run_login_child(child).await.map_err(|error| Failure::Helper(error.into()))
+    Ok(login::run_login_child(child).await?)
 }
 
 /// What a login needs: files that the bridge found at its start may be gone by now.

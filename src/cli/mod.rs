@@ -77,12 +77,15 @@ pub fn main() -> ExitCode {
 
 fn parse(environment: &Environment) -> Result<Arguments, clap::Error> {
     let words: Vec<OsString> = config::environment::arguments();
+    if let Some(helper) = Helper::called(&words) {
+        return Ok(Arguments::of_helper(helper));
+    }
     let color = match config::color(color_flag(&words), environment) {
         ColorChoice::Auto => ClapColor::Auto,
         ColorChoice::Always => ClapColor::Always,
         ColorChoice::Never => ClapColor::Never,
     };
-    Arguments::from_arg_matches(&Arguments::<Called>::command().color(color).try_get_matches_from(words)?)
+    Arguments::from_arg_matches(&Arguments::command().color(color).try_get_matches_from(words)?)
 }
 
 /// `--color`, looked for before anything is parsed, for help and usage errors are coloured too.
@@ -183,9 +186,7 @@ fn print(text: &str) -> Result<(), Failure> {
 async fn dispatch(called: Option<Called>, context: Context) -> Result<(), Failure> {
     let command = match called {
         Some(Called::Command(command)) => *command,
-        Some(Called::Helper(Helper::RefreshChild)) => return refresh_child::run(&context).await,
-        Some(Called::Helper(Helper::LoginChild)) => return login_child::run(&context).await,
-        Some(Called::Helper(Helper::OpenBrowser)) => return open_browser::run(),
+        Some(Called::Helper(helper)) => return help(helper, &context).await,
         None => return status::overview(&context),
     };
     match command {
@@ -199,6 +200,18 @@ async fn dispatch(called: Option<Called>, context: Context) -> Result<(), Failur
         Command::Refresh(arguments) => until_interrupted(refresh::run(&arguments, &context)).await,
         Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, &context)).await,
     }
+}
+
+/// Does what another process of this program asks for on stdin.
+async fn help(helper: Helper, context: &Context) -> Result<(), Failure> {
+    let outcome = match helper {
+        // Whoever types its name has no request for it, and would wait for ever.
+        _ if context.terminal.stdin => Err(None),
+        Helper::RefreshChild => refresh_child::run(context).await.map_err(Some),
+        Helper::LoginChild => login_child::run(context).await.map_err(Some),
+        Helper::OpenBrowser => open_browser::run().map_err(Some),
+    };
+    outcome.map_err(|source| Failure::Helper { name: helper.name(), source })
 }
 
 /// Runs a command until it ends or a signal does; dropping it gives the terminal back as it was.

@@ -1,4 +1,6 @@
-//! `mcp-front refresh-child`: hidden; the short-lived process in which a bridge's token is renewed.
+//! `mcp-front refresh-child`: for no person; the short-lived process in which a bridge's token is renewed.
+
+use std::error::Error;
 
 use super::Context;
 use super::failure::Failure;
@@ -9,10 +11,9 @@ use crate::redact::with_causes;
 ///
 /// # Errors
 /// Where stdin holds no request. What keeps the token from being renewed is told on stdout.
-pub(super) async fn run(context: &Context) -> Result<(), Failure> {
-    authorizer::run_refresh_child(child(context).map_err(|failure| with_causes(&failure)))
-        .await
-        .map_err(|source| Failure::Io { doing: "take a refresh request from stdin", source })
+pub(super) async fn run(context: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let child = child(context).map_err(|failure| with_causes(&failure));
+    Ok(authorizer::run_refresh_child(child).await?)
 }
 
 /// What a refresh needs: files that the bridge found at its start may be gone by now.

@@ -21,8 +21,8 @@ use crate::server_uri::ServerUri;
 use crate::store::index::Identity;
 use crate::store::{KeySource, StoreConfig};
 
-/// The hidden command.
-const SUBCOMMAND: &str = "login-child";
+/// The command that no person calls.
+pub const SUBCOMMAND: &str = "login-child";
 
 /// Why a login in a process of its own did not come about.
 #[derive(Debug, thiserror::Error)]

@@ -35,7 +35,7 @@ use crate::store::index::{Identity, IndexError};
 use crate::store::{StoreConfig, StoreError, StoreKind};
 use crate::web::WebError;
 
-pub use child::{ChildError, LoginChild, run_login_child, start_child};
+pub use child::{ChildError, LoginChild, SUBCOMMAND as CHILD, run_login_child, start_child};
 pub use journey::login;
 pub use survey::Survey;
 
