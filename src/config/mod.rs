@@ -172,9 +172,9 @@ pub enum ConfigError {
         name: String,
         /// The profile that was searched.
         profile: String,
-        /// Known names that look like it.
+        /// Known names that look like it, and the address that it is but for its scheme.
         near: Vec<String>,
-        /// What logs in to a service that shall have the name.
+        /// What logs in to a service that shall have the name, where it can be one.
         login: CommandLine,
         /// What lists the names.
         list: CommandLine,
@@ -324,14 +324,12 @@ fn store(flags: &Flags, environment: &Environment) -> Result<(StoreKind, Source)
     let Some(name) = text(environment, VARIABLE)? else {
         return Ok((StoreKind::Keyring, Source::Default));
     };
-    match name.parse() {
-        Ok(kind) => Ok((kind, Source::Variable(VARIABLE))),
-        Err(_) => Err(ConfigError::Invalid {
-            origin: VARIABLE.to_owned(),
-            value: printable(name),
-            expected: "one of keyring, file, memory".to_owned(),
-        }),
-    }
+    let kind = name.parse().map_err(|_| ConfigError::Invalid {
+        origin: VARIABLE.to_owned(),
+        value: printable(name),
+        expected: "one of keyring, file, memory".to_owned(),
+    })?;
+    Ok((kind, Source::Variable(VARIABLE)))
 }
 
 /// How commands name this program, with what flags or the environment said and another process needs

@@ -260,10 +260,32 @@ fn unknown(target: &str, settings: &Settings, index: &Index) -> Result<ConfigErr
     Ok(ConfigError::UnknownService {
         name: printable(target),
         profile: settings.profile.clone(),
-        near: nearest(target, known),
-        login: settings.program.login_as(target, &settings.profile),
+        near: nearest(target, known).into_iter().chain(address_of(target)).collect(),
+        login: match check_name(target, "") {
+            Ok(()) => settings.program.login_as(target, &settings.profile),
+            Err(_) => settings.program.login_at_address(),
+        },
         list: settings.program.list(),
     })
+}
+
+/// The address that `text` is without its scheme, where it looks like a host, or a host and a path.
+fn address_of(text: &str) -> Option<String> {
+    let host = text.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_here = crate::server_uri::is_loopback(&Url::parse(&format!("http://{host}")).ok()?);
+    let scheme = if is_here { "http" } else { "https" };
+    let server = ServerUri::parse(&format!("{scheme}://{text}"), false).ok()?;
+    let looks_so = match server.as_url().host()? {
+        // A word alone is a name.
+        Host::Domain(domain) => {
+            let is_dotted = domain.contains('.') && domain.split('.').all(|label| !label.is_empty());
+            is_dotted || (is_here && text != host) || server.as_url().port().is_some()
+        }
+        // A number alone would be one too.
+        Host::Ipv4(address) => host.starts_with(&address.to_string()),
+        Host::Ipv6(_) => true,
+    };
+    looks_so.then(|| server.to_string())
 }
 
 /// A name for an endpoint without one: what its host calls for, unless no name may be like that.
@@ -322,6 +344,29 @@ mod tests {
         ] {
             assert_eq!(name_of(&Url::parse(url).unwrap()), name, "{url}");
             check_name(name, "").unwrap();
+        }
+    }
+
+    #[test]
+    fn addresses_without_their_scheme_are_known() {
+        for (typed, address) in [
+            ("mcp.example.com", Some("https://mcp.example.com/")),
+            ("example.com/mcp", Some("https://example.com/mcp")),
+            ("Example.com:8443/mcp?a=b", Some("https://example.com:8443/mcp?a=b")),
+            ("intranet:8080", Some("https://intranet:8080/")),
+            ("localhost:3000/mcp", Some("http://localhost:3000/mcp")),
+            ("127.0.0.1:3000", Some("http://127.0.0.1:3000/")),
+            ("10.0.0.1/mcp", Some("https://10.0.0.1/mcp")),
+            ("[::1]:3000/mcp", Some("http://[::1]:3000/mcp")),
+            ("user:pass@example.com/mcp", None),
+            ("front", None),
+            ("frnt/mcp", None),
+            ("1", None),
+            ("./mcp", None),
+            ("two words.com", None),
+            ("", None),
+        ] {
+            assert_eq!(address_of(typed).as_deref(), address, "{typed}");
         }
     }
 

@@ -164,7 +164,7 @@ async fn confirmed(service: &Service, context: &Context) -> Result<bool, InputEr
 pub(in crate::cli) fn no_such_service(error: &ConfigError) -> String {
     match error {
         ConfigError::UnknownService { near, .. } if !near.is_empty() => {
-            format!("{error}. Known is {}.", listed(near))
+            format!("{error}. Did you mean {}?", listed(near))
         }
         _ => format!("{error}."),
     }
