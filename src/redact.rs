@@ -122,12 +122,16 @@ pub fn wipe(value: &mut Value) {
 /// bidirectional overrides and other invisible characters become `\u{…}` escapes, and what is
 /// longer than 500 characters ends in `…`.
 pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len().min(PRINTABLE_LIMIT));
-    for (count, character) in text.chars().enumerate() {
-        if count == PRINTABLE_LIMIT {
-            shown.push('…');
-            break;
-        }
+    match text.char_indices().nth(PRINTABLE_LIMIT) {
+        Some((end, _)) => escaped(&text[..end]) + "…",
+        None => escaped(text),
+    }
+}
+
+/// As [`printable`], for a text of our own in which foreign ones are cut already: none of it is left out.
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
         if is_treacherous(character) {
             shown.extend(character.escape_unicode());
         } else {

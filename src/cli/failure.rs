@@ -5,6 +5,8 @@
 //! time limit, 130 interrupted. The text is `error: …`, then `caused by: …` for each cause, then
 //! `hint: …`.
 
+mod store;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
@@ -20,11 +22,12 @@ use crate::demo::DemoError;
 use crate::lock::LockError;
 use crate::oauth::{GrantError, OauthError};
 use crate::paths::PathsError;
-use crate::redact::printable;
+use crate::redact::{escaped, printable};
 use crate::server_uri::ServerUriError;
+use crate::store::StoreError;
 use crate::store::index::IndexError;
-use crate::store::{KeyError, StoreError};
 use crate::web::WebError;
+use store::{out_of_reach, store};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -148,16 +151,17 @@ impl Failure {
         if exit == INTERRUPTED {
             return text;
         }
-        let mut last = printable(&self.to_string());
+        // Our own sentence, whose end is the next step; what others chose in it is cut already.
+        let mut last = escaped(&self.to_string());
         let _ = writeln!(text, "error: {last}");
         let mut cause = self.source();
         while let Some(error) = cause {
             // Some libraries repeat their cause in their own text.
-            let line = printable(&error.to_string());
-            if !last.ends_with(&line) {
-                let _ = writeln!(text, "caused by: {line}");
+            let line = error.to_string();
+            if !last.ends_with(&escaped(&line)) {
+                let _ = writeln!(text, "caused by: {}", printable(&line));
             }
-            last = line;
+            last = escaped(&line);
             cause = error.source();
         }
         if let Some(hint) = hint {
@@ -323,52 +327,6 @@ fn change(error: &ChangeError, commands: &Commands) -> Verdict {
         ChangeError::Index(error) => index(error),
         ChangeError::Lock(error) => lock(error),
     }
-}
-
-/// What holds the login that is to be deleted gives no access.
-fn out_of_reach(mend: &str, commands: &Commands) -> Verdict {
-    let forget = commands.forget();
-    let hint = format!("{mend}; or leave there what it holds, and run {forget} to forget it here");
-    Verdict::of(STORE, hint)
-}
-
-fn store(error: &StoreError, commands: &Commands) -> Verdict {
-    let again = "run the same command again";
-    Verdict::of(
-        STORE,
-        match error {
-            StoreError::Absent { .. } => format!(
-                "start a keychain, or keep the login in encrypted files: run {}",
-                commands.move_to_files()
-            ),
-            StoreError::Locked => format!(
-                "unlock the keychain (its prompt shows in a desktop session) and {again}; or keep the login in \
-                 encrypted files: run {}",
-                commands.move_to_files()
-            ),
-            StoreError::Unresponsive { .. } => {
-                format!("look for an unlock prompt that waits for an answer, then {again}")
-            }
-            StoreError::Untrusted { .. } => {
-                format!("choose a store that keeps what it is given: run {}", commands.move_to_files())
-            }
-            StoreError::Corrupt { .. } => format!("run {} to replace it", commands.replace()),
-            StoreError::Key(KeyError::Missing { .. } | KeyError::Other { .. }) => format!(
-                "give that key in MCP_FRONT_ENCRYPTION_KEY_FILE; or delete what needs it ({} shows the names, \
-                 `tokens delete NAME` deletes) and log in again",
-                commands.program().list()
-            ),
-            StoreError::Key(KeyError::Malformed { .. }) => "`openssl rand -base64 32` makes a key".to_owned(),
-            StoreError::Key(KeyError::Empty { .. }) => {
-                "give it a key, or do not set it; `openssl rand -base64 32` makes a key".to_owned()
-            }
-            StoreError::Key(KeyError::Unreadable { .. }) => {
-                "make it readable for you; MCP_FRONT_ENCRYPTION_KEY_FILE names another file".to_owned()
-            }
-            StoreError::NewerSchema { .. } => NEWER.to_owned(),
-            StoreError::Platform { .. } => format!("mend what it names, then {again}"),
-        },
-    )
 }
 
 fn index(error: &IndexError) -> Verdict {

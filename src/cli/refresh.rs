@@ -10,7 +10,7 @@ use super::{Context, moment};
 use crate::authorizer::{Authorizer, AuthorizerError, Refreshed};
 use crate::clock;
 use crate::config::service::Service;
-use crate::redact::printable;
+use crate::redact::{escaped, printable};
 use crate::store::index::Index;
 
 /// The version of the JSON: members may be added to it, and none changes its meaning.
@@ -100,7 +100,7 @@ fn document(outcome: &Result<Refreshed, AuthorizerError>, service: &Service) -> 
         Err(error) => {
             let mut members = error.data();
             members["outcome"] = members["reason"].take();
-            members["message"] = printable(&error.to_string()).into();
+            members["message"] = escaped(&error.to_string()).into();
             members
         }
     };
