@@ -7,7 +7,7 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// The canonical URL of an MCP endpoint: `https`, or `http` on loopback (elsewhere only where the
 /// user allowed it); without user information and fragment.
@@ -69,6 +69,11 @@ impl ServerUri {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// The same with the port, where that is not the scheme's own.
+    pub fn authority(&self) -> &str {
+        authority(&self.0)
+    }
+
     /// Whether the address itself tells where the endpoint is: an IP literal, or loopback.
     pub fn has_literal_address(&self) -> bool {
         self.is_loopback() || !matches!(self.0.host(), Some(Host::Domain(_)))
@@ -84,6 +89,11 @@ impl fmt::Display for ServerUri {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.0.as_str())
     }
+}
+
+/// A URL's host, with the port where that is not the scheme's own, for people.
+pub fn authority(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 /// Whether a URL's host is `localhost`, a name below it, or a loopback IP literal.

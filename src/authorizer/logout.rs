@@ -20,7 +20,7 @@ use crate::lock::ServiceLock;
 use crate::oauth::revocation::{self, Revocable, RevocationError};
 use crate::oauth::{GrantError, revocation_endpoint};
 use crate::redact::printable;
-use crate::server_uri::{ServerUri, ServiceKey};
+use crate::server_uri::{ServerUri, ServiceKey, authority};
 use crate::store::index::{Entry, Index};
 use crate::store::{JournalEntry, Patience, Store, StoreConfig};
 
@@ -176,7 +176,7 @@ impl Revoker {
 
     async fn revoke(&self) -> Revocation {
         let binding = &self.login.binding;
-        let by = |url: &Url| printable(url.host_str().unwrap_or_default());
+        let by = |url: &Url| printable(authority(url));
         let endpoint = match &binding.revocation_endpoint {
             Some(endpoint) => Ok(Some(endpoint.clone())),
             None => self.find().await,

@@ -19,6 +19,7 @@ use crate::authorizer::{AuthorizerError, Commands};
 use crate::bridge::BridgeError;
 use crate::config::ConfigError;
 use crate::demo::DemoError;
+use crate::http::HttpError;
 use crate::lock::LockError;
 use crate::oauth::{GrantError, OauthError};
 use crate::paths::PathsError;
@@ -291,7 +292,12 @@ fn oauth(error: &OauthError, commands: &Commands) -> Verdict {
             "create an OAuth client at the provider, and give --client-id and --client-secret-file",
         ),
         OauthError::SecretRequired => Verdict::of(USAGE, CLIENT_SECRET.instead),
-        OauthError::Unreachable { .. } => Verdict::of(SERVICE, "check the address and the network"),
+        OauthError::Unreachable { source, .. } => match source.downcast_ref() {
+            Some(HttpError::NotSent { proxy: Some(_), .. }) => {
+                Verdict::of(SERVICE, "check that the proxy is up; NO_PROXY names the hosts that need none")
+            }
+            _ => Verdict::of(SERVICE, "check the address and the network"),
+        },
         OauthError::NoAuthorizationSupport => {
             Verdict::of(SERVICE, format!("for a service with API tokens, run {}", commands.set_token()))
         }

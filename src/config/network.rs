@@ -180,7 +180,7 @@ fn proxies(environment: &Environment) -> Result<Proxies, ConfigError> {
             return Ok(None);
         };
         match super::text(environment, name)?.and_then(Proxy::parse) {
-            Some(proxy) => Ok(Some(proxy)),
+            Some(proxy) => Ok(Some(proxy.named_by(name))),
             // Its address may hold a password.
             None => Err(ConfigError::Unusable(format!(
                 "{name} names no proxy that can be used: http, https, socks5, socks5h, socks4 and socks4a are"

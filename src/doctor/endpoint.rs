@@ -41,13 +41,13 @@ impl Reached {
 
 /// Looks the name up, connects, and sends a request without a token. Any answer will do.
 pub(super) async fn reach(http: &Client, subject: &Subject) -> Reached {
-    let host = printable(subject.server.host());
+    let host = printable(subject.server.authority());
     let proxies = proxies(subject);
     let mut text = match &proxies {
         Some(proxies) => format!("{host}, by way of {proxies} unless NO_PROXY excepts it"),
         None => match addresses(subject).await {
             // An address stands for itself.
-            Ok(addresses) if addresses == host => addresses,
+            Ok(addresses) if addresses == subject.server.host() => host.clone(),
             Ok(addresses) => format!("{host} is {addresses}"),
             Err(problem) => {
                 let finding = Finding::bad(Check::Network, format!("{host} has no address: {problem}"));
@@ -87,7 +87,7 @@ fn proxies(subject: &Subject) -> Option<String> {
         _ => proxies.http.as_ref(),
     };
     let proxy = proxy.filter(|_| !subject.server.is_loopback())?;
-    Some(format!("the proxy {}", printable(proxy.host())))
+    Some(format!("the proxy {}", printable(proxy.place())))
 }
 
 async fn addresses(subject: &Subject) -> Result<String, String> {
@@ -172,7 +172,7 @@ pub(super) async fn discover(http: &Client, subject: &Subject) -> Discovered {
     let found = tokio::time::timeout(DISCOVERY_LIMIT, survey.find_server()).await;
     let found = found.unwrap_or_else(|_| {
         let source = format!("no outcome within {} s", DISCOVERY_LIMIT.as_secs()).into();
-        Err(OauthError::Unreachable { what: subject.server.host().to_owned(), source })
+        Err(OauthError::Unreachable { what: subject.server.authority().to_owned(), source })
     });
     match found {
         Ok(Some(found)) => {

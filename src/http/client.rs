@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::cookies::Jar;
 use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, read_bounded};
-use crate::server_uri::{ServerUri, is_loopback};
+use crate::server_uri::{ServerUri, authority, is_loopback};
 use crate::{clock, failpoint};
 
 /// `User-Agent` of every request.
@@ -105,11 +105,17 @@ impl Client {
     /// Where one connection died in silence (a changed network), those that wait beside it are dead too: the
     /// next request gets one of its own.
     fn failed(&self, error: reqwest::Error) -> HttpError {
-        let error = HttpError::of(error);
+        let error = self.told(error);
         if matches!(error, HttpError::Timeout { .. }) {
             self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).client = None;
         }
         error
+    }
+
+    /// The error, with the proxy on its way.
+    fn told(&self, error: reqwest::Error) -> HttpError {
+        let proxy = error.url().and_then(|url| self.config.proxies.on_the_way_to(url)).cloned();
+        HttpError::of(error).by_way_of(proxy)
     }
 
     fn is_own(&self, url: &Url) -> bool {
@@ -213,16 +219,16 @@ impl Client {
         policy: &AddressPolicy,
         limit: Duration,
     ) -> Result<http::Response<Vec<u8>>, HttpError> {
-        let host = request.uri().host().unwrap_or("the server").to_owned();
         policy.check(request.uri())?;
         // It may hold a code or a refresh token.
         let request = request.map(|body| Bytes::from_owner(Zeroizing::new(body)));
         let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
+        let host = authority(request.url()).to_owned();
         let resolver = policy.resolver(self.config.proxies.hosts());
         let builder = self.builder(request.url())?.pool_max_idle_per_host(0).dns_resolver(resolver);
         let client = builder.build().map_err(HttpError::Setup)?;
         let whole = async {
-            let response = client.execute(request).await.map_err(HttpError::of)?;
+            let response = client.execute(request).await.map_err(|error| self.told(error))?;
             failpoint::reached("after-headers");
             let mut parts = http::Response::new(Vec::new());
             *parts.status_mut() = response.status();

@@ -25,6 +25,8 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::server_uri::authority;
+
 pub use address::AddressPolicy;
 pub use client::Client;
 pub use proxies::{Proxies, Proxy};
@@ -40,10 +42,12 @@ pub const EXCHANGE_LIMIT: usize = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The request never reached the server: it may be sent again.
-    #[error("cannot connect to {host}")]
+    #[error("cannot connect to {host}{}", by_way_of(proxy.as_ref()))]
     NotSent {
         /// The host that was meant.
         host: String,
+        /// The proxy on the way there, unless its exceptions name the host.
+        proxy: Option<Proxy>,
         /// The first cause.
         #[source]
         source: reqwest::Error,
@@ -101,17 +105,29 @@ impl HttpError {
     /// Sorts a failed request by whether it may be sent again. The URL is dropped from the cause,
     /// for its query may hold what must not be printed.
     pub fn of(error: reqwest::Error) -> Self {
-        let host = error.url().and_then(|url| url.host_str()).unwrap_or("the server").to_owned();
+        let host = error.url().map_or("the server", authority).to_owned();
         let connecting = error.is_connect();
         let source = error.without_url();
         match () {
             () if source.is_builder() => Self::Setup(source),
             () if connecting && is_distrust(&source) => Self::Untrusted { host, source },
-            () if connecting => Self::NotSent { host, source },
+            () if connecting => Self::NotSent { host, proxy: None, source },
             () if source.is_timeout() => Self::Timeout { host },
             () => Self::Broken { host, source },
         }
     }
+
+    /// The same, told with the proxy that was on the way.
+    fn by_way_of(self, on_the_way: Option<Proxy>) -> Self {
+        match self {
+            Self::NotSent { host, source, .. } => Self::NotSent { host, proxy: on_the_way, source },
+            other => other,
+        }
+    }
+}
+
+fn by_way_of(proxy: Option<&Proxy>) -> String {
+    proxy.map(|proxy| format!(" by way of the proxy {proxy}")).unwrap_or_default()
 }
 
 /// Whether the other side's certificate is what a connection failed for.
@@ -148,9 +164,7 @@ pub struct Config {
 /// # Errors
 /// [`HttpError::TooLarge`] as soon as it is longer; [`HttpError::Broken`] where it ends early.
 pub async fn read_bounded(mut response: Response, limit: usize) -> Result<Bytes, HttpError> {
-    let too_large = |response: &Response| HttpError::TooLarge {
-        host: response.url().host_str().unwrap_or("the server").to_owned(),
-    };
+    let too_large = |response: &Response| HttpError::TooLarge { host: authority(response.url()).to_owned() };
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(too_large(&response));
     }

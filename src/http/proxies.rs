@@ -8,7 +8,8 @@ use std::fmt;
 
 use url::Url;
 
-use crate::redact::{ExposeSecret, Secret};
+use crate::redact::{ExposeSecret, Secret, printable};
+use crate::server_uri::{authority, is_loopback};
 
 /// What a proxy may speak.
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
@@ -18,6 +19,8 @@ const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "soc
 pub struct Proxy {
     url: Secret,
     host: String,
+    place: String,
+    variable: Option<&'static str>,
 }
 
 impl Proxy {
@@ -34,12 +37,33 @@ impl Proxy {
         let host = url.host_str().filter(|host| !host.is_empty())?.to_owned();
         // The client would take what it cannot read for no proxy at all.
         let is_usable = SCHEMES.contains(&url.scheme()) && url.as_str().parse::<http::Uri>().is_ok();
-        is_usable.then(|| Self { url: Secret::from(url.as_str()), host })
+        let place = authority(&url).to_owned();
+        is_usable.then(|| Self { url: Secret::from(url.as_str()), host, place, variable: None })
+    }
+
+    /// The same, with the variable that names it.
+    pub fn named_by(self, variable: &'static str) -> Self {
+        Self { variable: Some(variable), ..self }
     }
 
     /// The proxy's host, safe to print.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The same with its port.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = printable(&self.place);
+        match self.variable {
+            Some(variable) => write!(formatter, "{place} ({variable})"),
+            None => formatter.write_str(&place),
+        }
     }
 }
 
@@ -64,6 +88,12 @@ impl Proxies {
     /// The hosts of the proxies, as they were named.
     pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
         self.https.iter().chain(&self.http).map(Proxy::host)
+    }
+
+    /// The one that stands between here and `url`, unless an exception names its host.
+    pub(super) fn on_the_way_to(&self, url: &Url) -> Option<&Proxy> {
+        let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
+        proxy.as_ref().filter(|_| !is_loopback(url))
     }
 
     /// Has the client go through them. Without any, the client looks at what the platform itself

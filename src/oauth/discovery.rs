@@ -22,7 +22,7 @@ use super::{Exchange, OauthError};
 use crate::challenge::Challenge;
 use crate::http::{AddressPolicy, Client, HttpError};
 use crate::redact::printable;
-use crate::server_uri::{ServerUri, is_loopback};
+use crate::server_uri::{ServerUri, authority, is_loopback};
 
 /// Authorization endpoints that are known beforehand, used only where discovery finds none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,7 +266,7 @@ pub(super) fn endpoint(name: &str, text: &str, policy: &AddressPolicy) -> Result
 fn judge(server: &ServerUri, error: AuthError) -> OauthError {
     match error {
         AuthError::DiscoveryRequestFailed { url, source } => {
-            let host = reveal(url.host_str().unwrap_or("the server")).into_owned();
+            let host = reveal(authority(&url)).into_owned();
             match source.downcast::<HttpError>() {
                 Ok(error) => OauthError::unreachable(host, *error),
                 Err(source) => {

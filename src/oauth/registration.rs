@@ -18,6 +18,7 @@ use super::{Discovery, OauthError};
 use crate::credential::{Client, ClientAuthentication, Registration, optional_secret};
 use crate::http as client;
 use crate::redact::{Secret, Wiped, printable, with_causes};
+use crate::server_uri::authority;
 
 /// The name that consent pages show.
 const CLIENT_NAME: &str = "mcp-front";
@@ -94,7 +95,7 @@ pub async fn obtain_client(
         return Err(OauthError::ClientRequired);
     };
     let request = request(endpoint, discovery, &redirect_uri, scopes)?;
-    let host = endpoint.host_str().unwrap_or("the registration endpoint");
+    let host = authority(endpoint);
     let mut answer = http
         .exchange(request, &discovery.policy, TIME_LIMIT)
         .await

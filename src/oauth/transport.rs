@@ -23,7 +23,7 @@ use super::disguise::{Disguise, reveal};
 use super::{Answer, Exchange, members};
 use crate::http::{AddressPolicy, Client, HttpError};
 use crate::redact::printable;
-use crate::server_uri::ServerUri;
+use crate::server_uri::{ServerUri, authority};
 
 /// How long one request of discovery or registration may take.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(15);
@@ -107,7 +107,7 @@ pub(super) fn network(http: &Client, server: &ServerUri, policy: &AddressPolicy)
 
 /// Asks the endpoint itself, for status and headers only.
 async fn probe(http: Client, endpoint: Url, request: http::Request<Vec<u8>>, limit: Duration) -> Answer {
-    let host = request.uri().host().unwrap_or_default().to_owned();
+    let host = authority(&endpoint).to_owned();
     let (head, body) = request.into_parts();
     let sent = http.send(head.method, endpoint, head.headers, body.into());
     let answer = tokio::time::timeout(limit, sent).await.map_err(|_| HttpError::Timeout { host })??;

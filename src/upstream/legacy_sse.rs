@@ -14,6 +14,7 @@ use url::Url;
 use super::streamable_http::{Answer, EventStream, Reply, StreamableHttp};
 use crate::http::HttpError;
 use crate::redact::printable;
+use crate::server_uri::authority;
 
 /// How long the stream may take to open.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
@@ -53,7 +54,7 @@ impl<'a> LegacySse<'a> {
     /// As [`StreamableHttp::listen`], and [`HttpError::Timeout`] after 15 s.
     pub async fn open(&self, headers: HeaderMap) -> Result<Answer, HttpError> {
         let opening = self.0.listen(headers, None);
-        let host = || self.0.address().host_str().unwrap_or("the server").to_owned();
+        let host = || authority(&self.0.address()).to_owned();
         // A server of another transport may hold the answer back until it has something to say.
         let late = || HttpError::Timeout { host: host() };
         tokio::time::timeout(OPEN_LIMIT, opening).await.unwrap_or_else(|_| Err(late()))

@@ -117,7 +117,7 @@ async fn initialize(
     authorization.apply(&mut headers);
     let sent = http.send(Method::POST, server.as_url().clone(), headers, message());
     let answer = tokio::time::timeout(limit, sent).await;
-    let late = |_| HttpError::Timeout { host: server.host().to_owned() };
+    let late = |_| HttpError::Timeout { host: server.authority().to_owned() };
     let answer = answer.map_err(late).flatten().map_err(|error| unreachable(server, error))?;
     match answer.status() {
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
@@ -148,7 +148,7 @@ fn unreachable(
     server: &ServerUri,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> OauthError {
-    OauthError::Unreachable { what: server.host().to_owned(), source: source.into() }
+    OauthError::Unreachable { what: server.authority().to_owned(), source: source.into() }
 }
 
 fn message() -> Bytes {

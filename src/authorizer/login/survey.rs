@@ -54,7 +54,7 @@ impl Survey<'_> {
         let search = discover(http, server, policy, &challenge, pinned);
         let found = tokio::time::timeout(DISCOVERY_LIMIT, search).await.unwrap_or_else(|_| {
             let source = "it took too long to say how to log in".into();
-            Err(OauthError::Unreachable { what: server.host().to_owned(), source })
+            Err(OauthError::Unreachable { what: server.authority().to_owned(), source })
         });
         match (found, demand) {
             (Ok(discovery), Demand::Login(_)) => Ok(Some(discovery)),
@@ -62,7 +62,7 @@ impl Survey<'_> {
             // A service that answers without a login need not publish anything.
             (_, Demand::Nothing) => Ok(None),
             (Ok(_), Demand::Unclear(_, why)) => {
-                Err(OauthError::Unreachable { what: server.host().to_owned(), source: why.into() })
+                Err(OauthError::Unreachable { what: server.authority().to_owned(), source: why.into() })
             }
             (Err(error), _) => Err(error),
         }
