@@ -113,7 +113,7 @@ impl Pending {
     /// # Errors
     /// [`CallbackError`]; after `Foreign` and `Issuer` the right response may still come.
     pub fn check(&self, parameters: CallbackParameters) -> Result<Code, CallbackError> {
-        let foreign = |reason| CallbackError::Foreign { reason };
+        let foreign = |reason: &str| CallbackError::Foreign { reason: reason.to_owned() };
         let Some(state) = parameters.state else {
             return Err(foreign("the answer carries no state"));
         };
@@ -149,7 +149,7 @@ impl Pending {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn check_pasted(&self, pasted: &Secret) -> Result<Code, CallbackError> {
-        let foreign = |reason| CallbackError::Foreign { reason };
+        let foreign = |reason: &str| CallbackError::Foreign { reason: reason.to_owned() };
         let text = pasted.expose_secret().trim();
         if text.len() > PASTE_LIMIT {
             return Err(foreign("what was pasted is too long"));
@@ -165,7 +165,8 @@ impl Pending {
             && url.username().is_empty()
             && url.password().is_none();
         if !is_redirect {
-            return Err(foreign("what was pasted does not begin with the redirect URI"));
+            let begin = printable(self.redirect_uri.as_str());
+            return Err(foreign(&format!("what was pasted does not begin with {begin}")));
         }
         let found = url.query().map(CallbackParameters::from_query);
         drop(Zeroizing::new(String::from(url)));

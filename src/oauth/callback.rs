@@ -36,7 +36,7 @@ pub enum CallbackError {
     #[error("{reason}")]
     Foreign {
         /// What is wrong, safe to print; it holds nothing of the response itself.
-        reason: &'static str,
+        reason: String,
     },
     /// It belongs to this login and came from another authorization server than the one that was
     /// asked (a mix-up, RFC 9207 §2.4). The code goes nowhere and the login goes on waiting.
@@ -65,15 +65,16 @@ impl CallbackParameters {
     /// # Errors
     /// [`CallbackError::Foreign`] where it is too long or repeats a parameter.
     pub fn from_query(query: &str) -> Result<Self, CallbackError> {
+        let foreign = |reason: &str| CallbackError::Foreign { reason: reason.to_owned() };
         if query.len() > QUERY_LIMIT {
-            return Err(CallbackError::Foreign { reason: "the query is too long" });
+            return Err(foreign("the query is too long"));
         }
         let mut found: [(&str, Option<Secret>); 5] =
             [("code", None), ("state", None), ("iss", None), ("error", None), ("error_description", None)];
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let Some((_, slot)) = found.iter_mut().find(|(known, _)| *known == name) else { continue };
             if slot.replace(Secret::from(value.into_owned())).is_some() {
-                return Err(CallbackError::Foreign { reason: "a parameter repeats" });
+                return Err(foreign("a parameter repeats"));
             }
         }
         let [(_, code), (_, state), (_, issuer), (_, error), (_, error_description)] = found;

@@ -144,6 +144,8 @@ fn a_wrong_paste_is_named_and_a_right_one_ends_the_login() {
         terminal.expect("Still waiting.");
     }
     let redirect = redirect_of(&waiting.url);
+    let begin = redirect.as_str().split('?').next().unwrap();
+    assert!(terminal.text().contains(&format!("does not begin with {begin}")), "{}", terminal.text());
     // As a terminal wraps what is pasted.
     let (one, two) = redirect.as_str().split_at(60);
     terminal.type_in(&format!("\u{1b}[200~{one}\n{two}\u{1b}[201~\r"));
