@@ -46,15 +46,17 @@ enum End {
 }
 
 /// Bridges stdin and stdout to the endpoint until the host closes stdin, dies, or signals. Where it
-/// was not `found`, each request asks `find` for it.
+/// was not `found`, each request asks `find` for it. `greet` is called once signals are minded.
 ///
 /// # Errors
 /// [`BridgeError`]; a host that has gone is none.
 pub async fn run(
     found: Result<Config, Unknown>,
     find: impl FnMut() -> Result<Config, Unknown>,
+    greet: impl FnOnce(),
 ) -> Result<(), BridgeError> {
     let mut farewell = Farewell::new().map_err(BridgeError::Signals)?;
+    greet();
     let (outbox, queue) = mpsc::channel(OUTBOX);
     let mut writer = tokio::spawn(Writer::stdout(queue).run());
     let mut threshold = Threshold::new(found, find, outbox.clone());

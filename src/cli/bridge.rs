@@ -3,6 +3,7 @@
 //! Nothing is asked here, and stdout is the protocol's alone.
 
 use std::cell::OnceCell;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use ::http::HeaderMap;
@@ -106,7 +107,13 @@ pub(super) async fn run(arguments: Arguments, mut context: Context) -> Result<()
         Err(failure) => Err(unknown(&failure).ok_or(failure)?),
     };
     let again = || find().map_err(|failure| unknown(&failure).unwrap_or_else(|| unusable(&failure)));
-    Ok(bridge::run(found, again).await?)
+    let greet = || {
+        if context.terminal.stdin {
+            let note = "note: an MCP host starts this, and speaks MCP to it; Ctrl-C ends it";
+            let _ = writeln!(io::stderr(), "{note}");
+        }
+    };
+    Ok(bridge::run(found, again, greet).await?)
 }
 
 /// Shows this bridge to `status`. Where that cannot be, it runs unseen.
