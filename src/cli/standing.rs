@@ -90,4 +90,10 @@ impl Problem {
         let error = entry.last_error.as_ref()?;
         Some(Self { at: error.at, code: printable(&error.code), text: printable(&error.text) })
     }
+
+    /// What it was, with its code once.
+    pub(super) fn told(&self) -> String {
+        let Self { code, text, .. } = self;
+        if text.contains(code) { text.clone() } else { format!("{text} ({code})") }
+    }
 }

@@ -52,30 +52,31 @@ impl Headers {
         let refuse = |header: &str, problem: &str| {
             Err(ConfigError::Header { header: header.to_owned(), problem: problem.to_owned() })
         };
+        let refuse_named = |name: &str, problem: &str| refuse(&format!("header {name}"), problem);
         let Some((name, value)) = line.split_once(':') else {
-            return refuse(origin, "it is no `Name: value`");
+            return refuse(origin, "it takes `Name: value`, and here is no colon");
         };
         let Ok(name) = HeaderName::from_bytes(name.trim().as_bytes()) else {
             return refuse(origin, "what stands before the colon is no header name");
         };
         if name == http::header::AUTHORIZATION {
-            return refuse(
+            return refuse_named(
                 "authorization",
                 "a login or a stored token sets it: see `mcp-front tokens set --help`",
             );
         }
         if OWNED.contains(&name.as_str()) || name.as_str().starts_with(OWNED_PREFIX) {
-            return refuse(name.as_str(), "the transport sets it");
+            return refuse_named(name.as_str(), "the transport sets it");
         }
         if self.map.contains_key(&name) {
-            return refuse(name.as_str(), "it is given twice");
+            return refuse_named(name.as_str(), "it is given twice");
         }
         let value = match expand(value.trim(), environment, &mut self.variables) {
             Ok(value) => value,
-            Err(problem) => return refuse(name.as_str(), &problem),
+            Err(problem) => return refuse_named(name.as_str(), &problem),
         };
         let Ok(mut value) = HeaderValue::from_str(&value) else {
-            return refuse(name.as_str(), "its value has characters that no header can carry");
+            return refuse_named(name.as_str(), "its value has characters that no header can carry");
         };
         value.set_sensitive(true);
         self.map.insert(name, value);

@@ -157,8 +157,8 @@ pub enum ConfigError {
     /// What was given does not fit together, or holds nothing usable; a whole sentence.
     #[error("{0}")]
     Unusable(String),
-    /// A header that cannot be sent.
-    #[error("header {header}: {problem}")]
+    /// A header.
+    #[error("{header}: {problem}")]
     Header {
         /// Its name, or where it stands.
         header: String,
@@ -299,7 +299,8 @@ pub fn check_name(name: &str, origin: &str) -> Result<(), ConfigError> {
     Err(ConfigError::Invalid {
         origin: origin.to_owned(),
         value: printable(name),
-        expected: "a name: at most 64 letters, digits, `.`, `_` and `-`".to_owned(),
+        expected: "a name: at most 64 ASCII letters, digits, `.`, `_` and `-`, a letter or digit first"
+            .to_owned(),
     })
 }
 

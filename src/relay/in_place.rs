@@ -48,6 +48,8 @@ pub(super) fn result(method: &str, help: &str) -> Option<Value> {
 }
 
 fn tool(help: &str) -> Value {
+    // Some end in a remedy, which is whole sentences.
+    let help = help.trim_end_matches('.');
     let description = format!(
         "{help}. Tell the person so; nothing has to be restarted afterwards. Call this tool to see \
          whether it has been done: the server's own tools then take this one's place."

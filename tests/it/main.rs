@@ -38,6 +38,7 @@ mod logout;
 mod matrix;
 mod migration;
 mod missed_changes;
+mod mistakes;
 mod modern;
 mod modern_host;
 mod modern_host_questions;

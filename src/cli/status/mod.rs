@@ -276,7 +276,8 @@ fn unknown(arguments: &Arguments, reports: &[Report]) -> Option<Failure> {
 fn names(reports: &[Report], is_wanted: impl Fn(&Report) -> bool) -> Option<String> {
     let wanted = reports.iter().filter(|report| is_wanted(report));
     let names: Vec<_> = wanted.map(|report| format!("`{}`", report.name)).collect();
-    (!names.is_empty()).then(|| names.join(" and "))
+    let (last, others) = names.split_last()?;
+    Some(if others.is_empty() { last.clone() } else { format!("{} and {last}", others.join(", ")) })
 }
 
 fn warn(error: &IndexError, context: &Context) {

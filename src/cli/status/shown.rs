@@ -63,10 +63,7 @@ fn rows(report: &Report, now: Timestamp) -> Vec<[String; 2]> {
         rows.push(("Last refresh", report.last_refresh_at.map_or_else(never, |at| moment::shown(at, now))));
     }
     if let Some(error) = &report.last_error {
-        rows.push((
-            "Last error",
-            format!("{}: {} ({})", moment::shown(error.at, now), error.text, error.code),
-        ));
+        rows.push(("Last error", format!("{}: {}", moment::shown(error.at, now), error.told())));
     }
     rows.push(("Bridges", bridges(&report.bridges, now)));
     if report.kind.is_some() {

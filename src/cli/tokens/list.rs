@@ -169,9 +169,10 @@ fn notes(row: &Row, now: Timestamp) -> impl Iterator<Item = String> {
     });
     // What ended the login is said already.
     let is_said = |text: &str| row.standing.required().is_some_and(|(reason, _)| reason == text);
-    let error = row.last_error.as_ref().filter(|error| !is_said(&error.text)).map(|error| {
-        format!("{name}: last error {}: {} ({})\n", moment::relative(error.at, now), error.text, error.code)
-    });
+    let error =
+        row.last_error.as_ref().filter(|error| !is_said(&error.text)).map(|error| {
+            format!("{name}: last error {}: {}\n", moment::relative(error.at, now), error.told())
+        });
     reason.into_iter().chain(error)
 }
 
