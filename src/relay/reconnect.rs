@@ -6,9 +6,12 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 
 use crate::clock;
+use crate::upstream::streamable_http::Rejection;
 
 /// The longest pause of our own between two attempts.
 const PAUSE_MOST: Duration = Duration::from_secs(60);
+/// The longest pause of our own where the server, or somebody before it, refuses: it may mean it.
+const REFUSED_MOST: Duration = Duration::from_secs(300);
 /// The longest pause that a server may wish for.
 const WISH_MOST: Duration = Duration::from_secs(300);
 /// How often the clocks are compared.
@@ -16,47 +19,76 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How far the wall clock has to run ahead before the machine counts as having been suspended.
 const JUMP: Duration = Duration::from_secs(5);
 
-/// The pauses between attempts: they grow to [`PAUSE_MOST`], with jitter, and never end.
+/// What to wait for before the next attempt, and for how long the server wishes it.
+#[derive(Debug)]
+pub(super) enum Pause {
+    /// What may pass by itself.
+    Passing(Option<Duration>),
+    /// A refusal: nobody knows whether it lasts.
+    Refused(Option<Duration>),
+}
+
+impl Pause {
+    /// What this refusal calls for.
+    pub(super) fn behind(rejection: &Rejection) -> Self {
+        match rejection.may_pass() {
+            true => Self::Passing(rejection.retry_after),
+            false => Self::Refused(rejection.retry_after),
+        }
+    }
+}
+
+/// The pauses between attempts: they grow to [`PAUSE_MOST`], behind refusals to [`REFUSED_MOST`], with
+/// jitter, and never end.
 pub(super) struct Reconnects {
-    backoff: ExponentialBuilder,
-    pauses: ExponentialBackoff,
+    least: Duration,
+    passing: ExponentialBackoff,
+    refused: ExponentialBackoff,
 }
 
 impl Reconnects {
     /// Starts with pauses of about `least`.
     pub(super) fn new(least: Duration) -> Self {
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(least)
-            .with_max_delay(PAUSE_MOST)
-            .without_max_times()
-            .with_jitter();
-        Self { backoff, pauses: backoff.build() }
+        Self { least, passing: pauses(least, PAUSE_MOST), refused: pauses(least, REFUSED_MOST) }
     }
 
     /// Goes on as if so many attempts had failed already.
     pub(super) fn after(mut self, failed: u32) -> Self {
         // Past the longest pause there is no longer one.
         for _ in 0..failed.min(16) {
-            self.pauses.next();
+            self.passing.next();
         }
         self
     }
 
     /// The last stream was a good one: the pauses are short again.
     pub(super) fn stood(&mut self) {
-        self.pauses = self.backoff.build();
+        *self = Self::new(self.least);
     }
 
     /// Waits before the next attempt, as long as the server wishes where it does; not at all where
     /// the machine wakes from a suspension meanwhile.
-    pub(super) async fn pause(&mut self, wish: Option<Duration>) {
-        let own = self.pauses.next().unwrap_or(PAUSE_MOST);
+    pub(super) async fn pause(&mut self, pause: Pause) {
+        let (own, most, wish) = match pause {
+            Pause::Passing(wish) => (&mut self.passing, PAUSE_MOST, wish),
+            Pause::Refused(wish) => (&mut self.refused, REFUSED_MOST, wish),
+        };
+        let own = own.next().unwrap_or(most);
         let pause = wish.map_or(own, |wish| wish.min(WISH_MOST));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = suspended() => self.stood(),
         }
     }
+}
+
+fn pauses(least: Duration, most: Duration) -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(least)
+        .with_max_delay(most)
+        .without_max_times()
+        .with_jitter()
+        .build()
 }
 
 /// Resolves once the machine has been suspended and has woken: what was connected before is dead,
@@ -112,9 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn the_pauses_grow_to_a_minute_and_never_end() {
-        let pauses: Vec<_> = Reconnects::new(Duration::from_secs(1)).pauses.take(64).collect();
-        assert_eq!(pauses.len(), 64);
-        assert!(pauses[0] < Duration::from_secs(3) && pauses.iter().all(|pause| *pause <= PAUSE_MOST * 2));
+    fn the_pauses_grow_to_their_longest_and_never_end() {
+        let Reconnects { passing, refused, .. } = Reconnects::new(Duration::from_secs(1));
+        for (pauses, most) in [(passing, PAUSE_MOST), (refused, REFUSED_MOST)] {
+            let pauses: Vec<_> = pauses.take(64).collect();
+            assert_eq!(pauses.len(), 64);
+            assert!(pauses[0] < Duration::from_secs(3) && pauses.iter().all(|pause| *pause <= most * 2));
+            assert!(pauses[32..].iter().all(|pause| *pause >= most));
+        }
     }
 }

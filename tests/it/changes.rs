@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::gate::Gate;
-use crate::support::http_server::{Request, Responder};
+use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::mcp_server::McpServer;
 use crate::support::modern_server::modern;
 use crate::support::open_session::is;
@@ -75,7 +75,7 @@ fn changes_reach_the_host_over_streams_that_break() {
     assert!(status.success() && rest.is_empty(), "{rest:?}");
 }
 
-/// Only a server that answers the request refuses it.
+/// Only a server that answers the request refuses it, and nobody in its place.
 #[test]
 fn a_stream_that_breaks_before_a_word_is_opened_again() {
     let count = AtomicUsize::new(0);
@@ -83,11 +83,18 @@ fn a_stream_that_breaks_before_a_word_is_opened_again() {
         if !is("subscriptions/listen")(request) {
             return false;
         }
-        responder.start_events();
-        match count.fetch_add(1, Ordering::SeqCst) {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        if number < 2 {
+            responder.start_events();
+        }
+        match number {
             0 => responder.reset(),
             1 => responder.end(),
+            // Somebody before the server, who knows nothing of it.
+            2 => responder.reply(&Reply::html(404, "default backend")),
+            3 => responder.reply(&Reply::status(202)),
             _ => {
+                responder.start_events();
                 for method in ["subscriptions/acknowledged", "tools/list_changed"] {
                     let params = json!({"_meta": subscription(&request.json())});
                     responder.chunk(event(

@@ -208,6 +208,37 @@ fn a_new_stream_of_http_and_sse_is_another_session() {
     leave(bridge);
 }
 
+/// A host that says nothing hears of changes again, though the server could not take its session at once.
+#[test]
+fn a_lost_session_is_renewed_until_it_stands_though_nobody_speaks() {
+    let (streams, beginnings) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let server = server(move |request, responder| {
+        if is_post_of(request, "initialize") && beginnings.fetch_add(1, Ordering::SeqCst) == 1 {
+            responder.reply(&Reply::html(503, "starting"));
+            return true;
+        }
+        let listens = request.method == "GET";
+        if listens {
+            match streams.fetch_add(1, Ordering::SeqCst) {
+                0 => responder.reply(&Reply::events(word("before"))),
+                1 => responder.reply(&Reply::html(404, "no such session")),
+                _ => {
+                    responder.start_events();
+                    responder.chunk(word("after"));
+                    responder.wait_for_close();
+                }
+            }
+        }
+        listens
+    });
+    let mut session = OpenSession::on(&server);
+    assert_eq!(session.bridge.message()["method"], "before");
+    let mut heard: Vec<_> = (0..3).map(|_| session.bridge.message()["method"].clone()).collect();
+    heard.sort_by_key(Value::to_string);
+    assert_eq!(heard[0], "after");
+    leave(session.bridge);
+}
+
 /// Whatever stands behind the address: nothing is heard of a session that has been replaced.
 #[test]
 fn a_stream_ends_with_its_session() {

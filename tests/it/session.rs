@@ -205,6 +205,38 @@ fn the_get_stream_is_opened_again_after_a_refusal() {
     assert_eq!(session.bridge.message()["method"], "after");
 }
 
+/// Only 405 says that there is no such stream: anything else may come from somebody on the way.
+#[test]
+fn a_get_stream_that_is_refused_at_first_is_asked_for_again() {
+    let refusals = [
+        Reply::html(404, "default backend"),
+        Reply::json(400, r#"{"error":"bad request"}"#),
+        Reply::html(403, "blocked for now"),
+        Reply::status(410),
+        Reply::status(302).header("Location", "https://portal.invalid/"),
+        Reply::html(200, "<html>back in a minute</html>"),
+        Reply::status(202),
+    ];
+    let start = |refusal: Reply| {
+        let count = AtomicUsize::new(0);
+        let server = McpServer::scripted(move |request, responder| {
+            let listens = request.method == "GET";
+            if listens && count.fetch_add(1, Ordering::SeqCst) == 0 {
+                responder.reply(&refusal);
+            } else if listens {
+                responder.start_events();
+                responder.chunk("data: {\"jsonrpc\":\"2.0\",\"method\":\"told\"}\n\n");
+                responder.wait_for_close();
+            }
+            listens
+        });
+        (OpenSession::on(&server), server)
+    };
+    for (mut session, _server) in refusals.map(start) {
+        assert_eq!(session.bridge.message()["method"], "told");
+    }
+}
+
 #[test]
 fn an_http_error_with_a_json_rpc_body_hands_the_body_on() {
     let body = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"bad","data":{"n":1.0}}}"#;

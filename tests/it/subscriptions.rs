@@ -41,8 +41,8 @@ fn a_subscription_outlives_its_connection_until_the_server_ends_it() {
         }
         let id = &request.json()["id"];
         match count.fetch_add(1, Ordering::SeqCst) {
-            // Cut before a word, cut, ended without an answer, refused for a moment, and at last
-            // answered.
+            // Cut before a word, cut, ended without an answer, refused for a moment, refused by somebody on
+            // the way, and at last answered.
             0 => drop(responder.start_events()),
             1 => {
                 open(request, responder);
@@ -54,6 +54,7 @@ fn a_subscription_outlives_its_connection_until_the_server_ends_it() {
                 responder.end();
             }
             3 => responder.reply(&Reply::status(503)),
+            4 => responder.reply(&Reply::html(404, "default backend")),
             _ => {
                 open(request, responder);
                 responder.chunk(event(&told(CHANGED, id)));
@@ -75,7 +76,7 @@ fn a_subscription_outlives_its_connection_until_the_server_ends_it() {
     }
     assert_eq!(session.bridge.message()["result"]["resultType"], "complete");
     let sent: Vec<_> = server.requests().into_iter().filter(listens).collect();
-    assert_eq!(sent.len(), 5);
+    assert_eq!(sent.len(), 6);
     for request in sent {
         assert_eq!(String::from_utf8(request.body.clone()).unwrap(), listen);
         assert_eq!(request.header("Mcp-Method"), Some("subscriptions/listen"));

@@ -1,6 +1,9 @@
 //! The GET stream, on which the server speaks of itself (MCP transports, "Listening for Messages
 //! from the Server"). Where it breaks and cannot be resumed, the host is told what it may have missed.
 //!
+//! Servers without such a stream say so with 405, as the specification demands. Any other refusal may be
+//! of somebody on the way, or of a moment: the stream is asked for again as long as the session lasts.
+//!
 //! It is opened behind `notifications/initialized`, and no request waits for it: one that follows at once
 //! may reach the server first, as it may from the public SDKs' clients. To wait for the stream's head
 //! would hold every session's first request for as long as some proxy keeps heads back.
@@ -13,14 +16,46 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Epoch, Position};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
-use crate::relay::reconnect::{Reconnects, suspended};
+use crate::relay::reconnect::{Pause, Reconnects, suspended};
 use crate::relay::{Failure, Inner};
-use crate::upstream::streamable_http::{Answer, Reply};
+use crate::upstream::streamable_http::Reply;
 
 /// The shortest pause between two attempts to listen.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A stream that stood for this long was a good one, even if nothing came.
 const STOOD: Duration = Duration::from_secs(10);
+
+/// What is left to do where no stream came.
+enum Left {
+    /// To ask again. Whether the position in the stream before is to be forgotten: it may be the event
+    /// that the server knows no more.
+    Again { pause: Pause, forgets: bool },
+    /// To renew the session: the server has lost it.
+    Renewal,
+    /// Nothing: there is no such stream, or no such session any more.
+    Nothing,
+}
+
+impl Left {
+    fn of(sent: Result<Reply, Failure>, has_stood: bool) -> Self {
+        let again = |pause| Self::Again { pause, forgets: false };
+        match sent {
+            Ok(Reply::Rejected(rejection)) if rejection.status == StatusCode::METHOD_NOT_ALLOWED => {
+                Self::Nothing
+            }
+            // Servers without such a stream answer 404 too: only one that had it lost more.
+            Ok(Reply::SessionGone(_)) if has_stood => Self::Renewal,
+            Ok(Reply::Rejected(rejection) | Reply::SessionGone(rejection)) => {
+                let forgets = rejection.status.is_client_error() && !rejection.may_pass();
+                Self::Again { pause: Pause::behind(&rejection), forgets }
+            }
+            Ok(_) => again(Pause::Refused(None)),
+            Err(Failure::Http(_) | Failure::Authorizer(_)) => again(Pause::Passing(None)),
+            Err(Failure::NoAnswer(_)) => again(Pause::Refused(None)),
+            Err(_) => Self::Nothing,
+        }
+    }
+}
 
 impl Inner {
     /// Listens for as long as this session lasts.
@@ -43,8 +78,8 @@ impl Inner {
             let within = Within::Only(epoch);
             let outgoing = Outgoing { within, ..Outgoing::listen(last_event_id.as_deref()) };
             let Some(sent) = superseded.run_until_cancelled(self.send(outgoing)).await else { return };
-            let pause = match sent {
-                Ok(Answer { reply: Reply::Events(stream), .. }) => {
+            let pause = match sent.map(|answer| answer.reply) {
+                Ok(Reply::Events(stream)) => {
                     if std::mem::take(&mut has_missed) && last_event_id.is_none() {
                         self.legacy.missed.notify_one();
                     }
@@ -63,35 +98,34 @@ impl Inner {
                     if was_good {
                         reconnects.stood();
                     }
-                    was_good.then(|| position.pause())
+                    Pause::Passing(was_good.then(|| position.pause()))
                 }
-                Ok(Answer { reply: Reply::Rejected(rejection), .. }) if rejection.may_pass() => {
-                    rejection.retry_after
-                }
-                Err(Failure::Http(_) | Failure::Authorizer(_)) => None,
-                // Servers without such a stream answer 404 too: only one that had it lost more.
-                Ok(Answer { reply: Reply::SessionGone(_), .. }) if has_stood => {
-                    if let Err(failure) = self.renew(epoch, Attendance::Nobody).await {
-                        tracing::debug!(%failure, "the lost session was not renewed");
+                sent => match Left::of(sent, has_stood) {
+                    Left::Again { pause, forgets } => {
+                        if forgets {
+                            position.last_event_id = None;
+                        }
+                        tracing::debug!(?pause, "no stream of server messages; it is asked for again");
+                        // What the server says meanwhile is told to nobody.
+                        has_missed = true;
+                        pause
                     }
-                    return;
-                }
-                // Where there was a stream, there will be one again.
-                Ok(Answer { reply: Reply::Rejected(rejection), .. })
-                    if has_stood && rejection.status != StatusCode::METHOD_NOT_ALLOWED =>
-                {
-                    if rejection.status.is_client_error() {
-                        // It may be the event that the server knows no more.
-                        position.last_event_id = None;
-                    }
-                    rejection.retry_after
-                }
-                // 405 says that there is no such stream; so do other refusals, in effect.
-                Ok(_) | Err(_) => return,
+                    Left::Renewal => return self.renew_unattended(epoch).await,
+                    Left::Nothing => return,
+                },
             };
             if superseded.run_until_cancelled(reconnects.pause(pause)).await.is_none() {
                 return;
             }
+        }
+    }
+
+    /// Renews a session that nobody may be using: the host would hear of nothing any more.
+    async fn renew_unattended(self: &Arc<Self>, lost: Epoch) {
+        let mut reconnects = Reconnects::new(PAUSE);
+        while let Err(failure) = self.renew(lost, Attendance::Nobody).await {
+            tracing::debug!(%failure, "the lost session was not renewed");
+            reconnects.pause(Pause::Refused(None)).await;
         }
     }
 }

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use super::{Replies, headers};
 use crate::authorizer::AuthorizerError;
-use crate::jsonrpc::{Head, Id, Message};
+use crate::jsonrpc::{Head, Id, Message, code};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
-use crate::relay::reconnect::{Reconnects, suspended};
+use crate::relay::reconnect::{Pause, Reconnects, suspended};
 use crate::relay::tells::Repose;
 use crate::relay::{Failure, Inner};
-use crate::upstream::streamable_http::{Answer, Reply};
+use crate::upstream::streamable_http::{Rejection, Reply};
 use crate::wire::ACKNOWLEDGED;
 
 /// The shortest pause between two attempts.
@@ -87,8 +87,8 @@ impl Inner {
                 attendance: if has_stood { Attendance::Nobody } else { Attendance::Person },
                 ..Outgoing::request(message.bytes(), request)
             };
-            let wait = match self.send(outgoing).await {
-                Ok(Answer { reply: Reply::Events(stream), .. }) => {
+            let pause = match self.send(outgoing).await.map(|answer| answer.reply) {
+                Ok(Reply::Events(stream)) => {
                     let stream = Reply::Events(stream.ended_by(suspended()));
                     let replies = Replies::of(stream, request.id())?;
                     let again = std::mem::replace(&mut has_stood, true);
@@ -105,29 +105,31 @@ impl Inner {
                         End::Broke { was_good: true } => reconnects.stood(),
                         End::Broke { was_good: false } => {}
                     }
-                    None
+                    Pause::Passing(None)
                 }
-                Ok(Answer { reply: Reply::Rejected(rejection), .. }) if has_stood && rejection.may_pass() => {
-                    rejection.retry_after
+                Ok(Reply::Rejected(rejection) | Reply::SessionGone(rejection))
+                    if has_stood && !is_of_server(&rejection) =>
+                {
+                    Pause::behind(&rejection)
                 }
                 Err(Failure::Authorizer(error)) if has_stood && owes_changes => {
-                    matches!(error, AuthorizerError::LoginRequired { .. }).then_some(LOOK)
+                    Pause::Passing(matches!(error, AuthorizerError::LoginRequired { .. }).then_some(LOOK))
                 }
-                Err(Failure::Http(_) | Failure::Authorizer(_)) if has_stood => None,
+                Err(Failure::Http(_) | Failure::Authorizer(_)) if has_stood => Pause::Passing(None),
                 Err(Failure::Authorizer(_)) if self.modern.stands_in.load(Ordering::Relaxed) => {
                     self.acknowledge(message).await;
                     (has_stood, owes_changes, told.word) = (true, true, Word::Given);
-                    None
+                    Pause::Passing(None)
                 }
                 answer => {
-                    let mut replies = Replies::of(answer?.reply, request.id())?;
+                    let mut replies = Replies::of(answer?, request.id())?;
                     while let Some(reply) = replies.next().await? {
                         self.hand_on(reply, request).await;
                     }
                     return Ok(());
                 }
             };
-            reconnects.pause(wait).await;
+            reconnects.pause(pause).await;
         }
     }
 
@@ -191,6 +193,11 @@ impl Inner {
             told.repose.begin();
         }
     }
+}
+
+/// Whether a refusal is the server's own and for good, and not of a moment or of somebody on the way.
+fn is_of_server(rejection: &Rejection) -> bool {
+    !rejection.may_pass() && rejection.body.as_deref().and_then(code::of).is_some()
 }
 
 /// Whether the server ends the subscription with a word in place of an answer (2026-07-28,

@@ -1,7 +1,8 @@
 //! The subscription that is kept open for a legacy host (2026-07-28, subscriptions): what was told on
 //! a session's stream, and of single resources, is told on the stream of a `subscriptions/listen`
 //! of ours. Where it breaks it is opened again for as long as the session lasts, and the host is told
-//! what it may have missed; where the host wants to hear of something else, another takes its place,
+//! what it may have missed. Only the server itself can say that it keeps none: a refusal by anybody else is
+//! taken for one that passes. Where the host wants to hear of something else, another takes its place,
 //! and the first ends when that stands.
 
 use std::collections::BTreeSet;
@@ -15,9 +16,8 @@ use super::Pair;
 use super::changes::{Filter, Heard, RESOURCES, heard};
 use super::introduction::Introduction;
 use crate::jsonrpc::{ErrorResponse, Id, Message, code};
-use crate::relay::era::tells_of_server;
 use crate::relay::modern::Replies;
-use crate::relay::reconnect::{Reconnects, suspended};
+use crate::relay::reconnect::{Pause, Reconnects, suspended};
 use crate::relay::tells::Tells;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::Reply;
@@ -62,6 +62,8 @@ enum Verdict {
 enum End {
     /// It was over; whether it had been a good one.
     Broke { was_good: bool },
+    /// There was none.
+    Declined(Option<Duration>),
     /// The server keeps none: it said so.
     Refused,
 }
@@ -198,20 +200,23 @@ impl Inner {
             let id = self.translation.next_id();
             let Ok(request) = introduction.request(&id, "subscriptions/listen", &params) else { return };
             let Ok(request) = Message::parse(request.into()) else { return };
-            let wait = match self.ask_alone(&request).await.map(|answer| answer.reply) {
-                Ok(Reply::Rejected(rejection)) if rejection.may_pass() => rejection.retry_after,
-                Err(Failure::Http(_) | Failure::Authorizer(_)) => None,
+            let pause = match self.ask_alone(&request).await.map(|answer| answer.reply) {
+                Ok(Reply::Rejected(rejection)) if rejection.may_pass() => {
+                    Pause::Passing(rejection.retry_after)
+                }
+                Err(Failure::Http(_) | Failure::Authorizer(_)) => Pause::Passing(None),
                 reply => match self.hear(reply, &request, &mut listening).await {
                     End::Refused => return listening.say(Verdict::Refused),
                     End::Broke { was_good } => {
                         if was_good {
                             reconnects.stood();
                         }
-                        None
+                        Pause::Passing(None)
                     }
+                    End::Declined(wish) => Pause::Refused(wish),
                 },
             };
-            reconnects.pause(wait).await;
+            reconnects.pause(pause).await;
         }
     }
 
@@ -227,14 +232,10 @@ impl Inner {
             Ok(replies) => replies,
             Err(failure) => {
                 tracing::debug!(%failure, "no stream of changes");
-                let is_refusal = match &failure {
-                    Failure::Rejected { status, .. } => tells_of_server(*status),
-                    failure => matches!(failure, Failure::NoAnswer(_)),
-                };
-                return match is_refusal && !listening.has_stood {
-                    true => End::Refused,
-                    false => End::Broke { was_good: false },
-                };
+                return End::Declined(match failure {
+                    Failure::Rejected { retry_after, .. } => retry_after,
+                    _ => None,
+                });
             }
         };
         loop {
@@ -258,8 +259,15 @@ impl Inner {
                     self.modern.heard(message.head().method().unwrap_or_default());
                     self.emit(bytes::Bytes::copy_from_slice(change.as_bytes())).await;
                 }
-                // A server that ends what it never began does no such thing.
-                Ok(Heard::Ended) if !listening.has_stood => return End::Refused,
+                Ok(Heard::Ended) if !listening.has_stood => {
+                    if code::of(message.bytes()) == Some(code::METHOD_NOT_FOUND) {
+                        return End::Refused;
+                    }
+                    // A server that ends what it never began does no such thing, as far as the host is
+                    // concerned.
+                    listening.say(Verdict::Refused);
+                    return End::Declined(None);
+                }
                 Ok(Heard::Ended) => break,
                 Ok(Heard::Foreign) => tracing::warn!("a message that is no business of a subscription"),
                 Err(repeated) => tracing::warn!(%repeated, "a message of the server's is refused"),

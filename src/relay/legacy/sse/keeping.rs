@@ -12,7 +12,7 @@ use crate::authorizer::AuthorizerError;
 use crate::jsonrpc::Message;
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::legacy::handshake::Replay;
-use crate::relay::reconnect::Reconnects;
+use crate::relay::reconnect::{Pause, Reconnects};
 use crate::relay::{Failure, Inner};
 use crate::upstream::legacy_sse::EndpointError;
 use crate::upstream::streamable_http::{EventStream, Rejection, Reply};
@@ -278,7 +278,7 @@ impl Inner {
         loop {
             let is_awaited = sse.attendance() == Attendance::Person;
             tokio::select! {
-                () = reconnects.pause(None) => {}
+                () = reconnects.pause(Pause::Passing(None)) => {}
                 () = tokio::time::sleep(PAUSE_MOST_AWAITED), if is_awaited => {}
                 () = sse.wanted.notified() => {}
             }
