@@ -6,6 +6,7 @@
 //! that could be read in two ways (a repeated member that the head reads) is refused, for two
 //! readings of one frame are how filters are bypassed. JSON-RPC 2.0 §4–§5; MCP basic "Messages".
 
+pub mod cursor;
 pub mod edit;
 mod head;
 mod id;

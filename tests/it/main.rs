@@ -53,6 +53,7 @@ mod readme;
 mod refresh_command;
 mod renewal;
 mod requirements;
+mod schemas;
 mod secrets;
 mod secrets_said_aloud;
 mod session;

@@ -7,6 +7,7 @@
 use memchr::memmem;
 use serde_json::value::RawValue;
 
+use crate::jsonrpc::cursor::Cursor;
 use crate::jsonrpc::parts;
 
 /// The keyword.
@@ -39,13 +40,13 @@ impl Annotation {
 /// # Errors
 /// The rule that one of them breaks.
 pub(super) fn of_tool(tool: &RawValue) -> Result<Vec<Annotation>, &'static str> {
-    let mut found = Vec::new();
-    if may_mention(tool.get().as_bytes())
-        && let Some(schema) = parts::member(tool, "inputSchema")
-    {
-        Walk { found: &mut found, path: Vec::new() }.schema(schema, Chain::Unbroken, 0)?;
+    if !may_mention(tool.get().as_bytes()) {
+        return Ok(Vec::new());
     }
-    Ok(found)
+    let Some(schema) = parts::member(tool, "inputSchema") else { return Ok(Vec::new()) };
+    let mut walk = Walk { cursor: Cursor::new(schema), found: Vec::new(), path: Vec::new() };
+    walk.schema(Chain::Unbroken, 0)?;
+    Ok(walk.found)
 }
 
 /// Whether a text may hold an annotation, in whatever way the keyword is escaped: most texts are
@@ -90,55 +91,59 @@ impl Holds {
     }
 }
 
-struct Walk<'f> {
-    found: &'f mut Vec<Annotation>,
+struct Walk<'a> {
+    cursor: Cursor<'a>,
+    found: Vec<Annotation>,
     path: Vec<String>,
 }
 
-impl Walk<'_> {
-    fn schema(&mut self, schema: &RawValue, chain: Chain, depth: usize) -> Result<(), &'static str> {
-        if !may_mention(schema.get().as_bytes()) {
+impl<'a> Walk<'a> {
+    fn schema(&mut self, chain: Chain, depth: usize) -> Result<(), &'static str> {
+        if depth == DEPTH_MOST {
+            let is_mentioned = self.cursor.value().is_some_and(|below| may_mention(below.get().as_bytes()));
+            return if is_mentioned { Err("its schema nests too deeply") } else { Ok(()) };
+        }
+        if self.cursor.enter(b'[') {
+            while self.cursor.has_next() {
+                self.schema(Chain::Broken, depth + 1)?;
+            }
             return Ok(());
         }
-        if depth == DEPTH_MOST {
-            return Err("its schema nests too deeply");
+        if !self.cursor.enter(b'{') {
+            self.cursor.value();
+            return Ok(());
         }
-        let (mut annotation, mut kind, mut outcome) = (None, None, Ok(()));
-        parts::each_element(schema, |element| {
-            if outcome.is_ok() {
-                outcome = self.schema(element, Chain::Broken, depth + 1);
+        let (mut annotation, mut kind) = (None, None);
+        while self.cursor.has_next() {
+            match Holds::of(&self.cursor.name().unwrap_or_default()) {
+                Holds::Annotation => annotation = self.cursor.value(),
+                Holds::Type => kind = self.cursor.value(),
+                Holds::Properties => self.named(chain, depth)?,
+                Holds::Named => self.named(Chain::Broken, depth)?,
+                Holds::Data => {
+                    self.cursor.value();
+                }
+                Holds::Schemas => self.schema(Chain::Broken, depth + 1)?,
             }
-        });
-        parts::each_member(schema, |keyword, value| {
-            if outcome.is_err() {
-                return;
-            }
-            match Holds::of(keyword) {
-                Holds::Annotation => annotation = Some(value),
-                Holds::Type => kind = Some(value),
-                Holds::Properties => outcome = self.named(value, chain, depth),
-                Holds::Named => outcome = self.named(value, Chain::Broken, depth),
-                Holds::Data => {}
-                Holds::Schemas => outcome = self.schema(value, Chain::Broken, depth + 1),
-            }
-        });
-        outcome?;
+        }
         match annotation {
             Some(annotation) => self.annotation(annotation, kind, chain),
             None => Ok(()),
         }
     }
 
-    fn named(&mut self, schemas: &RawValue, chain: Chain, depth: usize) -> Result<(), &'static str> {
-        let mut outcome = Ok(());
-        parts::each_member(schemas, |name, schema| {
-            if outcome.is_ok() && may_mention(schema.get().as_bytes()) {
-                self.path.push(String::from_utf8_lossy(name).into_owned());
-                outcome = self.schema(schema, chain, depth + 1);
-                self.path.pop();
-            }
-        });
-        outcome
+    fn named(&mut self, chain: Chain, depth: usize) -> Result<(), &'static str> {
+        if !self.cursor.enter(b'{') {
+            self.cursor.value();
+            return Ok(());
+        }
+        while self.cursor.has_next() {
+            let name = self.cursor.name().unwrap_or_default();
+            self.path.push(String::from_utf8_lossy(&name).into_owned());
+            self.schema(chain, depth + 1)?;
+            self.path.pop();
+        }
+        Ok(())
     }
 
     fn annotation(

@@ -41,9 +41,20 @@ fn seen(id: i32, variable: &str, parents: &HashMap<i32, i32>) -> Option<Seen> {
     }
 }
 
-/// The parent: the second field behind the name, which may hold anything.
+/// The parent: the second field behind the name.
 fn parent(id: i32) -> Option<i32> {
+    stat(id)?.get(1)?.parse().ok()
+}
+
+/// How long a process has been at work so far, in ticks of the system's clock.
+pub(crate) fn processor_time(id: u32) -> u64 {
+    let fields = stat(id).unwrap_or_default();
+    fields.iter().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+/// What the system says of a process behind its name, which may hold anything.
+fn stat(id: impl std::fmt::Display) -> Option<Vec<String>> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(1)?.parse().ok()
+    Some(rest.split_whitespace().map(str::to_owned).collect())
 }
