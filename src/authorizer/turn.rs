@@ -122,7 +122,9 @@ impl Turn {
         let Some(lock) = &self.lock else {
             return;
         };
-        if let Err(error) = self.index.repair(lock, self.place.identity.clone(), credential) {
+        // The lock may have been another's while a write was waited for.
+        let identity = self.index.under_its_name(lock.key(), self.place.identity.clone());
+        if let Err(error) = self.index.repair(lock, identity, credential) {
             tracing::warn!(%error, "cannot bring the index in line with the stored login");
         }
     }

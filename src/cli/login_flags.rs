@@ -135,6 +135,7 @@ impl LoginFlags {
                 redirect: self.redirect(service),
                 browser: !self.no_browser,
                 former: service.left_by(store),
+                named: service.is_named,
                 ..Options::default()
             },
         })

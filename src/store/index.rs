@@ -190,6 +190,14 @@ impl Index {
         self.glances.last(key).is_some_and(|glance| glance.is_refused)
     }
 
+    /// `identity` under the name that the service is listed with, for whoever was not asked to name it.
+    pub fn under_its_name(&self, key: &ServiceKey, identity: Identity) -> Identity {
+        match self.get(key) {
+            Ok(Some(entry)) if !entry.deleted => Identity { name: entry.identity.name, ..identity },
+            Ok(_) | Err(_) => identity,
+        }
+    }
+
     /// Brings the entry in line with the record that was just saved or found. The record wins;
     /// what it does not know (the last error, a refusal) stays while the generation is the same.
     ///

@@ -11,11 +11,13 @@ use mcp_front::store::index::Index;
 use crate::support::DEADLINE;
 use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::Bridge;
+use crate::support::browser::follow;
 use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::Reply;
 use crate::support::kept_login::run;
 use crate::support::mcp_server::{McpServer, Setup};
+use crate::support::process::Process;
 use crate::support::service::{NAME, Service};
 
 /// The five seconds in which a service has to answer the check, and ten for a busy machine: less than a
@@ -45,6 +47,39 @@ fn a_good_login_takes_another_name() {
     bridge.initialize();
     assert_eq!(bridge.echo(1, "renamed"), "renamed");
     service.home.run(["tokens", "set", NAME]).expect(2);
+}
+
+/// Whoever names no service takes no name away from it, though it had another one at the start.
+#[test]
+fn a_login_without_a_name_leaves_the_name_that_another_one_gives() {
+    let service = Service::new().watched();
+    let (mut naming, page) = service.waiting_login(&[]);
+    let mut unnamed = Process::start(&mut service.home.command(["login", &service.server.url()]));
+    unnamed.stderr.wait_for("a word about the other login", |text| text.contains("logs in to"));
+    follow(&page).expect("the callback answers");
+    assert!(naming.wait().success(), "{}", naming.stderr.text());
+    let (code, said) = unnamed.outcome();
+    assert_eq!((code, said.contains("renamed")), (0, false), "{said}");
+    assert!(said.contains(&format!("bridge {NAME}")), "{said}");
+    assert_eq!(service.row()["name"], NAME);
+}
+
+/// Nor does a bridge that logs in by itself, whatever it was started with.
+#[test]
+fn a_bridge_that_logs_in_leaves_the_name_that_a_person_gave_meanwhile() {
+    let service = Service::logged_in();
+    let url = service.server.url();
+    for (target, name) in [(NAME, "one"), (&url, "two")] {
+        let mut bridge = Bridge::start(&service.home, &[target, "--login"]);
+        bridge.initialize();
+        service.home.run(["login", &url, "--name", name]).expect(0);
+        assert_eq!(service.row()["name"], name);
+        service.authorization.revoke_grants();
+        service.authorization.refuse_issued_access_tokens();
+        assert_eq!(bridge.echo(1, "on"), "on");
+        service.browser.opened();
+        assert_eq!(service.row()["name"], name, "{target}");
+    }
 }
 
 /// What the person did in the browser is not lost where the login was killed before its record.

@@ -19,9 +19,7 @@ use crate::http;
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::oauth::{Applicant, Discovery, OauthError, Pending, TokenResponse, grant, granted, obtain_client};
 use crate::redact::printable;
-use crate::server_uri::ServiceKey;
-use crate::store::index::{Identity, Index, IndexError};
-use crate::store::{Store, StoreConfig};
+use crate::store::index::{Identity, IndexError};
 use crate::web::{CallbackListener, Page, WebError};
 
 /// The path of the callback, where the user names none.
@@ -88,6 +86,20 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
     }
 }
 
+/// Finds out whether the login that `config` describes could be stored, so that no person is asked for
+/// anything in vain.
+///
+/// # Errors
+/// [`LoginError::Store`] and [`LoginError::Index`].
+///
+/// # Cancel safety
+/// It leaves nothing behind.
+pub async fn check_storable(config: &Config) -> Result<(), LoginError> {
+    let home = Home::of(config);
+    home.load(config.options.force).await?;
+    home.check_storable().await
+}
+
 /// One login under way.
 pub(super) struct Journey<'a> {
     pub(super) config: &'a Config,
@@ -104,16 +116,8 @@ struct Admission {
 
 impl<'a> Journey<'a> {
     fn new(config: &'a Config, interaction: Interaction) -> Self {
-        let Config { server, profile, store, .. } = config;
-        let home = Home {
-            paths: store.paths.clone(),
-            store: Store::open(store.clone()),
-            former: config.options.former.map(|kind| Store::open(StoreConfig { kind, ..store.clone() })),
-            index: Index::open(store.paths.clone()),
-            key: ServiceKey::new(profile, server),
-            identity: config.identity(),
-        };
-        Self { config, home, http: http::Client::new(config.http.clone(), server), interaction }
+        let http = http::Client::new(config.http.clone(), &config.server);
+        Self { config, home: Home::of(config), http, interaction }
     }
 
     pub(super) fn options(&self) -> &'a Options {
@@ -127,11 +131,9 @@ impl<'a> Journey<'a> {
 
     /// Finds out before the browser opens that the name belongs to another service.
     fn check_name(&self) -> Result<(), IndexError> {
-        let Identity { name, profile, .. } = &self.home.identity;
-        match self.home.index.holder_of(profile, name, &self.home.key)? {
-            Some(other) => {
-                Err(IndexError::NameTaken { name: name.clone(), url: other.identity.url.to_string() })
-            }
+        let Identity { name, profile, .. } = self.home.identity();
+        match self.home.index.holder_of(&profile, &name, &self.home.key)? {
+            Some(other) => Err(IndexError::NameTaken { name, url: other.identity.url.to_string() }),
             None => Ok(()),
         }
     }
@@ -192,7 +194,7 @@ impl<'a> Journey<'a> {
         let client = obtain_client(&self.http, &discovery, &applicant, &scopes).await?;
         let pending = Pending::new(discovery, client, scopes)?;
         self.send_away(&pending, listener.is_some(), deadline).await;
-        let name = self.config.name.clone();
+        let name = self.home.identity().name;
         let answered = answer::wait(&pending, &mut listener, &mut self.interaction, &name, deadline).await;
         let outcome = match answered {
             Ok(Answered { code, visit }) => {
@@ -274,11 +276,11 @@ impl<'a> Journey<'a> {
         let summary = self.oauth_summary(&oauth);
         let left_behind = self.home.keep(oauth).await?;
         let generated_key = self.home.store.generated_key().map(Path::to_owned);
-        Ok(Summary { left_behind, generated_key, ..summary })
+        Ok(Summary { name: self.home.identity().name, left_behind, generated_key, ..summary })
     }
 
     fn page(&self, outcome: &Result<Summary, LoginError>) -> Page {
-        let service = self.config.name.clone();
+        let service = self.home.identity().name;
         match outcome {
             Ok(_) => Page::Success { service },
             Err(error) => Page::Failure { service, reason: sentence(error) },
@@ -287,7 +289,7 @@ impl<'a> Journey<'a> {
 
     fn oauth_summary(&self, oauth: &OauthCredential) -> Summary {
         Summary {
-            name: self.config.name.clone(),
+            name: self.home.identity().name,
             renamed_from: self.home.former_name(),
             scopes: oauth.scopes.iter().map(|scope| printable(scope)).collect(),
             access_expires_at: oauth.access_token.expires_at,
@@ -304,7 +306,7 @@ impl<'a> Journey<'a> {
         match stored.map(|credential| &credential.kind) {
             Some(Kind::Oauth(oauth)) => self.oauth_summary(oauth),
             Some(Kind::Token(_)) | None => Summary {
-                name: self.config.name.clone(),
+                name: self.home.identity().name,
                 renamed_from: self.home.former_name(),
                 scopes: Vec::new(),
                 access_expires_at: None,

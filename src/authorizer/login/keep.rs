@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::LoginError;
+use super::{Config, LoginError};
 use crate::authorizer::stored::clear;
 use crate::clock;
 use crate::credential::{Credential, Kind, OauthCredential};
@@ -17,7 +17,7 @@ use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, Index, IndexError, State};
-use crate::store::{JournalEntry, Patience, Store, StoreError, StoreKind, returned};
+use crate::store::{JournalEntry, Patience, Store, StoreConfig, StoreError, StoreKind, returned};
 
 /// How long the refresh lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(660);
@@ -36,10 +36,35 @@ pub(super) struct Home {
     pub(super) former: Option<Store>,
     pub(super) index: Index,
     pub(super) key: ServiceKey,
+    /// Who the service is, as far as the person said, or was known at the start.
     pub(super) identity: Identity,
+    /// Whether the person chose the name in it.
+    pub(super) is_named: bool,
 }
 
 impl Home {
+    /// Where the credential of the login that `config` describes goes.
+    pub(super) fn of(config: &Config) -> Self {
+        let Config { server, profile, store, options, .. } = config;
+        Self {
+            paths: store.paths.clone(),
+            store: Store::open(store.clone()),
+            former: options.former.map(|kind| Store::open(StoreConfig { kind, ..store.clone() })),
+            index: Index::open(store.paths.clone()),
+            key: ServiceKey::new(profile, server),
+            identity: config.identity(),
+            is_named: options.named,
+        }
+    }
+
+    /// Who the service is: it may have been renamed since the start.
+    pub(super) fn identity(&self) -> Identity {
+        match self.is_named {
+            true => self.identity.clone(),
+            false => self.index.under_its_name(&self.key, self.identity.clone()),
+        }
+    }
+
     /// The record, where there is one. A damaged one is an error unless `replacing`.
     ///
     /// # Errors
@@ -114,7 +139,7 @@ impl Home {
             }
         };
         let lock = self.relocked(lock).await?;
-        self.index.repair(&lock, self.identity.clone(), &credential)?;
+        self.index.repair(&lock, self.identity(), &credential)?;
         let lock = self.forget_journal(lock).await;
         Ok(match (&self.former, lock) {
             (Some(former), Some(lock)) => clear(former, lock).await,
@@ -148,7 +173,7 @@ impl Home {
             Err(error) => return Err(error.into()),
         };
         let (lock, credential) = returned(self.store.save(lock, kind, PATIENCE).await, PATIENCE)?;
-        self.index.repair(&lock, self.identity.clone(), &credential)?;
+        self.index.repair(&lock, self.identity(), &credential)?;
         self.forget_journal(lock).await;
         Ok(Some(credential))
     }
@@ -156,7 +181,7 @@ impl Home {
     /// The name that the service was kept under until now, where that is another one.
     pub(super) fn former_name(&self) -> Option<String> {
         let entry = self.index.get(&self.key).ok().flatten().filter(|entry| !entry.deleted)?;
-        Some(entry.identity.name).filter(|name| *name != self.identity.name)
+        Some(entry.identity.name).filter(|name| *name != self.identity().name)
     }
 
     /// Brings the index in line with a stored login that is kept as it is: its name, what was lost
@@ -170,7 +195,7 @@ impl Home {
         }
         let lock = self.lock(ALIGN_PATIENCE).await?;
         if let Some(record) = self.load(false).await? {
-            self.index.repair(&lock, self.identity.clone(), &record)?;
+            self.index.repair(&lock, self.identity(), &record)?;
             if proven {
                 self.index.clear_refusal(&lock, &stored.generation)?;
             }
@@ -180,7 +205,7 @@ impl Home {
 
     fn is_in_line(&self, stored: &Credential, proven: bool) -> bool {
         let Ok(Some(entry)) = self.index.get(&self.key) else { return false };
-        entry.identity == self.identity
+        entry.identity == self.identity()
             && entry.generation == stored.generation
             && (entry.state == State::Valid || !proven)
     }

@@ -36,7 +36,7 @@ use crate::store::{StoreConfig, StoreError, StoreKind};
 use crate::web::WebError;
 
 pub use child::{ChildError, LoginChild, SUBCOMMAND as CHILD, run_login_child, start_child};
-pub use journey::login;
+pub use journey::{check_storable, login};
 pub use survey::Survey;
 
 /// How long a person may take in the browser, where nobody says otherwise.
@@ -53,7 +53,8 @@ pub struct Config {
     pub server: ServerUri,
     /// The profile that it is kept under.
     pub profile: String,
-    /// The name that it is kept under.
+    /// The name that it is kept under, unless it has another one by then that nobody asked to change
+    /// ([`Options::named`]).
     pub name: String,
     /// Where the credential goes. Its paths are the locks' and the index's as well.
     pub store: StoreConfig,
@@ -96,6 +97,8 @@ pub struct Options {
     pub patience: Duration,
     /// Log in even where the login is still good.
     pub force: bool,
+    /// The person chose the name: the service is renamed to it, where it has another one.
+    pub named: bool,
     /// The store that keeps the login until now, where the new one goes elsewhere.
     pub former: Option<StoreKind>,
     /// Nobody asked for this very login: where another process's ends without a result, end too
@@ -121,6 +124,7 @@ impl Default for Options {
             browser: true,
             patience: PATIENCE,
             force: false,
+            named: false,
             former: None,
             give_way: false,
             only_if_moved: false,
