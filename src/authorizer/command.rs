@@ -17,6 +17,8 @@ use crate::store::index::{Entry, EntryKind};
 const LOGIN: &str = "login";
 /// The command that forgets a login.
 const DELETE: &str = "tokens delete";
+/// The command that revokes a login and forgets it.
+const LOGOUT: &str = "logout";
 
 /// How this program is called elsewhere, so that it finds the same logins.
 #[derive(Debug, Clone)]
@@ -64,8 +66,8 @@ impl Program {
     }
 
     /// Logs in to a service by its address alone; `URL` stands for it.
-    pub fn login_at_address(&self) -> CommandLine {
-        self.line("login URL", false)
+    pub fn login_at_address(&self, profile: &str) -> CommandLine {
+        self.line(&format!("login URL{}", profile_flag(profile)), false)
     }
 
     /// Logs in to a service that has no name yet; `URL` stands for its address.
@@ -116,6 +118,8 @@ pub struct Subject {
     pub profile: String,
     /// The store that keeps its login, or would.
     pub store: StoreKind,
+    /// Whether anything is kept there.
+    pub is_stored: bool,
     /// What is kept there.
     pub kind: EntryKind,
     /// What its login is made with.
@@ -160,6 +164,8 @@ impl Subject {
             name: None,
             profile: identity.profile.clone(),
             store: identity.store,
+            // Another process's memory keeps nothing that could be replaced elsewhere.
+            is_stored: identity.store != StoreKind::Memory,
             kind: *kind,
             given: Given::default(),
         }
@@ -243,6 +249,11 @@ impl Commands {
         self.line(DELETE, "")
     }
 
+    /// Revokes what is stored, and forgets it.
+    pub fn logout(&self) -> CommandLine {
+        self.line(LOGOUT, "")
+    }
+
     /// Stores anew what is stored, in encrypted files from then on.
     pub fn move_to_files(&self) -> CommandLine {
         self.moved(StoreKind::File)
@@ -292,7 +303,10 @@ impl Commands {
             EntryKind::Oauth => LOGIN,
             EntryKind::Token => "tokens set",
         };
-        self.words(command, &format!(" --store {store} --force"), store)
+        // What lies there already, and is good, need not be made anew.
+        let leaves = self.subject.is_stored && self.subject.store != store;
+        let force = if leaves { " --force" } else { "" };
+        self.words(command, &format!(" --store {store}{force}"), store)
     }
 
     /// A command about the store that keeps the login.
@@ -310,7 +324,7 @@ impl Commands {
         let permission = if needs_permission(target) { " --allow-http" } else { "" };
         let (target, profile) = (quoted(target), profile_flag(profile));
         // What deletes knows no names to come.
-        let name = name.as_ref().filter(|_| command != DELETE);
+        let name = name.as_ref().filter(|_| command != DELETE && command != LOGOUT);
         let name = name.map(|name| format!(" --name {}", quoted(name))).unwrap_or_default();
         let given = if command == LOGIN { given.words() } else { String::new() };
         let words = format!("{command} {target}{name}{flags}{given}{permission}{profile}");

@@ -218,6 +218,7 @@ mod tests {
             name: None,
             profile: "seat".to_owned(),
             store: StoreKind::Keyring,
+            is_stored: true,
             kind: EntryKind::Oauth,
             given: Given::default(),
         };

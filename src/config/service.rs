@@ -26,6 +26,8 @@ pub struct Service {
     pub key: ServiceKey,
     /// Whether the person gave it its name, with `--name`.
     pub is_named: bool,
+    /// Whether the person called it by the name that it is stored under, or was: a host's entry may do so.
+    pub is_called: bool,
     /// What the person said about how to log in to it.
     pub given: Given,
     /// What is stored about it, if anything is.
@@ -103,12 +105,12 @@ impl Service {
     fn of(entry: Entry, settings: &Settings) -> Result<Self, ConfigError> {
         // Plain http was allowed when this entry came to be.
         let server = ServerUri::parse(entry.identity.url.as_str(), true)?;
-        Ok(Self::new(server, settings, Some(entry)))
+        Ok(Self { is_called: true, ..Self::new(server, settings, Some(entry)) })
     }
 
     fn forgotten(entry: &Entry, settings: &Settings) -> Result<Self, ConfigError> {
         let server = ServerUri::parse(entry.identity.url.as_str(), true)?;
-        Ok(Self { name: entry.identity.name.clone(), ..Self::new(server, settings, None) })
+        Ok(Self { name: entry.identity.name.clone(), is_called: true, ..Self::new(server, settings, None) })
     }
 
     fn new(server: ServerUri, settings: &Settings, entry: Option<Entry>) -> Self {
@@ -125,6 +127,7 @@ impl Service {
             profile: settings.profile.clone(),
             key,
             is_named: false,
+            is_called: false,
             given: Given::default(),
             entry,
             found_in: None,
@@ -219,31 +222,37 @@ impl Service {
 
     /// As [`commands`](Self::commands), for a command that stores a `kind`, whatever is stored so far.
     pub fn commands_for(&self, kind: EntryKind, settings: &Settings) -> Commands {
-        let is_stored = self.entry.as_ref().is_some_and(|entry| entry.identity.name == self.name);
+        let is_listed = self.entry.as_ref().is_some_and(|entry| entry.identity.name == self.name);
         let store = self.pinned().unwrap_or(settings.store);
-        Commands::new(settings.program.clone(), Subject { kind, ..self.subject(is_stored, store) })
+        Commands::new(settings.program.clone(), Subject { kind, ..self.subject(is_listed, store) })
     }
 
-    /// The name that it has for itself, given or built in, before anything is stored.
+    /// The name that it has for itself, given, called by or built in, before anything is stored.
     pub fn own_name(&self) -> Option<&str> {
-        let is_own = self.is_named || self.preset.is_some_and(|preset| preset.name == self.name);
+        let is_own =
+            self.is_named || self.is_called || self.preset.is_some_and(|preset| preset.name == self.name);
         is_own.then_some(self.name.as_str())
     }
 
     /// As [`commands`](Self::commands), for when nothing is stored for it, and would be in `store`.
     pub fn commands_unstored(&self, store: StoreKind, settings: &Settings) -> Commands {
-        Commands::new(settings.program.clone(), self.subject(false, store))
+        let subject = Subject { is_stored: false, ..self.subject(false, store) };
+        Commands::new(settings.program.clone(), subject)
     }
 
     /// What commands are about; its name means it where it is stored, or built in.
-    fn subject(&self, is_stored: bool, store: StoreKind) -> Subject {
+    fn subject(&self, is_listed: bool, store: StoreKind) -> Subject {
         let is_built_in = self.preset.is_some_and(|preset| preset.name == self.name);
-        let (target, name) = match is_stored || is_built_in {
+        let (target, name) = match is_listed || is_built_in {
             true => (self.name.clone(), None),
-            false => (self.server.to_string(), self.is_named.then(|| self.name.clone())),
+            false => {
+                let name = (self.is_named || self.is_called).then(|| self.name.clone());
+                (self.server.to_string(), name)
+            }
         };
         let (profile, given) = (self.profile.clone(), self.given.clone());
-        Subject { target, name, profile, store, kind: EntryKind::Oauth, given }
+        let is_stored = self.pinned().is_some();
+        Subject { target, name, profile, store, is_stored, kind: EntryKind::Oauth, given }
     }
 }
 
@@ -263,7 +272,7 @@ fn unknown(target: &str, settings: &Settings, index: &Index) -> Result<ConfigErr
         near: nearest(target, known).into_iter().chain(address_of(target)).collect(),
         login: match check_name(target, "") {
             Ok(()) => settings.program.login_as(target, &settings.profile),
-            Err(_) => settings.program.login_at_address(),
+            Err(_) => settings.program.login_at_address(&settings.profile),
         },
         list: settings.program.list(),
     })

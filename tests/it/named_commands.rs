@@ -76,6 +76,36 @@ fn a_login_that_is_missing_or_ended() {
     assert_eq!((&shown[0]["profile"], &shown[1]), (&json!("a-seat"), &Value::Null));
 }
 
+/// What ended a login took its name along: the command gives it back, for the host calls it by that.
+#[test]
+fn a_login_that_was_deleted() {
+    let service = service();
+    service.login(&[]).expect(0);
+    for end in [&["logout", NAME, "--local-only"][..], &["tokens", "delete", NAME, "--yes"]] {
+        let mut bridge = service.bridge();
+        works(&mut bridge);
+        service.home.run(end).expect(0);
+        let error = bridge.refused(2);
+        assert!(command(&error).contains(&format!("--name {NAME} ")), "{error}");
+        service.home.in_another_terminal(command(&error), &[], b"").expect(0);
+        assert_eq!(bridge.echo(3, "again"), "again");
+        works(&mut service.strict_bridge());
+    }
+}
+
+/// A login in files that was to go into a keychain, where there is none, is good as it lies.
+#[test]
+fn a_login_that_cannot_be_moved() {
+    let nowhere = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+    let service = guarded(Home::with_file_store().with(nowhere.0, nowhere.1));
+    service.login(&[]).expect(0);
+    service.browser.opened();
+    let failed = service.login(&["--store", "keyring", "--force"]).expect(5).stderr;
+    let said = service.home.in_another_terminal(hinted(&failed), &[], b"").expect(0).stderr;
+    assert!(said.contains("Already logged in"), "{said}");
+    assert_eq!(service.browser.tabs(), 0);
+}
+
 /// What `--login` was given with decides which login it is, so that the command says it again.
 #[test]
 fn a_login_that_was_given_with_its_flags() {

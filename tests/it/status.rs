@@ -351,6 +351,7 @@ fn no_command_is_a_short_status() {
     let short = service.home.run::<&str>([]).expect(0).stdout;
     assert!(short.contains("login required") && short.contains("login service --store file"), "{short}");
     let elsewhere = service.home.run(["--profile", "other"]).expect(0).stdout;
+    assert!(elsewhere.contains("login URL --profile other "), "{elsewhere}");
     assert!(elsewhere.contains("Other profiles have 1 more"), "{elsewhere}");
     let help = service.home.run(["--help"]).expect(0).stdout;
     assert!(help.contains("Usage: mcp-front [OPTIONS] [COMMAND]"), "{help}");

@@ -9,7 +9,7 @@ fn program(name: &str) -> Program {
 fn subject(target: &str) -> Subject {
     let (store, kind) = (StoreKind::Keyring, EntryKind::Oauth);
     let (target, profile) = (target.to_owned(), DEFAULT_PROFILE.to_owned());
-    Subject { target, name: None, profile, store, kind, given: Given::default() }
+    Subject { target, name: None, profile, store, is_stored: true, kind, given: Given::default() }
 }
 
 /// What a shell makes of `word` as it stands in a command.

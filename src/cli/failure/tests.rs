@@ -21,6 +21,7 @@ fn commands() -> Commands {
         name: None,
         profile: "default".to_owned(),
         store: StoreKind::Keyring,
+        is_stored: true,
         kind: EntryKind::Oauth,
         given: Given::default(),
     };

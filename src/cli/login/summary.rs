@@ -59,6 +59,7 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
         name: None,
         profile: service.profile.clone(),
         store: context.settings.store,
+        is_stored: summary.is_some(),
         kind: EntryKind::Oauth,
         given: Given::default(),
     };

@@ -67,7 +67,8 @@ fn next(reports: &[Report], context: &Context) -> Vec<(String, String)> {
         }
         None => next.push((shown(front(settings)), "log in to Front".to_owned())),
     }
-    next.push((shown(settings.program.login_at_address()), "log in to another MCP server".to_owned()));
+    let elsewhere = settings.program.login_at_address(&settings.profile);
+    next.push((shown(elsewhere), "log in to another MCP server".to_owned()));
     if reports.is_empty() {
         next.push((shown(settings.program.demo()), "see all of it, without an account".to_owned()));
     }

@@ -73,7 +73,7 @@ pub(in crate::cli) fn damage(error: &IndexError, settings: &Settings) -> String 
         IndexError::Corrupt { .. } => format!(
             "  What is stored for the service is not lost. {}, with its address in\n  place of URL (and --name \
              NAME), writes the entry anew.\n",
-            settings.program.login_at_address()
+            settings.program.login_at_address(&settings.profile)
         ),
         _ => String::new(),
     };
@@ -87,6 +87,7 @@ pub(in crate::cli) fn front(settings: &Settings) -> CommandLine {
         name: None,
         profile: settings.profile.clone(),
         store: settings.store,
+        is_stored: false,
         kind: EntryKind::Oauth,
         given: Given::default(),
     };

@@ -85,6 +85,7 @@ impl KeptLogin {
                     name: None,
                     profile: "default".to_owned(),
                     store: self.kind,
+                    is_stored: true,
                     kind: EntryKind::Oauth,
                     given: Given::default(),
                 },
