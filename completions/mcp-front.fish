@@ -208,7 +208,7 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_s
 always\t''
 never\t''"
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l allow-http -d 'Allow plain http beyond this machine: the token travels unencrypted'
-complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l force -d 'With --store: move what is stored there'
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l force -d 'Replace a login, which is not revoked; with --store, move what is stored there'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -l no-input -d 'Never ask anything; fail instead'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Say more on stderr; repeat for more still'
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'

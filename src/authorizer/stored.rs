@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::credential::{Kind, StaticToken};
+use crate::credential::{Credential, Kind, StaticToken};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::redact::Secret;
 use crate::server_uri::ServiceKey;
-use crate::store::index::{Entry, Identity, Index, IndexError};
+use crate::store::index::{Entry, EntryKind, Identity, Index, IndexError};
 use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, returned};
 
 /// How long a refresh that is under way may hold the lock before a person is told.
@@ -36,13 +36,31 @@ pub enum ChangeError {
     /// The index refused.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// A login is stored, which a token would throw away without revoking it.
+    #[error("a login is stored for this service, which a token would replace without revoking it")]
+    LoginKept,
+}
+
+/// A static token that is to be stored.
+#[derive(Debug)]
+pub struct NewToken {
+    /// The token.
+    pub value: Secret,
+    /// Who the service is.
+    pub identity: Identity,
+    /// Whether the person chose the name in it; else the service keeps the one that it has by then.
+    pub is_named: bool,
+    /// The store that keeps what is stored until now, where the token goes elsewhere.
+    pub former: Option<StoreKind>,
+    /// Whether it may take the place of a login.
+    pub replaces_login: bool,
 }
 
 /// What a token that was set found and left.
 #[derive(Debug)]
 pub struct Set {
-    /// Whether it took the place of something.
-    pub replaced: bool,
+    /// What it took the place of.
+    pub replaced: Option<EntryKind>,
     /// The store that still holds something of before, where the token moved and that store could
     /// not be cleared.
     pub left_behind: Option<StoreKind>,
@@ -50,41 +68,71 @@ pub struct Set {
     pub generated_key: Option<PathBuf>,
 }
 
-/// Stores a static token in place of whatever was stored; in `former`, too, where it moves from
-/// there.
+/// Finds out whether the store would take a token, so that no person is asked for one in vain.
+///
+/// # Errors
+/// [`ChangeError`].
+///
+/// # Cancel safety
+/// It only reads.
+pub async fn check_storable(config: StoreConfig, key: &ServiceKey) -> Result<(), ChangeError> {
+    let index = Index::open(config.paths.clone());
+    let store = Store::open(config);
+    match store.load(key, PATIENCE).await {
+        // What cannot be read is set aside.
+        Err(StoreError::Corrupt { .. }) => {}
+        loaded => drop(loaded?),
+    }
+    store.check_key(PATIENCE).await?;
+    Ok(index.check_room()?)
+}
+
+/// Stores a static token in place of whatever was stored, where it moves from as well.
 ///
 /// # Errors
 /// [`ChangeError`].
 ///
 /// # Cancel safety
 /// A write that has begun goes on to its end; the index is then repaired by whoever comes next.
-pub async fn set_token(
-    config: StoreConfig,
-    key: &ServiceKey,
-    identity: Identity,
-    value: Secret,
-    former: Option<StoreKind>,
-) -> Result<Set, ChangeError> {
+pub async fn set_token(config: StoreConfig, key: &ServiceKey, token: NewToken) -> Result<Set, ChangeError> {
+    let NewToken { value, identity, is_named, former, replaces_login } = token;
     let index = Index::open(config.paths.clone());
     let former = former.map(|kind| Store::open(StoreConfig { kind, ..config.clone() }));
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
     let store = Store::open(config);
     let token = StaticToken { value, set_at: clock::now() };
-    let replaced = match store.load(key, PATIENCE).await {
+    let record = match store.load(key, PATIENCE).await {
         // What cannot be read is set aside.
-        Err(StoreError::Corrupt { .. }) => true,
-        loaded => loaded?.is_some(),
+        Err(StoreError::Corrupt { .. }) => None,
+        loaded => loaded?,
     };
+    let replaced = stored_kind(record.as_ref(), index.get(key).ok().flatten().as_ref());
+    if replaced == Some(EntryKind::Oauth) && !replaces_login {
+        return Err(ChangeError::LoginKept);
+    }
     // An answer that a refresh left behind must not come back over the token.
     let (lock, ()) = returned(store.clear_journal(lock, PATIENCE).await, PATIENCE)?;
     let (lock, credential) = returned(store.save(lock, Kind::Token(token), PATIENCE).await, PATIENCE)?;
+    let identity = if is_named { identity } else { index.under_its_name(key, identity) };
     index.repair(&lock, identity, &credential)?;
     let left_behind = match &former {
         Some(former) => clear(former, lock).await,
         None => None,
     };
     let generated_key = store.generated_key().map(Path::to_owned);
-    Ok(Set { replaced: replaced || former.is_some(), left_behind, generated_key })
+    Ok(Set { replaced, left_behind, generated_key })
+}
+
+/// What is stored for a service. What a deletion left that was interrupted is nothing.
+fn stored_kind(record: Option<&Credential>, listed: Option<&Entry>) -> Option<EntryKind> {
+    if listed.is_some_and(|entry| entry.deleted) {
+        return None;
+    }
+    let kept = record.map(|record| match &record.kind {
+        Kind::Oauth(_) => EntryKind::Oauth,
+        Kind::Token(_) => EntryKind::Token,
+    });
+    kept.or(listed.map(|entry| entry.kind))
 }
 
 /// Erases what a store holds of a service that is kept elsewhere by now, without asking anybody;

@@ -332,6 +332,9 @@ fn change(error: &ChangeError, commands: &Commands) -> Verdict {
         ChangeError::Store(error) => store(error, commands),
         ChangeError::Index(error) => index(error),
         ChangeError::Lock(error) => lock(error),
+        ChangeError::LoginKept => {
+            Verdict::of(USAGE, format!("run {} first; or give --force", commands.logout()))
+        }
     }
 }
 

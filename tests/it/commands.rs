@@ -50,6 +50,28 @@ fn a_token_is_set_sent_listed_and_deleted() {
     assert_eq!(listed(&home), Vec::<Value>::new());
 }
 
+/// A login is not thrown away for a token unasked: listed or not, it serves on.
+#[test]
+fn a_login_gives_way_to_a_token_only_where_that_is_said() {
+    let service = Service::logged_in();
+    let url = service.server.url();
+    let set = |more: &[&str]| {
+        let arguments = [&["tokens", "set", &url, "--name", NAME], more].concat();
+        service.home.run_with_input(arguments, TOKEN.as_bytes())
+    };
+    let refused = set(&[]).expect(2).stderr;
+    assert!(refused.contains(&format!("logout {NAME} ")) && refused.contains("--force"), "{refused}");
+    std::fs::remove_file(service.entry_file()).unwrap();
+    set(&[]).expect(2);
+    service.login(&[]).expect(0);
+    assert_eq!((&service.row()["kind"], service.browser.tabs()), (&json!("oauth"), 0));
+
+    let said = set(&["--force"]).expect(0).stderr;
+    assert!(said.contains("was not revoked"), "{said}");
+    assert_eq!(service.row()["kind"], "token");
+    set(&[]).expect(0);
+}
+
 /// The record wins: a damaged index entry hides no login from whoever names its URL, and is named.
 #[test]
 fn a_damaged_index_entry_costs_no_login() {
@@ -219,7 +241,7 @@ fn a_token_without_a_keychain_may_go_to_files() {
     let home = Home::bare().with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
     let arguments = ["tokens", "set", ENDPOINT, "--name", "mine", "--store", "keyring"];
     let said = home.run_with_input(arguments, b"value").expect(5).stderr;
-    assert!(said.contains(&format!("tokens set {ENDPOINT} --name mine --store file")), "{said}");
+    assert!(said.contains(&format!("tokens set {ENDPOINT} --name mine --store file`")), "{said}");
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn a_journal_of_another_key_blocks_nothing() {
     run(service.leave_foreign_journal());
     service.login(&["--force"]).expect(0);
     run(service.leave_foreign_journal());
-    service.home.run_with_input(["tokens", "set", NAME], b"a-token").expect(0);
+    service.home.run_with_input(["tokens", "set", NAME, "--force"], b"a-token").expect(0);
     run(service.leave_foreign_journal());
     service.home.run(["tokens", "delete", NAME, "--yes"]).expect(0);
     let is_sealed = |path: &Path| path.extension().is_some_and(|end| end == "sealed");

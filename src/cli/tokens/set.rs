@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use crate::authorizer::stored;
+use crate::authorizer::stored::{self, ChangeError, NewToken};
 use crate::cli::failure::Failure;
 use crate::cli::login_flags::{check_secret, secret_of_stdin};
 use crate::cli::terminal::{Input, Question};
@@ -16,7 +16,8 @@ use crate::store::index::{EntryKind, Identity, Index};
 
 const EXAMPLES: &str = "\
 The token is read from stdin, or asked for without being shown. The bridge sends it as \
-`Authorization: Bearer`, until it is set anew or deleted.
+`Authorization: Bearer`, until it is set anew or deleted. Where a login is stored, `mcp-front logout` \
+ends that first.
 
 Examples:
   mcp-front tokens set https://mcp.example.com/mcp
@@ -38,7 +39,7 @@ pub(super) struct Arguments {
     /// Allow plain http beyond this machine: the token travels unencrypted
     #[arg(long)]
     allow_http: bool,
-    /// With --store: move what is stored there
+    /// Replace a login, which is not revoked; with --store, move what is stored there
     #[arg(long)]
     force: bool,
 }
@@ -55,20 +56,37 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     service.rename(arguments.name.as_deref(), &index)?;
     let kind = service.store_or_move(settings, arguments.force)?;
     service.refuse_forgetful(kind)?;
+    let commands = service.commands_for(EntryKind::Token, settings);
+    let failed = |error| Failure::Set { error, commands: Box::new(commands.clone()) };
+    let has_login = service.entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::Oauth);
+    if has_login && !arguments.force {
+        return Err(failed(ChangeError::LoginKept));
+    }
+    let config = settings.store_config(kind, paths);
+    let place = Store::open(config.clone()).place();
+    stored::check_storable(config.clone(), &service.key).await.map_err(failed)?;
     let mut stderr = io::stderr();
     if let Some(preset) = service.preset {
         let _ = writeln!(stderr, "note: {}", preset.token_note);
     }
-    let token = token(context).await?;
-    let config = settings.store_config(kind, paths);
-    let place = Store::open(config.clone()).place();
-    let commands = service.commands_for(EntryKind::Token, settings);
-    let former = service.left_by(kind);
-    let identity = Identity::new(&service.name, &service.profile, &service.server, kind);
-    let set = stored::set_token(config, &service.key, identity, token, former).await;
-    let set = set.map_err(|error| Failure::Set { error, commands: Box::new(commands.clone()) })?;
-    let done = if set.replaced { "Updated" } else { "Added" };
-    let _ = writeln!(stderr, "{done} the token of {}, kept in {place}.", service.name);
+    let token = NewToken {
+        value: token(context).await?,
+        identity: Identity::new(&service.name, &service.profile, &service.server, kind),
+        is_named: service.is_named,
+        former: service.left_by(kind),
+        replaces_login: arguments.force,
+    };
+    let set = stored::set_token(config, &service.key, token).await.map_err(failed)?;
+    let name = &service.name;
+    let _ = match set.replaced {
+        None => writeln!(stderr, "Added the token of {name}, kept in {place}."),
+        Some(EntryKind::Token) => writeln!(stderr, "Updated the token of {name}, kept in {place}."),
+        Some(EntryKind::Oauth) => writeln!(
+            stderr,
+            "Added the token of {name}, kept in {place}, in place of its login.\nThe login was not revoked: \
+             what was issued for it is good at its provider until it ends."
+        ),
+    };
     if let Some(path) = &set.generated_key {
         let _ = write!(stderr, "{}", keeping::generated_key(path));
     }

@@ -38,7 +38,7 @@ fn everything(root: &Path) -> Vec<PathBuf> {
 
 /// Stores a token in place of the login, in the process itself.
 fn store_token(service: &Service) -> Command {
-    service.home.command(["tokens", "set", &service.server.url(), "--name", NAME])
+    service.home.command(["tokens", "set", NAME, "--force"])
 }
 
 /// The files that storing a token touches: the record, the entry and the lock, and their directories.
@@ -215,7 +215,7 @@ fn c03_files_are_private_whatever_the_mask() {
         finish(with_open_mask(&home, &["login", &url, "--name", NAME]), b"").expect(0);
         finish(with_open_mask(&home, &["refresh", NAME, "--force"]), b"").expect(0);
         finish(with_open_mask(&home, &["bridge", NAME, "--log-file", "logs/log"]), b"").expect(0);
-        finish(with_open_mask(&home, &["tokens", "set", &url]), TOKEN.as_bytes()).expect(0);
+        finish(with_open_mask(&home, &["tokens", "set", &url, "--force"]), TOKEN.as_bytes()).expect(0);
         let roots = [home.path().join("state"), home.path().join(".local/state/mcp-front")];
         let roots = roots.into_iter().chain([home.path().join("logs")]).filter(|root| root.exists());
         let found: Vec<_> = roots.flat_map(|root| everything(&root)).collect();
@@ -230,7 +230,7 @@ fn c03_files_are_private_whatever_the_mask() {
 /// What a process leaves that is killed in the middle of a write, under an open mask.
 fn killed_in_a_write(service: &Service) -> Vec<PathBuf> {
     let failpoint = Failpoint::set(&service.home, "file-written");
-    let mut command = with_open_mask(&service.home, &["tokens", "set", &service.server.url()]);
+    let mut command = with_open_mask(&service.home, &["tokens", "set", &service.server.url(), "--force"]);
     command.env(failpoint::VARIABLE, failpoint.value());
     let outcome = finish(command, TOKEN.as_bytes());
     assert!(failpoint.is_reached() && !outcome.status.success(), "{outcome:?}");

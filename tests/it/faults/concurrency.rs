@@ -334,7 +334,7 @@ fn f10_a_newer_version_s_record_is_left_alone() {
         let error = bridge.refusal();
         assert_eq!(error["data"]["reason"], reason, "{error}");
         assert!(error["message"].as_str().is_some_and(|text| text.contains("update mcp-front")), "{error}");
-        for arguments in [&["tokens", "delete", NAME, "--yes"][..], &["tokens", "set", NAME]] {
+        for arguments in [&["tokens", "delete", NAME, "--yes"][..], &["tokens", "set", NAME, "--force"]] {
             let refused = service.home.run_with_input(arguments, b"a-token\n");
             assert_ne!(refused.code(), 0, "{arguments:?}: {refused:?}");
         }

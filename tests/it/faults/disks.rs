@@ -109,7 +109,7 @@ fn g03_a_login_without_room_is_refused_before_the_browser_opens() {
 
     disk.fill_but(0);
     refused(&["--force"]);
-    let set = ["tokens", "set", &service.server.url(), "--name", NAME];
+    let set = ["tokens", "set", NAME, "--force"];
     let said = service.home.run_with_input(set, b"a-token\n").expect(5).stderr;
     assert!(said.contains(FULL), "{said}");
     assert_eq!((service.browser.tabs(), counted(&service)), (0, (0, 0, 1)));

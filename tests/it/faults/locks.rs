@@ -64,7 +64,7 @@ fn without_a_lock(
         &["login", &url, "--name", NAME, "--force"],
         &["logout", NAME],
         &["tokens", "delete", NAME, "--yes"],
-        &["tokens", "set", &url, "--name", NAME],
+        &["tokens", "set", &url, "--name", NAME, "--force"],
     ] {
         let outcome = finish(command(words), b"a-token\n").expect(5);
         let said = outcome.stderr;
