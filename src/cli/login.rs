@@ -14,7 +14,7 @@ use super::login_flags::{self, LoginFlags};
 use super::network_flags::NetworkFlags;
 use super::standing::Standing;
 use super::terminal::{Input, Question};
-use crate::authorizer::login::{Config, LoginError, Redirect};
+use crate::authorizer::login::{Config, LoginError, Redirect, check_storable};
 use crate::clock;
 use crate::config::ConfigError;
 use crate::config::service::Service;
@@ -95,12 +95,18 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     let store = service.store_or_move(settings, arguments.force)?;
     service.refuse_forgetful(store)?;
 
-    let client = client(&arguments, &service, context, &mut input).await?;
-    let mut config = arguments.flags.config(&service, client, store, context)?;
+    let commands = service.commands(settings);
+    let failed = Failure::login(&commands);
+    let mut config = arguments.flags.config(&service, None, store, context)?;
     config.options.force = arguments.force;
     // Where the provider is known to want a client made by hand, it is asked for before the network.
     let stored = service.entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::Oauth);
-    if config.options.client_demanded && config.options.client.is_none() && !stored {
+    let is_asked_for = config.options.client_demanded && !stored && arguments.flags.client_id.is_none();
+    if context.terminal.may_ask && (is_asked_for || arguments.flags.client_id.is_some()) {
+        check_storable(&config).await.map_err(&failed)?;
+    }
+    config.options.client = client(&arguments, &service, context, &mut input).await?;
+    if is_asked_for {
         config.options.client = Some(ask_client(&service, &config, context, &mut input).await?);
     }
     let outcome = loop {
@@ -116,7 +122,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
             outcome => break outcome,
         }
     };
-    let outcome = outcome.map_err(Failure::login(&service.commands(settings)))?;
+    let outcome = outcome.map_err(failed)?;
     summary::say(&outcome, &service, context)
 }
 

@@ -97,6 +97,21 @@ fn nothing_is_asked_with_no_input() {
     }
 }
 
+/// Nobody types a secret that no store would take.
+#[test]
+fn nothing_is_asked_where_nothing_can_be_stored() {
+    let home = Home::bare().with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+    for arguments in
+        [&["login", "front"][..], &["login", "front", "--client-id", "x"], &["tokens", "set", ENDPOINT]]
+    {
+        let mut terminal = Terminal::start(&home, arguments);
+        terminal.expect("error: ");
+        terminal.expect("--store file");
+        assert_eq!(terminal.wait().code(), Some(5), "{}", terminal.text());
+        assert!(!terminal.text().contains("Client") && !terminal.text().contains("Token"), "{arguments:?}");
+    }
+}
+
 #[test]
 fn without_a_name_one_is_asked_for() {
     let home = Home::with_file_store();
