@@ -6,6 +6,7 @@
 //! whose environment its maker has rid of secrets, for a browser hands its environment on; the
 //! address reaches the helper on its stdin.
 
+use std::env;
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -107,7 +108,19 @@ fn open_given() -> Result<(), BrowserError> {
     }
     let url = Url::parse(text.trim()).map_err(|error| failed(error.to_string()))?;
     check(&url)?;
+    if has_nowhere_to_show() {
+        return Err(failed("this session has no display".to_owned()));
+    }
     dumps::lifted(|| webbrowser::open(url.as_str())).map_err(|error| failed(error.to_string()))
+}
+
+/// Whether no browser can have a window here. A launcher tells neither in time nor at all: it starts
+/// what is installed and leaves.
+fn has_nowhere_to_show() -> bool {
+    // A browser of the person's own choice may need none, and Windows around a WSL has its own.
+    let ways = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME", "WSL_INTEROP"];
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(target_os = "linux") && !ways.into_iter().any(is_set)
 }
 
 fn too_long() -> BrowserError {

@@ -1,7 +1,7 @@
 //! What only a person at a terminal sees: hidden input, confirmations, Ctrl-C.
 
 use crate::support::authorization_server::AuthorizationServer;
-use crate::support::browser::{Browser, redirect_of};
+use crate::support::browser::{Browser, redirect_of, write_executable};
 use crate::support::home::Home;
 use crate::support::mcp_server::McpServer;
 use crate::support::process::Process;
@@ -169,6 +169,38 @@ fn a_wrong_paste_is_named_and_a_right_one_ends_the_login() {
     assert!(terminal.echoes());
     assert!(!terminal.text().contains("canary"), "{}", terminal.text());
     assert_eq!(waiting.authorization.token_requests().len(), 1);
+}
+
+/// Where nothing can show a browser, the answer may be pasted, whatever launcher is there; where something
+/// can, the launcher is believed.
+#[test]
+fn without_a_display_the_answer_may_be_pasted() {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::guarded_by(&authorization);
+    for (variables, shows) in
+        [(&[][..], false), (&[("DISPLAY", "")], false), (&[("WAYLAND_DISPLAY", "wayland-0")], true)]
+    {
+        let home = Home::with_file_store();
+        let launcher = home.path().join("x-www-browser");
+        write_executable(&launcher, "#!/bin/sh\nexit 3\n");
+        let path = format!("{}:/usr/bin:/bin", home.path().display());
+        let home =
+            variables.iter().fold(home.with("PATH", path), |home, (name, value)| home.with(name, *value));
+        let mut terminal = Terminal::start(&home, &["login", &server.url()]);
+        if shows {
+            terminal.expect("Your browser opens. ");
+            terminal.expect("--no-browser");
+            terminal.type_in("\u{3}");
+            assert_eq!(terminal.wait().code(), Some(130));
+            continue;
+        }
+        terminal.expect("this session has no display. Open this address");
+        let url = terminal.printed_url(&format!("{}/authorize?", authorization.issuer()));
+        terminal.expect("It is not shown.");
+        terminal.type_in(&format!("{}\r", redirect_of(&url)));
+        terminal.expect("claude mcp add");
+        assert!(terminal.wait().success(), "{}", terminal.text());
+    }
 }
 
 #[test]

@@ -50,7 +50,9 @@ impl Progress {
             }
             Event::Authorize { url, browser, redirect_uri, listening, until } => {
                 let opening = match browser {
-                    Some(Ok(())) => "Your browser opens. If it does not, open this address:".to_owned(),
+                    Some(Ok(())) => "Your browser opens. If it does not, open this address on this machine \
+                         (from another one, run this with --no-browser):"
+                        .to_owned(),
                     Some(Err(error)) => format!("{error}. Open this address in a browser:"),
                     None => "Open this address in a browser:".to_owned(),
                 };
