@@ -147,15 +147,15 @@ fn judge_clock(ahead: SignedDuration) -> Finding {
 pub(super) struct Discovered {
     pub(super) finding: Finding,
     pub(super) found: Option<Discovery>,
-    /// Whether the service wants a login, as far as is known.
-    pub(super) demands_login: bool,
+    /// Whether the service wants a login, as far as is known; `None` where it was not asked.
+    pub(super) demands_login: Option<bool>,
 }
 
 impl Discovered {
     /// Nobody could be asked.
     pub(super) fn skipped() -> Self {
         let finding = Finding::skipped(Check::Discovery, "not tried: the endpoint is not reached");
-        Self { finding, found: None, demands_login: false }
+        Self { finding, found: None, demands_login: None }
     }
 }
 
@@ -176,13 +176,17 @@ pub(super) async fn discover(http: &Client, subject: &Subject) -> Discovered {
     });
     match found {
         Ok(Some(found)) => {
-            Discovered { finding: compared(subject, bound, &found), demands_login: true, found: Some(found) }
+            let finding = compared(subject, bound, &found);
+            Discovered { finding, demands_login: Some(true), found: Some(found) }
         }
         Ok(None) => {
             let finding = Finding::good(Check::Discovery, "the service answers without a login");
-            Discovered { finding, found: None, demands_login: false }
+            Discovered { finding, found: None, demands_login: Some(false) }
         }
-        Err(error) => Discovered { finding: undiscovered(&error, subject), found: None, demands_login: true },
+        Err(error) => {
+            let finding = undiscovered(&error, subject);
+            Discovered { finding, found: None, demands_login: Some(true) }
+        }
     }
 }
 

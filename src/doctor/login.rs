@@ -88,18 +88,35 @@ pub(super) async fn redirect(record: Option<&Credential>, subject: &Subject) -> 
     }
 }
 
-/// What a bridge would send now; a token that is due is renewed for it.
-pub(super) async fn token(subject: &Subject, demanded: bool) -> Finding {
+/// What a bridge would send now; a token that is due is renewed for it. `demanded` is whether the service
+/// wants a login, where that is known.
+pub(super) async fn token(subject: &Subject, demanded: Option<bool>) -> Finding {
     let asked = async {
         match subject.authorizer.authorize().await {
             Ok(authorization) if !authorization.is_bare() => stands(subject),
-            Ok(_) if demanded => Finding::bad(Check::Token, "no login is stored")
-                .with_remedy(format!("run {}", subject.commands.login())),
-            Ok(_) => Finding::good(Check::Token, "none is needed"),
+            Ok(_) => without(subject, demanded),
             Err(error) => fails(&error, subject),
         }
     };
     within(Check::Token, TOKEN_LIMIT, asked).await
+}
+
+/// No login is stored.
+fn without(subject: &Subject, demanded: Option<bool>) -> Finding {
+    let log_in = format!("run {}", subject.commands.login());
+    match demanded {
+        Some(false) => Finding::good(Check::Token, "none is needed"),
+        Some(true) => Finding::bad(Check::Token, "no login is stored").with_remedy(log_in),
+        // What is built in about a service is how it is logged in to.
+        None if subject.pinned.is_some() => {
+            Finding::skipped(Check::Token, "no login is stored, and the service wants one")
+                .with_remedy(log_in)
+        }
+        None => Finding::skipped(
+            Check::Token,
+            "none is stored; whether one is needed is not known: the endpoint is not reached",
+        ),
+    }
 }
 
 fn fails(error: &AuthorizerError, subject: &Subject) -> Finding {

@@ -112,7 +112,7 @@ fn a_service_that_is_gone_is_told_from_a_login_that_is() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let findings = examine(&home, &[&format!("http://{closed}/mcp")], 1);
     assert_eq!(marked(&findings, "bad"), ["network"]);
-    for skipped in ["clock", "discovery", "session"] {
+    for skipped in ["clock", "discovery", "token", "session"] {
         assert_eq!(finding(&findings, skipped)["mark"], "skipped", "{skipped}");
     }
     let findings = examine(&home, &["https://no-such-host.invalid/mcp"], 1);
@@ -218,6 +218,10 @@ fn a_proxy_that_does_not_work_is_told_from_the_server() {
         let home = Home::with_file_store().with("HTTPS_PROXY", &proxy);
         let (text, remedy) = network(&home, "https://service.example/mcp");
         assert!(remedy.contains("HTTPS_PROXY"), "{proxy}: {text}: {remedy}");
+        let findings = examine(&home, &["front"], 1);
+        let token = finding(&findings, "token");
+        assert_eq!(token["mark"], "skipped", "{token}");
+        assert!(token["remedy"].as_str().is_some_and(|text| text.contains("login front")), "{token}");
     }
 }
 
