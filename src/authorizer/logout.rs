@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use super::stored::{ChangeError, erase_marked, take_turn};
+use super::stored::{ChangeError, erase_marked, take_turn, wait_for_access};
 use crate::credential::{Kind, OauthCredential};
 use crate::http;
 use crate::lock::ServiceLock;
@@ -112,9 +112,10 @@ pub struct Remains {
 pub async fn log_out(logout: Logout, waits: impl FnOnce(Duration)) -> Result<LoggedOut, ChangeError> {
     let Logout { store, key, remote } = logout;
     let index = Index::open(store.paths.clone());
-    let lock = take_turn(&store.paths, &key, waits).await?;
+    let (paths, store) = (store.paths.clone(), Store::open(store));
+    wait_for_access(&index, &store, &key, PATIENCE).await?;
+    let lock = take_turn(&paths, &key, waits).await?;
     let before = index.mark_deleted(&lock)?;
-    let store = Store::open(store);
     let revocation = match remote {
         Some(remote) => revoke(&remote, &store, &lock, before.as_ref()).await,
         None => Revocation::NotAsked,

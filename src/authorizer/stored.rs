@@ -178,9 +178,31 @@ pub async fn delete(
     waits: impl FnOnce(Duration),
 ) -> Result<bool, ChangeError> {
     let index = Index::open(config.paths.clone());
+    let store = Store::open(config.clone());
+    wait_for_access(&index, &store, key, patience).await?;
     let lock = take_turn(&config.paths, key, waits).await?;
     let before = index.mark_deleted(&lock)?;
-    erase_marked(&index, &Store::open(config), lock, before, patience).await
+    erase_marked(&index, &store, lock, before, patience).await
+}
+
+/// Waits until the store gives access, before a deletion begins: whoever gives up meanwhile, or has no
+/// access, has deleted nothing. Anything else that is wrong with the store shows at the erasure.
+///
+/// # Errors
+/// [`StoreError::Locked`], [`StoreError::Unresponsive`], and [`StoreError::Absent`] where the index lists
+/// something.
+pub(super) async fn wait_for_access(
+    index: &Index,
+    store: &Store,
+    key: &ServiceKey,
+    patience: Patience,
+) -> Result<(), StoreError> {
+    match store.holds(key, patience).await {
+        Err(error @ (StoreError::Locked | StoreError::Unresponsive { .. })) => Err(error),
+        // Without a keychain, nothing can lie in it that the index does not know of.
+        Err(error @ StoreError::Absent { .. }) if matches!(index.get(key), Ok(Some(_))) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Waits until no other process refreshes or writes the service's login; `waits` as for [`delete`].

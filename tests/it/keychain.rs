@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::authorization_server::AuthorizationServer;
@@ -143,6 +144,24 @@ fn a_login_waits_for_a_keychain_that_cannot_ask() {
     let row = service.row();
     let forgotten = service.home.run(["tokens", "delete", NAME, "--yes", "--force"]).expect(0);
     assert!(forgotten.stderr.contains("stays there"), "{row}: {}", forgotten.stderr);
+}
+
+/// Whoever gives up waiting for the keychain has deleted nothing.
+#[test]
+fn a_deletion_that_waits_for_the_keychain_has_not_begun() {
+    let Some(session) = Session::unlocked() else { return };
+    let service = Service::in_keychain(&session);
+    service.login(&[]).expect(0);
+    session.lock();
+    for arguments in [&["tokens", "delete", NAME, "--yes"][..], &["logout", NAME, "--local-only"]] {
+        let mut deletion = Process::start(&mut service.home.command(arguments));
+        deletion.stderr.wait_for("a word about the waiting", |text| {
+            ["up to 5 minutes", "--unlock", "--store file"].iter().all(|word| text.contains(word))
+        });
+        deletion.signal(Signal::INT);
+        assert_eq!(deletion.wait().code(), Some(130));
+        assert_eq!(service.row()["state"], "renews", "{arguments:?}: {}", service.row());
+    }
 }
 
 /// A save that is not kept is a failure: at login, and at a refresh, where the token in hand still

@@ -86,8 +86,10 @@ impl KeychainItems {
     /// Waits until somebody unlocks the keychain, or patience is over. Nobody is asked.
     fn entry_once_unlocked(&self, name: &ItemName) -> Result<Entry, StoreError> {
         tracing::warn!(
-            "the keychain is locked and cannot ask for its password here; waiting until it is unlocked \
-             elsewhere (Ctrl-C ends this)"
+            "the keychain is locked and cannot ask for its password here; waiting up to {} minutes until it is \
+             unlocked elsewhere: in a desktop session, or by `gnome-keyring-daemon --replace --unlock` with its \
+             password on stdin (Ctrl-C ends this; with --store file, a login needs no keychain)",
+            self.patience.limit().as_secs() / 60
         );
         loop {
             thread::sleep(LOOKING);
