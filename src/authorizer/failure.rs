@@ -98,7 +98,10 @@ impl Failure {
         let retry_after = match error {
             GrantError::Refused { .. } | GrantError::ClientRefused { .. } => return None,
             GrantError::RateLimited { retry_after } => *retry_after,
-            GrantError::Transient { .. } | GrantError::NotSent { .. } | GrantError::Malformed { .. } => None,
+            GrantError::Transient { .. }
+            | GrantError::NotSent { .. }
+            | GrantError::Unusable { .. }
+            | GrantError::Malformed { .. } => None,
         };
         Some(Self::not_renewed(&with_causes(error), retry_after))
     }
@@ -268,6 +271,7 @@ mod tests {
             (GrantError::RateLimited { retry_after: Some(Duration::from_secs(120)) }, true),
             (GrantError::Transient { cause: text() }, true),
             (GrantError::NotSent { cause: text() }, true),
+            (GrantError::Unusable { reason: text() }, true),
             (GrantError::Malformed { reason: text() }, true),
         ] {
             assert_eq!(Failure::of_grant(&error).is_some(), passes, "{error}");

@@ -46,8 +46,8 @@ pub(super) fn ended(
         GrantError::Refused { error, description } if cut_off => (
             error.as_str(),
             description,
-            "an earlier refresh was cut off before its answer was saved, and the authorization server \
-             does not take the previous refresh token again",
+            "an earlier refresh was cut off before its answer was saved, or its answer could not be used, \
+             and the authorization server does not take the previous refresh token again",
         ),
         GrantError::Refused { error, description } => (
             error.as_str(),

@@ -23,7 +23,10 @@ const CEILING: SignedDuration = SignedDuration::from_secs(60);
 pub(super) async fn look(turn: &Turn, binding: &Binding, error: &GrantError) -> Option<String> {
     if !matches!(
         error,
-        GrantError::NotSent { .. } | GrantError::Transient { .. } | GrantError::Malformed { .. }
+        GrantError::NotSent { .. }
+            | GrantError::Transient { .. }
+            | GrantError::Unusable { .. }
+            | GrantError::Malformed { .. }
     ) {
         return None;
     }

@@ -236,7 +236,7 @@ async fn postpone(turn: &mut Turn, error: &GrantError, moved: Option<String>, lo
     let code = match error {
         GrantError::RateLimited { .. } => "rate_limited",
         GrantError::NotSent { .. } => "unreachable",
-        GrantError::Malformed { .. } => "malformed_answer",
+        GrantError::Unusable { .. } | GrantError::Malformed { .. } => "malformed_answer",
         _ => "no_verdict",
     };
     let (code, text) = moved.map_or_else(|| (code, with_causes(error)), |reason| (relocation::CODE, reason));
@@ -246,7 +246,7 @@ async fn postpone(turn: &mut Turn, error: &GrantError, moved: Option<String>, lo
         _ => None,
     };
     turn.note_until(LastError { at, code: code.to_owned(), text }, retry_at);
-    if !lost && !matches!(error, GrantError::Transient { .. }) {
+    if !lost && !matches!(error, GrantError::Transient { .. } | GrantError::Unusable { .. }) {
         turn.clear_journal().await;
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::cookies::Jar;
-use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, read_bounded};
+use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, coding, read_bounded};
 use crate::server_uri::{ServerUri, authority, is_loopback};
 use crate::{clock, failpoint};
 
@@ -192,6 +192,7 @@ impl Client {
         let builder = builder.tcp_user_timeout(Duration::from_secs(30));
         Ok(builder
             .user_agent(USER_AGENT)
+            .default_headers(HeaderMap::from_iter([(header::ACCEPT_ENCODING, coding::IDENTITY)]))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT)

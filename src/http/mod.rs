@@ -15,6 +15,7 @@
 
 mod address;
 mod client;
+mod coding;
 mod cookies;
 mod proxies;
 mod time;
@@ -29,6 +30,7 @@ use crate::server_uri::authority;
 
 pub use address::AddressPolicy;
 pub use client::Client;
+pub use coding::content_coding;
 pub use proxies::{Proxies, Proxy};
 /// A response whose body has not been read.
 pub use reqwest::Response;

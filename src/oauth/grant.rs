@@ -68,6 +68,13 @@ pub enum GrantError {
         /// What happened, safe to print.
         cause: String,
     },
+    /// The server answered that it has issued tokens, and they cannot be had from its answer. The grant is
+    /// kept, and may be spent.
+    #[error("the authorization server's answer cannot be used: {reason}")]
+    Unusable {
+        /// What is wrong, safe to print.
+        reason: String,
+    },
     /// The server answered with something that is neither a token nor a known refusal. The grant
     /// is kept.
     #[error("the authorization server's answer cannot be used: {reason}")]
@@ -225,7 +232,7 @@ fn verdict(failure: Failure) -> GrantError {
             refused(answer.error().as_ref(), answer.error_description().cloned())
         }
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-            GrantError::Malformed { reason: "it is no token response".to_owned() }
+            GrantError::Unusable { reason: "it is no token response".to_owned() }
         }
     }
 }

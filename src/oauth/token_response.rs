@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::grant::GrantError;
 use super::scopes;
-use crate::http::{date, retry_after};
+use crate::http::{content_coding, date, retry_after};
 use crate::redact::{Known, Secret, Wiped, printable, wipe};
 
 /// No lifetime is believed beyond this.
@@ -75,7 +75,8 @@ impl From<Parsed> for TokenResponse {
 /// and a description without the secrets that were `sent`.
 ///
 /// # Errors
-/// [`GrantError::RateLimited`], [`GrantError::Transient`] and [`GrantError::Malformed`].
+/// [`GrantError::RateLimited`], [`GrantError::Transient`], [`GrantError::Malformed`] and
+/// [`GrantError::Unusable`].
 pub(super) fn normalise(
     answer: &Response<Vec<u8>>,
     sent: &Known,
@@ -97,6 +98,9 @@ pub(super) fn normalise(
         return Err(GrantError::Transient {
             cause: format!("it answered with HTTP status {}", status.as_u16()),
         });
+    }
+    if let Some(coding) = content_coding(answer.headers()) {
+        return Err(unusable(status, format!("it is encoded ({coding}), which was not asked for")));
     }
     let Some(members) = members(answer).map(Wiped::new) else {
         return Err(unreadable(answer));
@@ -134,13 +138,17 @@ fn unreadable(answer: &Response<Vec<u8>>) -> GrantError {
         _ if is_page => GrantError::Transient {
             cause: format!("a web page answered in its place (HTTP status {})", status.as_u16()),
         },
-        status if status.is_success() => {
-            GrantError::Malformed { reason: "it is not a JSON object".to_owned() }
-        }
+        status if status.is_success() => unusable(status, "it is not a JSON object".to_owned()),
         // A 401 among them: a gateway in front of the server refuses so, and knows no client.
-        status => {
-            GrantError::Malformed { reason: format!("HTTP status {} without an error code", status.as_u16()) }
-        }
+        status => unusable(status, format!("HTTP status {} without an error code", status.as_u16())),
+    }
+}
+
+/// Who answers with success has acted.
+fn unusable(status: StatusCode, reason: String) -> GrantError {
+    match status.is_success() {
+        true => GrantError::Unusable { reason },
+        false => GrantError::Malformed { reason },
     }
 }
 
@@ -167,17 +175,17 @@ fn refusal(error: &str, members: &Map<String, Value>, sent: &Known) -> Value {
 fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> Result<Value, GrantError> {
     let text = |name| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let Some(access_token) = text("access_token") else {
-        return Err(GrantError::Malformed { reason: "it holds no access token".to_owned() });
+        return Err(GrantError::Unusable { reason: "it holds no access token".to_owned() });
     };
     // Names other than `Bearer` that mean it are common; these two need a proof with each request.
     if let Some(kind) =
         text("token_type").filter(|kind| ["dpop", "mac"].contains(&kind.to_ascii_lowercase().as_str()))
     {
-        return Err(GrantError::Malformed { reason: format!("its token type `{kind}` is not supported") });
+        return Err(GrantError::Unusable { reason: format!("its token type `{kind}` is not supported") });
     }
     let refresh_token = text("refresh_token");
     if [Some(access_token), refresh_token].into_iter().flatten().any(|token| token.len() > TOKEN_LIMIT) {
-        return Err(GrantError::Malformed { reason: "one of its tokens is longer than 64 KiB".to_owned() });
+        return Err(GrantError::Unusable { reason: "one of its tokens is longer than 64 KiB".to_owned() });
     }
     let clock = Clock { now, server: server_time(headers).unwrap_or(now) };
     let mut strict = json!({

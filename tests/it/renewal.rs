@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::authorization_server::Fault;
-use crate::support::bridge::{Bridge, REFUSAL_LIMIT, initialize_params};
+use crate::support::bridge::{Bridge, OUTAGE_LIMIT, REFUSAL_LIMIT, initialize_params};
 use crate::support::browser::follow;
 use crate::support::gate::Gate;
 use crate::support::home::BINARY;
@@ -187,4 +187,21 @@ fn with_login_allowed_one_tab_serves_all_bridges() {
     });
     assert_eq!(service.browser.tabs(), 1);
     assert_eq!(service.authorization.token_requests().len(), 1);
+}
+
+/// What is encoded cannot be read: nobody offers that, and if a server does so all the same, the refresh
+/// token in its answer is lost.
+#[test]
+fn no_content_coding_is_offered_and_an_answer_in_one_is_a_lost_one() {
+    let service = Service::with_expired_token();
+    service.authorization.fault(Fault::Header("Content-Encoding", "gzip"));
+    let mut bridge = service.strict_bridge();
+    let error = bridge.refused_within(OUTAGE_LIMIT, "initialize", initialize_params());
+    assert_eq!(error["data"]["reason"], "login_required", "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("could not be used")), "{error}");
+    for request in service.authorization.seen().into_iter().chain(service.server.requests()) {
+        // The browser's are its own.
+        let is_ours = request.path() != "/authorize";
+        assert!(!is_ours || request.header("Accept-Encoding") == Some("identity"), "{request:?}");
+    }
 }

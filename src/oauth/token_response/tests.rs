@@ -118,6 +118,7 @@ fn refusals_are_told_from_failures() {
         |verdict| matches!(verdict, Ok(answer) if answer.status() == StatusCode::BAD_REQUEST);
     let transient: Verdict = |verdict| matches!(verdict, Err(GrantError::Transient { .. }));
     let malformed: Verdict = |verdict| matches!(verdict, Err(GrantError::Malformed { .. }));
+    let unusable: Verdict = |verdict| matches!(verdict, Err(GrantError::Unusable { .. }));
     for (status, body, expected) in [
         (400, r#"{"error":"invalid_grant"}"#, refusal),
         (401, r#"{"error":"invalid_client"}"#, refusal),
@@ -134,12 +135,12 @@ fn refusals_are_told_from_failures() {
         (401, "", malformed),
         (401, r#"{"message":"Unauthorized"}"#, malformed),
         (400, "", malformed),
-        (200, "", malformed),
-        (200, "[]", malformed),
-        (200, "{}", malformed),
-        (200, r#"{"access_token":""}"#, malformed),
-        (200, r#"{"access_token":7}"#, malformed),
-        (200, r#"{"access_token":"a","token_type":"DPoP"}"#, malformed),
+        (200, "", unusable),
+        (200, "[]", unusable),
+        (200, "{}", unusable),
+        (200, r#"{"access_token":""}"#, unusable),
+        (200, r#"{"access_token":7}"#, unusable),
+        (200, r#"{"access_token":"a","token_type":"DPoP"}"#, unusable),
         (400, r#"{"access_token":"a"}"#, malformed),
     ] {
         let verdict = normalise(&answer(status, body, &[]), &Known::default(), now());
@@ -147,10 +148,26 @@ fn refusals_are_told_from_failures() {
     }
     for name in ["access_token", "refresh_token"] {
         let body = json!({"access_token": "a", name: "t".repeat(TOKEN_LIMIT + 1)}).to_string();
-        assert!(malformed(&normalise(&answer(200, &body, &[]), &Known::default(), now())), "{name}");
+        assert!(unusable(&normalise(&answer(200, &body, &[]), &Known::default(), now())), "{name}");
     }
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    assert!(malformed(&normalise(&answer(200, &deep, &[]), &Known::default(), now())));
+    assert!(unusable(&normalise(&answer(200, &deep, &[]), &Known::default(), now())));
+}
+
+#[test]
+fn an_encoded_answer_is_told_and_may_have_brought_tokens() {
+    for (status, coding, reason) in [
+        (200, "gzip", Some("it is encoded (gzip), which was not asked for")),
+        (200, "br, x", Some("it is encoded (br, x), which was not asked for")),
+        (200, "identity", None),
+    ] {
+        let answer = answer(status, r#"{"access_token":"a"}"#, &[("content-encoding", coding)]);
+        let expected = reason.map(|reason| GrantError::Unusable { reason: reason.to_owned() });
+        assert_eq!(normalise(&answer, &Known::default(), now()).err(), expected, "{coding}");
+    }
+    let refused = answer(400, r#"{"error":"invalid_grant"}"#, &[("content-encoding", "gzip")]);
+    let verdict = normalise(&refused, &Known::default(), now());
+    assert!(matches!(verdict, Err(GrantError::Malformed { .. })), "{verdict:?}");
 }
 
 #[test]

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap};
 
 use super::{Answer, EventStream, MESSAGE_LIMIT};
 use crate::challenge::Challenge;
 use crate::clock;
-use crate::http::{HttpError, Response, read_bounded, retry_after};
+use crate::http::{HttpError, Response, content_coding, read_bounded, retry_after};
 use crate::wire::SESSION_ID;
 
 /// Some servers put it before JSON, where it is not allowed and may be ignored (RFC 8259 §8.1).
@@ -150,12 +150,6 @@ async fn rejected(response: Response, had_session: bool) -> Result<Reply, HttpEr
 fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-}
-
-/// `Content-Encoding`, where it is any but identity: none is offered.
-fn content_coding(headers: &HeaderMap) -> Option<String> {
-    let coding = headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("unreadable").trim().to_ascii_lowercase();
-    (!matches!(coding.as_str(), "" | "identity")).then(|| crate::redact::printable(&coding))
 }
 
 fn is_object(body: &Bytes) -> bool {

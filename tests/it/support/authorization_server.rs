@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     Lose,
     /// The answer's members are replaced by these; null removes one.
     Members(Value),
+    /// The answer carries this header too.
+    Header(&'static str, &'static str),
 }
 
 /// One token request as it came.
@@ -320,6 +322,7 @@ fn serve(
     faults: fn(&mut State) -> &mut VecDeque<Fault>,
     act: impl Fn(&mut State, &TokenRequest, &Value) -> Reply,
 ) {
+    let mut header = None;
     let members = loop {
         let fault = faults(&mut state.lock().unwrap()).pop_front();
         match fault {
@@ -328,6 +331,7 @@ fn serve(
             Some(Fault::Reply(reply)) => return responder.reply(&reply),
             Some(Fault::Answer(answer)) => return responder.reply(&answer(received)),
             Some(Fault::Members(members)) => break members,
+            Some(Fault::Header(name, value)) => header = Some((name, value)),
             Some(Fault::Lose) => {
                 act(&mut state.lock().unwrap(), received, &Value::Null);
                 return responder.reset();
@@ -336,6 +340,9 @@ fn serve(
             None => break Value::Null,
         };
     };
-    let reply = act(&mut state.lock().unwrap(), received, &members);
+    let mut reply = act(&mut state.lock().unwrap(), received, &members);
+    if let Some((name, value)) = header {
+        reply = reply.header(name, value);
+    }
     responder.reply(&reply);
 }
