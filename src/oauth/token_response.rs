@@ -187,6 +187,10 @@ fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> 
     if [Some(access_token), refresh_token].into_iter().flatten().any(|token| token.len() > TOKEN_LIMIT) {
         return Err(GrantError::Unusable { reason: "one of its tokens is longer than 64 KiB".to_owned() });
     }
+    if !fits_header(access_token) {
+        let reason = "its access token holds what no header can carry (RFC 6750 §2.1)".to_owned();
+        return Err(GrantError::Unusable { reason });
+    }
     let clock = Clock { now, server: server_time(headers).unwrap_or(now) };
     let mut strict = json!({
         "access_token": access_token,
@@ -205,6 +209,12 @@ fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> 
         strict["scope"] = scope.into();
     }
     Ok(strict)
+}
+
+/// Whether a token can follow `Bearer` as it is: visible characters of ASCII, and spaces within (RFC 6749
+/// §A.12). RFC 6750 §2.1 has fewer of them, which real tokens do not keep to.
+fn fits_header(token: &str) -> bool {
+    token.bytes().all(|byte| matches!(byte, b' '..=b'~')) && token.trim_matches(' ') == token
 }
 
 /// `scope` as text, also from a list.

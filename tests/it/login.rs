@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::json;
 use url::Url;
 
-use crate::support::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET};
+use crate::support::authorization_server::{AuthorizationServer, CLIENT_ID, CLIENT_SECRET, Fault};
 use crate::support::bridge::Bridge;
 use crate::support::browser::follow;
 use crate::support::home::{BINARY, Home};
@@ -222,4 +222,16 @@ fn a_service_that_is_not_there_exits_3() {
     let url = format!("http://127.0.0.1:{port}/mcp");
     let outcome = Home::with_file_store().run(["login", &url, "--no-input"]).expect(3);
     assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
+}
+
+/// A token that no request could carry is none.
+#[test]
+fn an_access_token_that_no_header_can_carry_is_refused() {
+    for token in ["bad\ntoken", "bad\r\nX-Evil: 1", "tök", ""] {
+        let service = Service::new();
+        service.authorization.fault(Fault::Members(json!({"access_token": token})));
+        let said = service.login(&[]).expect(3).stderr;
+        assert!(said.contains("access token") && !said.contains("bad"), "{said}");
+        service.home.run(["status", NAME]).expect(2);
+    }
 }

@@ -141,6 +141,10 @@ fn refusals_are_told_from_failures() {
         (200, r#"{"access_token":""}"#, unusable),
         (200, r#"{"access_token":7}"#, unusable),
         (200, r#"{"access_token":"a","token_type":"DPoP"}"#, unusable),
+        (200, r#"{"access_token":"a\nb"}"#, unusable),
+        (200, r#"{"access_token":"a\u007fb"}"#, unusable),
+        (200, r#"{"access_token":"tök"}"#, unusable),
+        (200, r#"{"access_token":" a"}"#, unusable),
         (400, r#"{"access_token":"a"}"#, malformed),
     ] {
         let verdict = normalise(&answer(status, body, &[]), &Known::default(), now());
@@ -168,6 +172,17 @@ fn an_encoded_answer_is_told_and_may_have_brought_tokens() {
     let refused = answer(400, r#"{"error":"invalid_grant"}"#, &[("content-encoding", "gzip")]);
     let verdict = normalise(&refused, &Known::default(), now());
     assert!(matches!(verdict, Err(GrantError::Malformed { .. })), "{verdict:?}");
+}
+
+#[test]
+fn a_token_that_a_header_can_carry_is_taken() {
+    for token in ["eyJhbGciOi.J9_-~+/==", "1|sanctum", "a b", "!\"#$%&'()*,:;<>?@[]^`{}"] {
+        let body = json!({"access_token": token, "refresh_token": "r\n\u{1f600}"}).to_string();
+        let tokens = read(&answer(200, &body, &[]));
+        assert_eq!(tokens.access_token.expose_secret(), token);
+        // It travels in a form.
+        assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "r\n\u{1f600}");
+    }
 }
 
 #[test]
