@@ -11,7 +11,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::cookies::Jar;
-use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, coding, read_bounded};
+use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, coding, read_bounded, redirect};
 use crate::server_uri::{ServerUri, authority, is_loopback};
 use crate::{clock, failpoint};
 
@@ -99,6 +99,29 @@ impl Client {
         let response = request.send().await.map_err(|error| self.failed(error))?;
         self.cookies.keep(response.url(), response.headers(), clock::now());
         self.observe(response.version(), response.headers());
+        Ok(response)
+    }
+
+    /// The same, with the redirects followed that stay within the origin and leave the request as it is
+    /// (307 and 308). Where there are too many of them, the last one is the answer.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub async fn follow(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, HttpError> {
+        let mut response = self.send(method.clone(), url, headers.clone(), body.clone()).await?;
+        for _ in 0..redirect::LIMIT {
+            let Some(next) = redirect::within_origin(&response) else { break };
+            response = self.send(method.clone(), next, headers.clone(), body.clone()).await?;
+        }
         Ok(response)
     }
 

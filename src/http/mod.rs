@@ -1,8 +1,9 @@
 //! The one configured HTTP client, for the endpoint and for every OAuth exchange.
 //!
 //! Two uses with two policies. [`Client::send`] reaches the MCP endpoint that the user named:
-//! no redirect is followed (RFC 9110 §15.4 would resend the token elsewhere), nothing but
-//! connecting has a time limit, for an event stream may idle for ever. [`Client::exchange`]
+//! no redirect is followed, or with [`Client::follow`] those within its origin (RFC 9110 §15.4 would
+//! resend the token elsewhere), and nothing but connecting has a time limit, for an event stream may
+//! idle for ever. [`Client::exchange`]
 //! carries a small OAuth exchange to an address that metadata may have named: bounded in size and
 //! time, and held to an [`AddressPolicy`]. No `Origin` or `Referer` is ever sent.
 //!
@@ -18,6 +19,7 @@ mod client;
 mod coding;
 mod cookies;
 mod proxies;
+mod redirect;
 mod time;
 mod trust;
 
@@ -32,6 +34,7 @@ pub use address::AddressPolicy;
 pub use client::Client;
 pub use coding::content_coding;
 pub use proxies::{Proxies, Proxy};
+pub use redirect::Redirect;
 /// A response whose body has not been read.
 pub use reqwest::Response;
 pub use time::{date, retry_after};

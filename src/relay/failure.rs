@@ -1,5 +1,6 @@
 //! Why a request has no answer of the server's, and the error that the host gets instead.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -24,8 +25,8 @@ pub(super) enum Failure {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// The server refused it.
-    #[error("the server answered HTTP {}{}", .status.as_u16(), .reason.map(|reason| format!(": {reason}")).unwrap_or_default())]
-    Rejected { status: StatusCode, retry_after: Option<Duration>, reason: Option<&'static str> },
+    #[error("the server answered HTTP {}{}", .status.as_u16(), because(.reason))]
+    Rejected { status: StatusCode, retry_after: Option<Duration>, reason: Option<Cow<'static, str>> },
     /// The server answered without an answer.
     #[error("{0}")]
     NoAnswer(&'static str),
@@ -52,6 +53,10 @@ pub(super) enum Failure {
 
 fn detail(cause: &Option<String>) -> String {
     cause.as_deref().map(|cause| format!(" ({cause})")).unwrap_or_default()
+}
+
+fn because(reason: &Option<Cow<'static, str>>) -> String {
+    reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
 impl Failure {
@@ -109,8 +114,8 @@ impl Failure {
     }
 }
 
-/// Whether a server that answered with this status may have acted on the request: a client error
-/// says that it did not, unless it is about time or conflict.
+/// Whether a server that answered with this status may have acted on the request: a redirect and a client
+/// error say that it did not, unless the latter is about time or conflict.
 fn may_have_executed(status: StatusCode) -> bool {
-    !status.is_client_error() || matches!(status.as_u16(), 408 | 409 | 499)
+    !(status.is_redirection() || status.is_client_error()) || matches!(status.as_u16(), 408 | 409 | 499)
 }

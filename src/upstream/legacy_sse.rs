@@ -14,7 +14,6 @@ use url::Url;
 use super::streamable_http::{Answer, EventStream, Reply, StreamableHttp};
 use crate::http::HttpError;
 use crate::redact::printable;
-use crate::server_uri::authority;
 
 /// How long the stream may take to open.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
@@ -54,9 +53,8 @@ impl<'a> LegacySse<'a> {
     /// As [`StreamableHttp::listen`], and [`HttpError::Timeout`] after 15 s.
     pub async fn open(&self, headers: HeaderMap) -> Result<Answer, HttpError> {
         let opening = self.0.listen(headers, None);
-        let host = || authority(&self.0.address()).to_owned();
         // A server of another transport may hold the answer back until it has something to say.
-        let late = || HttpError::Timeout { host: host() };
+        let late = || HttpError::Timeout { host: self.0.server().authority().to_owned() };
         tokio::time::timeout(OPEN_LIMIT, opening).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -66,6 +64,7 @@ impl<'a> LegacySse<'a> {
     /// [`EndpointError`], after 5 s at the latest.
     pub async fn endpoint(&self, stream: &mut EventStream) -> Result<MessageEndpoint, EndpointError> {
         let missing = |reason: &str| EndpointError::Missing(reason.to_owned());
+        let base = stream.address().unwrap_or(self.0.server().as_url()).clone();
         let named = async {
             loop {
                 let event = match stream.next().await {
@@ -74,7 +73,7 @@ impl<'a> LegacySse<'a> {
                     Some(Ok(event)) => event,
                 };
                 if let Some(reference) = event.endpoint {
-                    return MessageEndpoint::resolve(&self.0.address(), &reference);
+                    return MessageEndpoint::resolve(&base, &reference);
                 }
                 if event.message.is_some() {
                     return Err(missing("a message came first"));

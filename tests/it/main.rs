@@ -50,6 +50,7 @@ mod peers;
 mod prompts;
 mod questions;
 mod readme;
+mod redirects;
 mod refresh_command;
 mod renewal;
 mod requirements;

@@ -56,9 +56,10 @@ fn a_plain_text_400_about_the_session_id_counts_as_lost() {
 /// sessions of its own, for which the call is not sent again.
 #[test]
 fn a_refusal_that_no_new_session_cures_is_handed_on() {
-    for (status, code, message, sent) in
-        [(404, -32001, "No such tool here", 2), (400, -32602, "The browser session is closed", 1)]
-    {
+    for (status, code, message, sent) in [
+        (404, -32001, "No such tool here", 2),
+        (400, -32602, "The browser session is closed", 1),
+    ] {
         let server = McpServer::on_calls(move |request, responder| {
             let error = json!({"code": code, "message": message});
             let body = json!({"jsonrpc": "2.0", "id": request.json()["id"], "error": error});
@@ -67,14 +68,16 @@ fn a_refusal_that_no_new_session_cures_is_handed_on() {
         let mut session = OpenSession::on(&server);
         let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
         assert_eq!(answer["error"]["message"], message);
-        assert_eq!((calls(&server), server.sessions().0), (sent, sent), "{status}");
+        assert_eq!((calls(&server), server.sessions().0), (sent, sent), "{status} {message}");
     }
 }
 
 /// A gateway that gives up says nothing about whether the tool ran.
 #[test]
-fn only_a_client_error_says_that_nothing_was_executed() {
-    for (status, may_have_executed) in [(504, true), (500, true), (409, true), (429, false), (422, false)] {
+fn a_client_error_or_a_redirect_says_that_nothing_was_executed() {
+    for (status, may_have_executed) in
+        [(504, true), (500, true), (409, true), (429, false), (422, false), (302, false), (307, false)]
+    {
         let server = McpServer::on_calls(move |_, responder| {
             responder.reply(&Reply::html(status, "no"));
         });
@@ -265,24 +268,6 @@ fn a_refusal_whose_body_never_comes_is_a_refusal() {
     let mut session = OpenSession::on(&server);
     let answer = session.bridge.call(1, "tools/call", json!({"name": "echo"}));
     assert_eq!(answer["error"]["data"]["httpStatus"], 500, "{answer}");
-}
-
-/// Frameworks redirect `/mcp` to `/mcp/`: within the origin that is followed, the farewell included.
-#[test]
-fn a_redirect_within_the_origin_is_followed_by_every_method() {
-    let server = McpServer::scripted(|request, responder| {
-        let detour = request.path() == "/mcp";
-        if detour {
-            responder.reply(&Reply::status(307).header("Location", "/mcp/"));
-        }
-        detour
-    });
-    let mut session = OpenSession::on(&server);
-    assert_eq!(session.bridge.echo(1, "there"), "there");
-    session.bridge.close_stdin();
-    assert!(session.bridge.wait().0.success());
-    assert_eq!(server.sessions(), (1, 0));
-    assert_eq!(server.requests().iter().filter(|request| request.path() == "/mcp").count(), 1);
 }
 
 /// What the host said first reaches the server first.

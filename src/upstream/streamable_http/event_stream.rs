@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use sse_stream::SseByteStream;
+use url::Url;
 
 use super::MESSAGE_LIMIT;
 use crate::http::{HttpError, Response};
@@ -23,6 +24,8 @@ type Body = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 pub struct EventStream {
     events: SseByteStream<Capped>,
     held: Arc<AtomicUsize>,
+    /// Where it came from, redirects included.
+    address: Option<Box<Url>>,
     end: Option<End>,
     /// Events that were looked at, and are still to be read.
     ahead: VecDeque<Result<Event, EventStreamError>>,
@@ -65,7 +68,14 @@ enum BodyError {
 
 impl EventStream {
     pub(super) fn new(response: Response) -> Self {
-        Self::of(response.bytes_stream().map(|chunk| chunk.map_err(HttpError::of)))
+        let address = Some(Box::new(response.url().clone()));
+        let stream = Self::of(response.bytes_stream().map(|chunk| chunk.map_err(HttpError::of)));
+        Self { address, ..stream }
+    }
+
+    /// Where it came from; `None` where that was no server.
+    pub(in crate::upstream) fn address(&self) -> Option<&Url> {
+        self.address.as_deref()
     }
 
     /// Reads the events of a body, in whatever pieces it comes.
@@ -73,7 +83,8 @@ impl EventStream {
         let bytes = Box::pin(body.map(|chunk| chunk.map_err(BodyError::from)));
         let held = Arc::new(AtomicUsize::new(0));
         let capped = Capped { bytes, held: Arc::clone(&held), line: Line::Start };
-        Self { events: SseByteStream::new(capped), held, end: None, ahead: VecDeque::new() }
+        let events = SseByteStream::new(capped);
+        Self { events, held, address: None, end: None, ahead: VecDeque::new() }
     }
 
     /// The same stream, which ends when `end` resolves, too.

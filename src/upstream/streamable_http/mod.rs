@@ -1,28 +1,30 @@
 //! Streamable HTTP (MCP transports, revisions 2025-03-26 to 2025-11-25).
 
+mod detour;
 mod event_stream;
 mod reply;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use http::{Method, StatusCode};
+use http::Method;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 pub use event_stream::{Event, EventStream, EventStreamError};
 pub use reply::{Rejection, Reply};
 
+use detour::Detour;
+use reply::Sent;
+
 use crate::http::{Client, HttpError, Response};
 use crate::server_uri::ServerUri;
-use crate::wire::{EVENTS, JSON, JSON_OR_EVENTS, SESSION_ID};
+use crate::wire::{EVENTS, JSON, JSON_OR_EVENTS};
 
 /// `Last-Event-ID`.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The largest message that is taken from the server, in bytes.
 pub const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
-/// How many redirects within the endpoint's origin are followed.
-const REDIRECT_LIMIT: usize = 3;
 
 /// One MCP endpoint.
 #[derive(Debug, Clone)]
@@ -30,8 +32,7 @@ pub struct StreamableHttp {
     client: Client,
     server: ServerUri,
     headers: HeaderMap,
-    /// Where the endpoint redirects to within its origin, so that one detour is enough.
-    moved_to: Arc<Mutex<Option<Url>>>,
+    detour: Detour,
 }
 
 /// What came back, with the session id that the server may have assigned.
@@ -46,7 +47,7 @@ pub struct Answer {
 impl StreamableHttp {
     /// Describes the endpoint; `headers` go with every request, nothing is connected yet.
     pub fn new(client: Client, server: ServerUri, headers: HeaderMap) -> Self {
-        Self { client, server, headers, moved_to: Arc::default() }
+        Self { client, server, headers, detour: Detour::default() }
     }
 
     /// The endpoint's address.
@@ -64,7 +65,25 @@ impl StreamableHttp {
     pub async fn post(&self, headers: HeaderMap, message: Bytes) -> Result<Answer, HttpError> {
         let mut headers = self.complete(headers, JSON_OR_EVENTS);
         headers.insert(CONTENT_TYPE, JSON);
-        self.send(Method::POST, headers, message).await
+        let known = self.detour.address(Instant::now());
+        let start = known.as_ref().unwrap_or(self.server.as_url());
+        let sent = self.client.follow(Method::POST, start.clone(), headers.clone(), message.clone()).await;
+        let address = sent.as_ref().ok().map(|response| response.url().clone());
+        let answer = match sent {
+            Ok(response) => read(response, &headers).await,
+            Err(error) => Err(error),
+        };
+        let reply = answer.as_ref().ok().map(|answer| &answer.reply);
+        match known {
+            Some(known) if address.as_ref() != Some(&known) || !reply.is_some_and(Reply::is_success) => {
+                self.detour.forget(&known);
+            }
+            None if address.as_ref() != Some(self.server.as_url()) && reply.is_some_and(Reply::is_mcp) => {
+                self.detour.learn(address, Instant::now());
+            }
+            _ => {}
+        }
+        answer
     }
 
     /// Opens the stream of messages that the server sends of itself, or resumes one behind
@@ -77,7 +96,7 @@ impl StreamableHttp {
         if let Some(id) = last_event_id.and_then(event_id_header) {
             headers.insert(LAST_EVENT_ID, id);
         }
-        self.send(Method::GET, headers, Bytes::new()).await
+        self.send(Method::GET, headers).await
     }
 
     /// Sends one message to another address of the endpoint's origin, which stands for a session.
@@ -92,20 +111,9 @@ impl StreamableHttp {
     ) -> Result<Answer, HttpError> {
         let mut headers = self.complete(headers, JSON_OR_EVENTS);
         headers.insert(CONTENT_TYPE, JSON);
-        let mut url = url.clone();
-        for _ in 0..=REDIRECT_LIMIT {
-            let response = self.client.send(Method::POST, url, headers.clone(), message.clone()).await?;
-            match redirect_within_origin(&response) {
-                Some(next) => url = next,
-                None => return reply::read(response, true).await,
-            }
-        }
-        Ok(Answer { reply: Reply::Rejected(Rejection::redirects()), session_id: None })
-    }
-
-    /// Where the endpoint is, redirects within its origin included.
-    pub(super) fn address(&self) -> Url {
-        self.moved_to().clone().unwrap_or_else(|| self.server.as_url().clone())
+        let sent = self.client.follow(Method::POST, url.clone(), headers.clone(), message.clone());
+        let response = sent.await?;
+        reply::read(response, Sent { headers: &headers, is_secret_address: true }).await
     }
 
     /// Ends the session that `headers` name.
@@ -114,7 +122,7 @@ impl StreamableHttp {
     /// As [`post`](Self::post).
     pub async fn end_session(&self, headers: HeaderMap) -> Result<Answer, HttpError> {
         let headers = self.complete(headers, JSON_OR_EVENTS);
-        self.send(Method::DELETE, headers, Bytes::new()).await
+        self.send(Method::DELETE, headers).await
     }
 
     fn complete(&self, mut headers: HeaderMap, accept: HeaderValue) -> HeaderMap {
@@ -130,23 +138,16 @@ impl StreamableHttp {
         headers
     }
 
-    async fn send(&self, method: Method, headers: HeaderMap, body: Bytes) -> Result<Answer, HttpError> {
-        let had_session = headers.contains_key(SESSION_ID);
-        for _ in 0..=REDIRECT_LIMIT {
-            let sent = self.client.send(method.clone(), self.address(), headers.clone(), body.clone());
-            let response = sent.await?;
-            match redirect_within_origin(&response) {
-                Some(next) => *self.moved_to() = Some(next),
-                None => return reply::read(response, had_session).await,
-            }
-        }
-        *self.moved_to() = None;
-        Ok(Answer { reply: Reply::Rejected(Rejection::redirects()), session_id: None })
+    /// Sends what is no message, and whose redirect says nothing of those.
+    async fn send(&self, method: Method, headers: HeaderMap) -> Result<Answer, HttpError> {
+        let url = self.server.as_url().clone();
+        let response = self.client.follow(method, url, headers.clone(), Bytes::new()).await?;
+        read(response, &headers).await
     }
+}
 
-    fn moved_to(&self) -> MutexGuard<'_, Option<Url>> {
-        self.moved_to.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+async fn read(response: Response, headers: &HeaderMap) -> Result<Answer, HttpError> {
+    reply::read(response, Sent { headers, is_secret_address: false }).await
 }
 
 /// Whether a stream can be resumed behind the event with this id: it has to fit a header, and an
@@ -157,17 +158,4 @@ pub fn resumable(event_id: &str) -> bool {
 
 fn event_id_header(id: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(id.as_bytes()).ok().filter(|value| !value.is_empty())
-}
-
-/// Where a 307 or 308 points, if that is within the same origin: token and body may go there, and
-/// nowhere else (RFC 9110 §15.4.8).
-fn redirect_within_origin(response: &Response) -> Option<Url> {
-    if !matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
-        return None;
-    }
-    let location = response.headers().get(LOCATION)?.to_str().ok()?;
-    let next = response.url().join(location).ok()?;
-    // User information would become an `Authorization` of the server's choosing.
-    let is_bare = next.username().is_empty() && next.password().is_none();
-    (is_bare && next.origin() == response.url().origin()).then_some(next)
 }

@@ -1,5 +1,6 @@
 //! What an HTTP response means to whoever sent the message.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,9 @@ use http::header::{CONTENT_TYPE, HeaderMap};
 use super::{Answer, EventStream, MESSAGE_LIMIT};
 use crate::challenge::Challenge;
 use crate::clock;
-use crate::http::{HttpError, Response, content_coding, read_bounded, retry_after};
+use crate::http::{HttpError, Redirect, Response, content_coding, read_bounded, retry_after};
+use crate::jsonrpc::Message;
+use crate::redact::{Known, Secret};
 use crate::wire::SESSION_ID;
 
 /// Some servers put it before JSON, where it is not allowed and may be ignored (RFC 8259 §8.1).
@@ -50,7 +53,7 @@ pub struct Rejection {
     /// When to try again, where the server said so.
     pub retry_after: Option<Duration>,
     /// What is wrong with the response, where it is not the status.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
 }
 
 impl Rejection {
@@ -64,20 +67,51 @@ impl Rejection {
     pub fn passes(status: StatusCode) -> bool {
         status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429)
     }
+}
 
-    /// Too many redirects.
-    pub(super) fn redirects() -> Self {
-        Self {
-            status: StatusCode::PERMANENT_REDIRECT,
-            body: None,
-            retry_after: None,
-            reason: Some("it redirects in circles"),
+impl Reply {
+    /// Whether the server took the message.
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self, Self::Accepted | Self::Message(_) | Self::Events(_))
+    }
+
+    /// Whether it is such an answer as nobody but a server of MCP gives.
+    pub(super) fn is_mcp(&self) -> bool {
+        match self {
+            Self::Message(body) => Message::parse(body.clone()).is_ok(),
+            Self::Events(_) => true,
+            _ => false,
         }
     }
 }
 
+/// What a response answers.
+#[derive(Clone, Copy)]
+pub(super) struct Sent<'a> {
+    pub(super) headers: &'a HeaderMap,
+    /// Whether its address names a session.
+    pub(super) is_secret_address: bool,
+}
+
+impl Sent<'_> {
+    fn had_session(&self) -> bool {
+        self.is_secret_address || self.headers.contains_key(SESSION_ID)
+    }
+
+    /// What is wrong with a response that redirects.
+    fn redirected(&self, response: &Response) -> Option<String> {
+        let redirect = Redirect::of(response)?;
+        let redirect = if self.is_secret_address { redirect.with_origin_alone() } else { redirect };
+        // A careless server repeats what it was sent.
+        let texts = self.headers.values().filter_map(|value| value.to_str().ok());
+        let with_last_words = texts.flat_map(|text| [text, text.rsplit(' ').next().unwrap_or(text)]);
+        let secrets: Vec<_> = with_last_words.map(Secret::from).collect();
+        Some(redirect.told(&Known::new(&secrets)))
+    }
+}
+
 /// Reads a response as far as it takes to know what it means.
-pub(super) async fn read(response: Response, had_session: bool) -> Result<Answer, HttpError> {
+pub(super) async fn read(response: Response, sent: Sent<'_>) -> Result<Answer, HttpError> {
     let session_id = response.headers().get(SESSION_ID).cloned().map(|mut id| {
         id.set_sensitive(true);
         id
@@ -88,7 +122,7 @@ pub(super) async fn read(response: Response, had_session: bool) -> Result<Answer
     } else if status == StatusCode::UNAUTHORIZED {
         Reply::Unauthorized(Challenge::from_headers(response.headers()))
     } else {
-        rejected(response, had_session).await?
+        rejected(response, sent).await?
     };
     Ok(Answer { reply, session_id })
 }
@@ -103,7 +137,8 @@ async fn accepted(response: Response) -> Result<Reply, HttpError> {
     }
     if let Some(coding) = content_coding(response.headers()) {
         tracing::warn!(coding, "the server used a content coding that it was not offered");
-        let reason = Some("it is encoded in a way that was not asked for (content-encoding)");
+        let reason = format!("it is encoded ({coding}), which was not asked for");
+        let reason = Some(reason.into());
         return Ok(Reply::Rejected(Rejection { status, body: None, retry_after: None, reason }));
     }
     match media_type(response.headers()).as_deref() {
@@ -118,12 +153,12 @@ async fn accepted(response: Response) -> Result<Reply, HttpError> {
             status,
             body: None,
             retry_after: None,
-            reason: Some("its content type is neither application/json nor text/event-stream"),
+            reason: Some("its content type is neither application/json nor text/event-stream".into()),
         })),
     }
 }
 
-async fn rejected(response: Response, had_session: bool) -> Result<Reply, HttpError> {
+async fn rejected(response: Response, sent: Sent<'_>) -> Result<Reply, HttpError> {
     let status = response.status();
     let challenge = Challenge::from_headers(response.headers());
     if status == StatusCode::FORBIDDEN && challenge.error.as_deref() == Some("insufficient_scope") {
@@ -133,14 +168,14 @@ async fn rejected(response: Response, had_session: bool) -> Result<Reply, HttpEr
         status,
         body: None,
         retry_after: retry_after(response.headers(), clock::now()),
-        reason: None,
+        reason: sent.redirected(&response).map(Cow::Owned),
     };
     // A refusal whose body is cut, too long or never comes is a refusal all the same.
     let body = tokio::time::timeout(REJECTION_TIME, read_bounded(response, REJECTION_LIMIT)).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
     let gone = match status {
-        StatusCode::NOT_FOUND => had_session,
-        StatusCode::BAD_REQUEST => names_unknown_session(&body, had_session),
+        StatusCode::NOT_FOUND => sent.had_session(),
+        StatusCode::BAD_REQUEST => names_unknown_session(&body, sent.had_session()),
         _ => false,
     };
     rejection.body = Some(body).filter(is_object);
