@@ -59,6 +59,9 @@ fn a_refusal_that_no_new_session_cures_is_handed_on() {
     for (status, code, message, sent) in [
         (404, -32001, "No such tool here", 2),
         (400, -32602, "The browser session is closed", 1),
+        (400, -32602, "Invalid params: sessionId is required", 1),
+        (400, -32602, "Session not found", 1),
+        (400, 17, "Unknown session ID: abc", 1),
     ] {
         let server = McpServer::on_calls(move |request, responder| {
             let error = json!({"code": code, "message": message});

@@ -70,7 +70,7 @@ impl StreamableHttp {
         let sent = self.client.follow(Method::POST, start.clone(), headers.clone(), message.clone()).await;
         let address = sent.as_ref().ok().map(|response| response.url().clone());
         let answer = match sent {
-            Ok(response) => read(response, &headers).await,
+            Ok(response) => read(response, &headers, &message).await,
             Err(error) => Err(error),
         };
         let reply = answer.as_ref().ok().map(|answer| &answer.reply);
@@ -113,7 +113,7 @@ impl StreamableHttp {
         headers.insert(CONTENT_TYPE, JSON);
         let sent = self.client.follow(Method::POST, url.clone(), headers.clone(), message.clone());
         let response = sent.await?;
-        reply::read(response, Sent { headers: &headers, is_secret_address: true }).await
+        reply::read(response, Sent { headers: &headers, message: &message, is_secret_address: true }).await
     }
 
     /// Ends the session that `headers` name.
@@ -142,12 +142,12 @@ impl StreamableHttp {
     async fn send(&self, method: Method, headers: HeaderMap) -> Result<Answer, HttpError> {
         let url = self.server.as_url().clone();
         let response = self.client.follow(method, url, headers.clone(), Bytes::new()).await?;
-        read(response, &headers).await
+        read(response, &headers, &Bytes::new()).await
     }
 }
 
-async fn read(response: Response, headers: &HeaderMap) -> Result<Answer, HttpError> {
-    reply::read(response, Sent { headers, is_secret_address: false }).await
+async fn read(response: Response, headers: &HeaderMap, message: &Bytes) -> Result<Answer, HttpError> {
+    reply::read(response, Sent { headers, message, is_secret_address: false }).await
 }
 
 /// Whether a stream can be resumed behind the event with this id: it has to fit a header, and an

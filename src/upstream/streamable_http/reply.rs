@@ -11,7 +11,7 @@ use super::{Answer, EventStream, MESSAGE_LIMIT};
 use crate::challenge::Challenge;
 use crate::clock;
 use crate::http::{HttpError, Redirect, Response, content_coding, read_bounded, retry_after};
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{Head, Message, code};
 use crate::redact::{Known, Secret};
 use crate::wire::SESSION_ID;
 
@@ -89,6 +89,8 @@ impl Reply {
 #[derive(Clone, Copy)]
 pub(super) struct Sent<'a> {
     pub(super) headers: &'a HeaderMap,
+    /// The frame; empty where none was sent.
+    pub(super) message: &'a Bytes,
     /// Whether its address names a session.
     pub(super) is_secret_address: bool,
 }
@@ -96,6 +98,16 @@ pub(super) struct Sent<'a> {
 impl Sent<'_> {
     fn had_session(&self) -> bool {
         self.is_secret_address || self.headers.contains_key(SESSION_ID)
+    }
+
+    /// Whether an error is the answer to the very request that was sent, and no word of the transport's on
+    /// its session: it has the request's id, and a code that JSON-RPC or the server has for calls.
+    fn is_answered_by(&self, body: &Bytes) -> bool {
+        let sent = Message::parse(self.message.clone()).ok();
+        let Some(id) = sent.as_ref().and_then(|sent| sent.head().request_id()) else { return false };
+        let Ok(answer) = Message::parse(body.clone()) else { return false };
+        let is_own = matches!(answer.head(), Head::Response { id: answered, .. } if answered == id);
+        is_own && code::of(body).is_some_and(is_code_of_calls)
     }
 
     /// What is wrong with a response that redirects.
@@ -175,7 +187,9 @@ async fn rejected(response: Response, sent: Sent<'_>) -> Result<Reply, HttpError
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
     let gone = match status {
         StatusCode::NOT_FOUND => sent.had_session(),
-        StatusCode::BAD_REQUEST => names_unknown_session(&body, sent.had_session()),
+        StatusCode::BAD_REQUEST => {
+            names_unknown_session(&body, sent.had_session()) && !sent.is_answered_by(&body)
+        }
         _ => false,
     };
     rejection.body = Some(body).filter(is_object);
@@ -189,6 +203,12 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
 
 fn is_object(body: &Bytes) -> bool {
     body.trim_ascii().first() == Some(&b'{')
+}
+
+/// Whether an error with this code is about a call. That a request is invalid, and what servers have codes of
+/// their own for (JSON-RPC 2.0 §5.1), SDKs say of sessions too.
+fn is_code_of_calls(code: i64) -> bool {
+    code != code::INVALID_REQUEST && !(-32099..=-32000).contains(&code)
 }
 
 /// Whether the body of a 400 says that the session is unknown, in the words that the SDKs'
@@ -243,6 +263,33 @@ mod tests {
             assert!(!names_unknown_session(body.as_bytes(), false), "{body}");
         }
         assert!(names_unknown_session(b"Bad Request: Server not initialized", false));
+    }
+
+    #[test]
+    fn an_error_of_the_call_itself_is_no_word_on_the_session() {
+        let text = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#;
+        for (message, id, code, answered) in [
+            (text, "7", -32602, true),
+            (text, "7", -32601, true),
+            (text, "7", -32603, true),
+            (text, "7", 1, true),
+            (text, "7", -32600, false),
+            (text, "7", -32000, false),
+            (text, "7", -32001, false),
+            (text, "8", -32602, false),
+            (text, r#""7""#, -32602, false),
+            (text, "null", -32602, false),
+            (text, r#""server-error""#, -32602, false),
+            (r#"{"jsonrpc":"2.0","method":"notifications/x"}"#, "7", -32602, false),
+            ("", "7", -32602, false),
+        ] {
+            let body = format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"sessionId required"}}}}"#
+            );
+            let message = Bytes::from(message);
+            let sent = Sent { headers: &HeaderMap::new(), message: &message, is_secret_address: false };
+            assert_eq!(sent.is_answered_by(&body.clone().into()), answered, "{message:?} {body}");
+        }
     }
 
     #[test]
