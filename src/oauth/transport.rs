@@ -109,7 +109,7 @@ pub(super) fn network(http: &Client, server: &ServerUri, policy: &AddressPolicy)
 async fn probe(http: Client, endpoint: Url, request: http::Request<Vec<u8>>, limit: Duration) -> Answer {
     let host = authority(&endpoint).to_owned();
     let (head, body) = request.into_parts();
-    let sent = http.send(head.method, endpoint, head.headers, body.into());
+    let sent = http.follow(head.method, endpoint, head.headers, body.into());
     let answer = tokio::time::timeout(limit, sent).await.map_err(|_| HttpError::Timeout { host })??;
     let mut response = http::Response::new(Vec::new());
     *response.status_mut() = answer.status();

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
+use crate::doctor::{examine, finding};
+use crate::support::authorization_server::AuthorizationServer;
 use crate::support::bridge::Bridge;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request, Responder};
-use crate::support::mcp_server::McpServer;
+use crate::support::mcp_server::{McpServer, Setup};
 use crate::support::modern_server::{ModernSession, modern};
 use crate::support::open_session::OpenSession;
+use crate::support::service::{NAME, Service};
 use crate::support::sse_server::{SseServer, session_on};
 
 fn redirect(status: u16, target: &str) -> Reply {
@@ -155,7 +158,30 @@ fn an_endpoint_event_is_read_where_the_stream_was_redirected_to() {
     assert_eq!(bridge.echo(1, "there"), "there");
 }
 
-/// What leads elsewhere is not followed: the host is told where to.
+/// The login asks where the bridge asks, and is kept for the address that the person named.
+#[test]
+fn a_login_follows_what_a_bridge_follows() {
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::start(Setup {
+        authorization: Some(authorization.clone()),
+        unguarded: Some(Box::new(|request| (request.path() == "/mcp").then(|| redirect(307, "/mcp/")))),
+        ..Setup::default()
+    });
+    let service = Service::of(authorization, server, Home::with_file_store());
+    let url = service.server.url();
+    let before = examine(&service.home, &[&url], 1);
+    assert_eq!(finding(&before, "discovery")["mark"], "good", "{before:?}");
+    service.login(&[]).expect(0);
+    assert_eq!(service.row()["url"], url);
+    let asked = service.authorization.authorizations().pop().expect("one authorization request");
+    assert_eq!(asked["resource"], url);
+    let mut bridge = Bridge::start(&service.home, &[&url]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "in"), "in");
+    examine(&service.home, &[NAME], 0);
+}
+
+/// What leads elsewhere is not followed: a login says where to, and so does a bridge.
 #[test]
 fn a_redirect_that_is_not_followed_is_told_with_its_target() {
     for status in [301, 302, 303, 307, 308] {
@@ -169,8 +195,8 @@ fn a_redirect_that_is_not_followed_is_told_with_its_target() {
         let error = bridge.initialize()["error"].clone();
         let data = &error["data"];
         assert_eq!((&data["httpStatus"], &data["mayHaveExecuted"]), (&json!(status), &json!(false)));
-        {
-            let told = error["message"].as_str().expect("a message");
+        let login = home.run(["login", &server.url()]).expect(3).stderr;
+        for told in [error["message"].as_str().expect("a message"), &login] {
             assert!(told.contains("`https://moved.example/v2/mcp`"), "{told}");
             assert!(told.contains("name that address") && !told.contains("canary"), "{told}");
         }

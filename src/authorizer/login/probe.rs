@@ -2,21 +2,22 @@
 //! that is stored?
 //!
 //! It is the `initialize` that any host would send. Without a token, a server answers it with the
-//! challenge that starts discovery (MCP authorization, "Protected Resource Metadata Discovery").
+//! challenge that starts discovery (MCP authorization, "Protected Resource Metadata Discovery"). Redirects
+//! are followed as a bridge follows them.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::authorizer::authorization::Authorization;
 use crate::challenge::Challenge;
-use crate::http::{Client, HttpError, Response};
+use crate::http::{Client, HttpError, Redirect, Response};
 use crate::oauth::OauthError;
-use crate::redact::{Secret, printable, with_causes};
+use crate::redact::{Known, Secret, with_causes};
 use crate::server_uri::ServerUri;
 use crate::wire::{EVENTS, JSON, JSON_OR_EVENTS, LATEST_WITH_INITIALIZE, SESSION_ID};
 
@@ -59,9 +60,9 @@ pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<(Demand, Op
             Ok((Demand::Nothing, peer))
         }
         status if status.is_redirection() => {
-            let target = answer.headers().get(LOCATION).and_then(|target| target.to_str().ok());
-            let target = target.map(|target| format!(" to {}", printable(target))).unwrap_or_default();
-            Err(unreachable(format!("it redirects{target}: log in to the address it moved to")))
+            // Nothing that it could repeat was sent.
+            let told = Redirect::of(&answer).map(|redirect| redirect.told(&Known::default()));
+            Err(unreachable(told.unwrap_or_else(|| format!("it answered with HTTP status {code}"))))
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             Err(unreachable(format!("it answered with HTTP status {code}")))
@@ -115,7 +116,7 @@ async fn initialize(
     headers.insert(ACCEPT, JSON_OR_EVENTS);
     headers.insert(CONTENT_TYPE, JSON);
     authorization.apply(&mut headers);
-    let sent = http.send(Method::POST, server.as_url().clone(), headers, message());
+    let sent = http.follow(Method::POST, server.as_url().clone(), headers, message());
     let answer = tokio::time::timeout(limit, sent).await;
     let late = |_| HttpError::Timeout { host: server.authority().to_owned() };
     let answer = answer.map_err(late).flatten().map_err(|error| unreachable(server, error))?;
@@ -133,7 +134,7 @@ async fn initialize(
 async fn open(http: &Client, server: &ServerUri, authorization: &Authorization) -> Option<Response> {
     let mut headers = HeaderMap::from_iter([(ACCEPT, EVENTS)]);
     authorization.apply(&mut headers);
-    let answer = http.send(Method::GET, server.as_url().clone(), headers, Bytes::new()).await.ok()?;
+    let answer = http.follow(Method::GET, server.as_url().clone(), headers, Bytes::new()).await.ok()?;
     let is_stream =
         answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(EVENTS.as_bytes()));
     let tells = match answer.status() {
@@ -175,7 +176,7 @@ async fn leave(
     let Some(session) = session else { return };
     let mut headers = HeaderMap::from_iter([(SESSION_ID, session)]);
     authorization.apply(&mut headers);
-    let sent = http.send(Method::DELETE, server.as_url().clone(), headers, Bytes::new());
+    let sent = http.follow(Method::DELETE, server.as_url().clone(), headers, Bytes::new());
     if !matches!(tokio::time::timeout(GOODBYE_LIMIT, sent).await, Ok(Ok(_))) {
         tracing::debug!("the probe's session was not ended");
     }
