@@ -25,7 +25,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// The server refused it.
-    #[error("the server answered HTTP {}{}", .status.as_u16(), because(.reason))]
+    #[error("the server answered HTTP {}{}{}", .status.as_u16(), because(.reason), wait(.retry_after))]
     Rejected { status: StatusCode, retry_after: Option<Duration>, reason: Option<Cow<'static, str>> },
     /// The server answered without an answer.
     #[error("{0}")]
@@ -57,6 +57,10 @@ fn detail(cause: &Option<String>) -> String {
 
 fn because(reason: &Option<Cow<'static, str>>) -> String {
     reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+fn wait(asked: &Option<Duration>) -> String {
+    asked.map(|wait| format!(", and asks to wait for {} s", wait.as_secs())).unwrap_or_default()
 }
 
 impl Failure {

@@ -11,8 +11,23 @@ use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::Reply;
+use crate::support::mcp_server::McpServer;
 use crate::support::service::Service;
 use crate::support::sse_server::{SseServer, is_message, session_on};
+
+/// Who named the transport is told that it was the wrong one, as often as it is asked.
+#[test]
+fn a_server_without_the_named_transport_is_told_with_the_option() {
+    let server = McpServer::open();
+    let home = Home::with_file_store();
+    let mut bridge = Bridge::start(&home, &[&server.url(), "--transport", "sse"]);
+    let initialize = bridge.initialize();
+    let list = bridge.call(1, "tools/list", json!({}));
+    for answer in [initialize, list] {
+        let message = answer["error"]["message"].as_str().expect("a message");
+        assert!(message.contains("400") && message.contains("`--transport sse`"), "{message}");
+    }
+}
 
 /// What was sent may have been executed; what was not waits for the next stream, in which the host's
 /// own handshake is said again.

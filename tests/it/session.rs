@@ -260,7 +260,8 @@ fn an_http_error_without_one_becomes_an_error_of_ours_with_the_requests_own_id()
         session.bridge.send(json!({"jsonrpc": "2.0", "id": id, "method": "tools/call"}).to_string());
         let answer = session.bridge.message();
         assert_eq!(answer["id"], id);
-        assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains("503")), "{answer}");
+        let message = answer["error"]["message"].as_str().expect("a message");
+        assert!(message.contains("503") && message.contains("wait for 7 s"), "{answer}");
     }
 }
 

@@ -14,6 +14,10 @@ use crate::relay::{Failure, Inner};
 use crate::upstream::legacy_sse::{LegacySse, MessageEndpoint};
 use crate::upstream::streamable_http::{EventStream, Reply};
 
+/// What is said of a server that may speak another transport than the one that was named.
+const NO_STREAM: &str = "it opens no event stream, which `--transport sse` asks for; without that option the \
+                         transport is found out";
+
 /// A stream that was opened, and where its session's messages go. Clones are the same.
 #[derive(Debug, Clone)]
 pub(in crate::relay::legacy) struct Connection(Arc<Shared>);
@@ -91,7 +95,12 @@ impl Inner {
     ) -> Result<(Connection, EventStream), Failure> {
         let mut stream = match self.send(opening).await?.reply {
             Reply::Events(stream) => stream,
-            Reply::Rejected(rejection) | Reply::SessionGone(rejection) => return Err(rejection.into()),
+            Reply::Rejected(mut rejection) | Reply::SessionGone(mut rejection) => {
+                if !rejection.may_pass() && !self.legacy.sse.may_be_left() {
+                    rejection.reason.get_or_insert(NO_STREAM.into());
+                }
+                return Err(rejection.into());
+            }
             _ => return Err(Failure::NoAnswer("the server opened no event stream")),
         };
         let endpoint = LegacySse::new(&self.upstream).endpoint(&mut stream).await?;
