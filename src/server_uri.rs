@@ -3,6 +3,9 @@
 //! Canonical form follows the MCP specification's "Canonical Server URI" (RFC 8707 §2 for what a
 //! resource indicator may be): scheme and host in lower case, no default port, no fragment, no
 //! user information. The key is known from the address alone, without any discovery.
+//!
+//! Some services take a key in their address's query. Its values are for the wire and the index alone:
+//! whoever shows an address to people, models or logs shows it by `Display` or [`shown`].
 
 use std::fmt;
 
@@ -11,7 +14,7 @@ use url::{Host, Position, Url};
 
 /// The canonical URL of an MCP endpoint: `https`, or `http` on loopback (elsewhere only where the
 /// user allowed it); without user information and fragment.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ServerUri(Url);
 
 /// Why a text is no usable endpoint URL.
@@ -29,13 +32,16 @@ pub enum ServerUriError {
     /// It carries a user name or password.
     #[error("the URL carries a user name or password: leave them out")]
     UserInfo,
+    /// It was copied from where its values are not shown.
+    #[error("the URL has `…` in place of a value that is not shown: put the value there")]
+    Elided,
 }
 
 impl ServerUri {
     /// Parses and canonicalises `text`. `allow_http` permits plain `http` beyond loopback.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, ServerUriError> {
         let text = text.trim();
-        let malformed = || ServerUriError::Malformed(crate::redact::printable(text));
+        let malformed = || ServerUriError::Malformed(crate::redact::printable(&shown(text)));
         let mut url = Url::parse(text).map_err(|_| malformed())?;
         if !matches!(url.scheme(), "https" | "http") {
             return Err(ServerUriError::Scheme(url.scheme().to_owned()));
@@ -49,6 +55,9 @@ impl ServerUri {
         if url.scheme() == "http" && !allow_http && !is_loopback(&url) {
             return Err(ServerUriError::PlainHttp(url.origin().ascii_serialization()));
         }
+        if url.query().is_some_and(|query| query.contains(ELISION_ENCODED)) {
+            return Err(ServerUriError::Elided);
+        }
         url.set_fragment(None);
         Ok(Self(url))
     }
@@ -58,9 +67,20 @@ impl ServerUri {
         &self.0
     }
 
-    /// The canonical text.
+    /// The canonical text, for the wire and the index: nobody is shown it.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// The name of a value in the query that looks like a key, decoded.
+    pub fn credential_in_query(&self) -> Option<String> {
+        let telling = ["key", "token", "secret", "password", "passwd", "auth", "sig", "signature"];
+        let mut pairs = self.0.query_pairs().filter(|(_, value)| !value.is_empty());
+        let found = pairs.find(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            telling.iter().any(|word| name.ends_with(word))
+        });
+        found.map(|(name, _)| name.into_owned())
     }
 
     /// The host's name or address literal, for people.
@@ -87,8 +107,30 @@ impl ServerUri {
 
 impl fmt::Display for ServerUri {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0.as_str())
+        formatter.write_str(&shown(self.0.as_str()))
     }
+}
+
+impl fmt::Debug for ServerUri {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ServerUri({self})")
+    }
+}
+
+/// What stands in place of a value, and the same as a URL's query has it.
+const ELISION: &str = "…";
+const ELISION_ENCODED: &str = "%E2%80%A6";
+
+/// An address, or what somebody typed as one, without the values in its query.
+pub fn shown(address: &str) -> String {
+    let Some((place, query)) = address.split_once('?') else { return address.to_owned() };
+    let shown = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((_, "")) => pair.to_owned(),
+        Some((name, _)) => format!("{name}={ELISION}"),
+        None if pair.is_empty() => String::new(),
+        None => ELISION.to_owned(),
+    });
+    format!("{place}?{}", shown.collect::<Vec<_>>().join("&"))
 }
 
 /// A URL's host, with the port where that is not the scheme's own, for people.
@@ -149,7 +191,7 @@ mod tests {
 
     #[test]
     fn addresses_become_canonical_or_are_refused() {
-        let parse = |text| ServerUri::parse(text, false).map(|uri| uri.to_string());
+        let parse = |text| ServerUri::parse(text, false).map(|uri| uri.as_str().to_owned());
         for (given, canonical) in [
             ("HTTPS://MCP.Example.com:443/mcp#x", "https://mcp.example.com/mcp"),
             (" https://mcp.example.com ", "https://mcp.example.com/"),
@@ -166,10 +208,34 @@ mod tests {
             "http://example.com/",
             "https://u:p@example.com/",
             "http://127.0.0.1.evil.com/",
+            "https://example.com/mcp?key=…",
         ] {
             assert!(parse(given).is_err(), "{given}");
         }
         assert!(ServerUri::parse("http://example.com/mcp", true).is_ok());
+    }
+
+    #[test]
+    fn values_in_the_query_are_shown_to_nobody() {
+        for (given, expected, credential) in [
+            ("https://a.example/mcp", "https://a.example/mcp", None),
+            ("https://a.example/mcp?region=eu", "https://a.example/mcp?region=…", None),
+            ("https://a.example/?x=&api_key=K&b=1", "https://a.example/?x=&api_key=…&b=…", Some("api_key")),
+            ("https://a.example/?K", "https://a.example/?…", None),
+            (
+                "https://a.example/?access%5FToken=K=?&",
+                "https://a.example/?access%5FToken=…&",
+                Some("access_Token"),
+            ),
+            ("https://a.example/?token=", "https://a.example/?token=", None),
+        ] {
+            let server = ServerUri::parse(given, false).unwrap();
+            assert_eq!((server.as_str(), server.to_string().as_str()), (given, expected));
+            assert_eq!(format!("{server:?}"), format!("ServerUri({expected})"));
+            assert_eq!(server.credential_in_query().as_deref(), credential, "{given}");
+        }
+        let refused = ServerUri::parse("https//a.example?key=K#K", false).unwrap_err();
+        assert_eq!(refused, ServerUriError::Malformed("https//a.example?key=…".to_owned()));
     }
 
     #[test]

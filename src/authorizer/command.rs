@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::redact::{is_printable, printable};
-use crate::server_uri::{DEFAULT_PROFILE, ServerUri, ServerUriError};
+use crate::server_uri::{DEFAULT_PROFILE, ServerUri, ServerUriError, shown};
 use crate::store::StoreKind;
 use crate::store::index::{Entry, EntryKind};
 
@@ -287,8 +287,17 @@ impl Commands {
     /// Starts the bridge: the words that follow the program's name. The store that was pinned is
     /// found by itself.
     pub fn bridge(&self) -> Vec<String> {
+        self.bridge_on(self.subject.target.clone())
+    }
+
+    /// The same as people see it.
+    pub fn bridge_shown(&self) -> Vec<String> {
+        self.bridge_on(shown_target(&self.subject.target))
+    }
+
+    fn bridge_on(&self, shown: String) -> Vec<String> {
         let Subject { target, profile, .. } = &self.subject;
-        let mut words = vec!["bridge".to_owned(), target.clone()];
+        let mut words = vec!["bridge".to_owned(), shown];
         if needs_permission(target) {
             words.push("--allow-http".to_owned());
         }
@@ -322,7 +331,7 @@ impl Commands {
     fn words(&self, command: &str, flags: &str, store: StoreKind) -> CommandLine {
         let Subject { target, name, profile, given, .. } = &self.subject;
         let permission = if needs_permission(target) { " --allow-http" } else { "" };
-        let (target, profile) = (quoted(target), profile_flag(profile));
+        let (target, profile) = (quoted(&shown_target(target)), profile_flag(profile));
         // What deletes knows no names to come.
         let name = name.as_ref().filter(|_| command != DELETE && command != LOGOUT);
         let name = name.map(|name| format!(" --name {}", quoted(name))).unwrap_or_default();
@@ -330,6 +339,12 @@ impl Commands {
         let words = format!("{command} {target}{name}{flags}{given}{permission}{profile}");
         self.program.line(&words, store == StoreKind::File)
     }
+}
+
+/// A name or an address as a word: the values in an address's query are for whoever runs the command to
+/// fill in.
+fn shown_target(target: &str) -> String {
+    if target.contains("://") { shown(target) } else { target.to_owned() }
 }
 
 /// Whether a command takes `target`, where it is a URL, only with `--allow-http`.

@@ -72,7 +72,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
         report.take(broken(Check::Directory, failure));
     }
     for service in services {
-        report.turn_to(&service.name, service.server.as_str());
+        report.turn_to(&service.name, &service.server.to_string());
         let name = service.name.clone();
         match subject(service, context) {
             Ok(subject) => examine_service(subject, &mut |finding| report.take(finding)).await,

@@ -246,7 +246,10 @@ fn config(error: &ConfigError) -> Verdict {
         }
         ConfigError::Index(error) => index(error),
         ConfigError::Url(
-            ServerUriError::Malformed(_) | ServerUriError::Scheme(_) | ServerUriError::UserInfo,
+            ServerUriError::Malformed(_)
+            | ServerUriError::Scheme(_)
+            | ServerUriError::UserInfo
+            | ServerUriError::Elided,
         )
         | ConfigError::Invalid { .. }
         | ConfigError::Unusable(_)

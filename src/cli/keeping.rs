@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::authorizer::Commands;
 use crate::redact::printable;
+use crate::server_uri::ServerUri;
 use crate::store::StoreKind;
 
 /// What to know while another process has the service's lock.
@@ -12,6 +13,17 @@ pub(super) fn waiting(limit: Duration) -> String {
     format!(
         "Another mcp-front is renewing or changing this login; waiting up to {} s for it.\n",
         limit.as_secs()
+    )
+}
+
+/// What to know where the address of a service seems to hold a key.
+pub(super) fn key_in_address(server: &ServerUri) -> String {
+    let Some(name) = server.credential_in_query() else { return String::new() };
+    format!(
+        "warning: `{}` in the address looks like a key, and addresses are kept in the clear.\n\
+         Where the service takes it in a header, leave it out of the address, and give the bridge\n\
+         `--header 'NAME: ${{VARIABLE}}'` instead.\n",
+        printable(&name)
     )
 }
 

@@ -8,12 +8,12 @@ use std::io::{self, Write};
 
 use clap::Args;
 
-use super::Context;
 use super::failure::Failure;
 use super::login_flags::{self, LoginFlags};
 use super::network_flags::NetworkFlags;
 use super::standing::Standing;
 use super::terminal::{Input, Question};
+use super::{Context, keeping};
 use crate::authorizer::login::{Config, LoginError, Redirect, check_storable};
 use crate::clock;
 use crate::config::ConfigError;
@@ -94,6 +94,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     }
     let store = service.store_or_move(settings, arguments.force)?;
     service.refuse_forgetful(store)?;
+    let _ = write!(io::stderr(), "{}", keeping::key_in_address(&service.server));
 
     let commands = service.commands(settings);
     let failed = Failure::login(&commands);

@@ -169,7 +169,8 @@ pub(super) fn client(id: String, secret: Option<Secret>, service: &Service) -> P
 pub(super) fn pinned(service: &Service) -> Result<Option<Pinned>, ConfigError> {
     let Some(preset) = service.preset else { return Ok(None) };
     let parse = |text: &str| {
-        Url::parse(text).map_err(|_| crate::server_uri::ServerUriError::Malformed(text.to_owned()))
+        Url::parse(text)
+            .map_err(|_| crate::server_uri::ServerUriError::Malformed(crate::server_uri::shown(text)))
     };
     Ok(Some(Pinned {
         authorization_endpoint: parse(preset.authorization_endpoint)?,

@@ -9,7 +9,7 @@ use super::preset::{self, Preset};
 use super::{ConfigError, Settings, Source, check_name};
 use crate::authorizer::{Commands, Given, Subject};
 use crate::redact::printable;
-use crate::server_uri::{ServerUri, ServiceKey};
+use crate::server_uri::{ServerUri, ServiceKey, shown};
 use crate::store::index::{Entry, EntryKind, Index, IndexError};
 use crate::store::{StoreKind, lies_in_files};
 
@@ -145,7 +145,7 @@ impl Service {
         if let Some(name) = name {
             check_name(name, "--name")?;
             if let Some(other) = index.holder_of(&self.profile, name, &self.key)? {
-                let url = printable(other.identity.url.as_str());
+                let url = other.identity.address();
                 return Err(ConfigError::Unusable(format!("--name: `{name}` is the name of {url}")));
             }
             self.name = name.to_owned();
@@ -247,7 +247,7 @@ impl Service {
             true => (self.name.clone(), None),
             false => {
                 let name = (self.is_named || self.is_called).then(|| self.name.clone());
-                (self.server.to_string(), name)
+                (self.server.as_str().to_owned(), name)
             }
         };
         let (profile, given) = (self.profile.clone(), self.given.clone());
@@ -267,7 +267,7 @@ fn unknown(target: &str, settings: &Settings, index: &Index) -> Result<ConfigErr
         entries.filter(|identity| identity.profile == settings.profile).map(|identity| identity.name);
     let known = stored.chain(preset::names().map(str::to_owned)).collect();
     Ok(ConfigError::UnknownService {
-        name: printable(target),
+        name: printable(&shown(target)),
         profile: settings.profile.clone(),
         near: nearest(target, known).into_iter().chain(address_of(target)).collect(),
         login: match check_name(target, "") {

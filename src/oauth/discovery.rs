@@ -22,7 +22,7 @@ use super::{Exchange, OauthError};
 use crate::challenge::Challenge;
 use crate::http::{AddressPolicy, Client, HttpError};
 use crate::redact::printable;
-use crate::server_uri::{ServerUri, authority, is_loopback};
+use crate::server_uri::{ServerUri, authority, is_loopback, shown};
 
 /// Authorization endpoints that are known beforehand, used only where discovery finds none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +122,7 @@ pub async fn discover_by(
     let resolution = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
     if let Some(resource) = transport.described().filter(|resource| !covers(resource, server)) {
         return Err(OauthError::Refused {
-            reason: format!("it describes `{}`, not {server}", printable(&resource)),
+            reason: format!("it describes `{}`, not {server}", printable(&shown(&resource))),
         });
     }
     let (metadata, source) = match (resolution, pinned) {

@@ -359,10 +359,7 @@ impl Index {
         if !entry.deleted
             && let Some(other) = self.holder_of(&entry.identity.profile, &entry.identity.name, &entry.key)?
         {
-            return Err(IndexError::NameTaken {
-                name: other.identity.name,
-                url: other.identity.url.to_string(),
-            });
+            return Err(IndexError::NameTaken { url: other.identity.address(), name: other.identity.name });
         }
         let path = self.path(&entry.key);
         let bytes = serde_json::to_vec_pretty(entry).map_err(|error| IndexError::io(&path)(error.into()))?;

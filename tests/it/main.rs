@@ -28,6 +28,7 @@ mod fidelity;
 mod fidelity_unasked;
 mod hosts;
 mod keychain;
+mod keys_in_addresses;
 mod leaving;
 mod legacy_sse;
 mod legacy_sse_faults;

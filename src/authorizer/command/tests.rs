@@ -51,7 +51,7 @@ fn commands_can_be_pasted() {
     let scopes = ["mail:read".to_owned(), "x'; rm -rf ~ #".to_owned(), "--yes".to_owned()];
     assert_eq!(
         commands.login_with(&scopes).as_str(),
-        "'/my apps/mcp-front' login 'https://a.example/mcp?a=1&b' --force --scope=mail:read \
+        "'/my apps/mcp-front' login 'https://a.example/mcp?a=…&…' --force --scope=mail:read \
          --scope=\"x'; rm -rf ~ #\" --scope=--yes --profile seat"
     );
     assert!(commands.login_anew().as_str().ends_with("--force --profile seat"));

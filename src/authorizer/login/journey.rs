@@ -133,7 +133,7 @@ impl<'a> Journey<'a> {
     fn check_name(&self) -> Result<(), IndexError> {
         let Identity { name, profile, .. } = self.home.identity();
         match self.home.index.holder_of(&profile, &name, &self.home.key)? {
-            Some(other) => Err(IndexError::NameTaken { name, url: other.identity.url.to_string() }),
+            Some(other) => Err(IndexError::NameTaken { name, url: other.identity.address() }),
             None => Ok(()),
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
     let mut text = format!(
         "{} {headline} {name} ({})\n",
         context.terminal.paint(color.on_default(), mark),
-        printable(service.server.as_str())
+        printable(&service.server.to_string())
     );
     if let Some(summary) = summary {
         text += &facts(summary, clock::now());
@@ -111,7 +111,7 @@ struct HostEntry<'a> {
 
 impl HostEntry<'_> {
     fn text(&self) -> String {
-        let (mut arguments, program) = (self.commands.bridge(), self.commands.program());
+        let (mut arguments, program) = (self.commands.bridge_shown(), self.commands.program());
         if self.context.settings.transport != Transport::Auto {
             arguments.extend(["--transport".to_owned(), self.context.settings.transport.to_string()]);
         }

@@ -165,7 +165,7 @@ impl Surroundings<'_> {
         Report {
             name: printable(&identity.name),
             profile: printable(&identity.profile),
-            url: printable(identity.url.as_str()),
+            url: identity.address(),
             kind: None,
             access_token_expires_at: None,
             end: None,

@@ -123,7 +123,7 @@ impl Row {
         Self {
             name: printable(&entry.identity.name),
             profile: printable(&entry.identity.profile),
-            url: printable(entry.identity.url.as_str()),
+            url: entry.identity.address(),
             kind: entry.kind,
             renews: entry.renews && standing.required().is_none(),
             standing,

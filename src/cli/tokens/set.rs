@@ -66,6 +66,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let place = Store::open(config.clone()).place();
     stored::check_storable(config.clone(), &service.key).await.map_err(failed)?;
     let mut stderr = io::stderr();
+    let _ = write!(stderr, "{}", keeping::key_in_address(&service.server));
     if let Some(preset) = service.preset {
         let _ = writeln!(stderr, "note: {}", preset.token_note);
     }

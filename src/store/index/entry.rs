@@ -1,12 +1,14 @@
 //! What the index says of one service.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::credential::{Binding, Credential, Generation, Kind, OauthCredential};
 use crate::redact::printable;
-use crate::server_uri::{ServerUri, ServiceKey};
+use crate::server_uri::{ServerUri, ServiceKey, shown};
 use crate::store::{StoreError, StoreKind};
 
 /// The newest schema that this version reads and writes.
@@ -19,13 +21,13 @@ pub const UNSAVED_ROTATION: &str = "unsaved_rotation";
 pub const TOKEN_REJECTED: &str = "token_rejected";
 
 /// Who a service is: what the user typed, and no more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The name that commands take; unique within the profile.
     pub name: String,
     /// The profile.
     pub profile: String,
-    /// The endpoint, canonical.
+    /// The endpoint, canonical and whole; people are shown [`Identity::address`].
     pub url: Url,
     /// The store that was chosen at login.
     pub store: StoreKind,
@@ -35,6 +37,20 @@ impl Identity {
     /// The service at `server`, as it is kept in `store`.
     pub fn new(name: impl Into<String>, profile: &str, server: &ServerUri, store: StoreKind) -> Self {
         Self { name: name.into(), profile: profile.to_owned(), url: server.as_url().clone(), store }
+    }
+
+    /// The endpoint, as people see it.
+    pub fn address(&self) -> String {
+        printable(&shown(self.url.as_str()))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, profile, url: _, store } = self;
+        let mut shown = formatter.debug_struct("Identity");
+        shown.field("name", name).field("profile", profile).field("url", &self.address());
+        shown.field("store", store).finish()
     }
 }
 
