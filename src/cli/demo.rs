@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Context;
 use super::failure::Failure;
+use super::terminal;
 use crate::demo::{self, DemoError};
 
 const EXAMPLES: &str = "\
@@ -34,7 +35,8 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
         executable: super::executable()?,
         out: Box::new(io::stdout()),
         colour: context.terminal.colored_stdout,
-        countdown: io::stderr().is_terminal(),
+        countdown: context.terminal.animated && io::stdout().is_terminal(),
+        columns: terminal::columns(),
     })
     .await;
     match outcome {

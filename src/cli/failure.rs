@@ -145,11 +145,12 @@ impl Failure {
         self.verdict().exit
     }
 
-    /// What stderr says, line by line. Nothing for an interruption: the person knows.
+    /// What stderr says, line by line. Nothing where the person knows: of an interruption, and of what a
+    /// process told before.
     pub(super) fn text(&self) -> String {
         let Verdict { exit, hint } = self.verdict();
         let mut text = String::new();
-        if exit == INTERRUPTED {
+        if exit == INTERRUPTED || matches!(self, Self::Demo(DemoError::Told { .. })) {
             return text;
         }
         // Our own sentence, whose end is the next step; what others chose in it is cut already.
@@ -182,6 +183,7 @@ impl Failure {
             Self::Input(InputError::Interrupted) | Self::Demo(DemoError::Interrupted) => {
                 Verdict::plain(INTERRUPTED)
             }
+            Self::Demo(DemoError::Told { exit }) => Verdict::plain(*exit),
             Self::Input(InputError::NotAsked { instead, .. }) => Verdict::of(USAGE, *instead),
             Self::Login { error, commands } => login(error, commands),
             Self::Delete { error: ChangeError::Store(StoreError::Absent { .. }), commands } => {

@@ -53,6 +53,8 @@ pub(super) struct Journey<'a> {
 enum Trouble {
     /// What was seen instead.
     Problem(String),
+    /// A process has told the person itself why it ended, and its exit code.
+    Told(u8),
     /// The transcript could not be written.
     Output(io::Error),
 }
@@ -61,7 +63,7 @@ impl Journey<'_> {
     /// Takes all steps. Dropping the future leaves the processes to [`Children::end`].
     ///
     /// # Errors
-    /// [`DemoError::Step`] with the first step that misbehaved; [`DemoError::Output`].
+    /// [`DemoError::Step`] with the first step that misbehaved; [`DemoError::Told`]; [`DemoError::Output`].
     pub(super) async fn take(mut self) -> Result<(), DemoError> {
         self.meet_the_server().await.map_err(at("meet the server"))?;
         self.log_in().await.map_err(at("log in"))?;
@@ -108,8 +110,10 @@ impl Journey<'_> {
         } else {
             within(PART_LIMIT, self.follow_login(&arguments)).await?
         };
-        let limit = if self.browser { PERSON_LIMIT } else { PART_LIMIT };
-        self.ended_well(process, limit, &Talk::default()).await?;
+        match self.browser {
+            true => self.attended(process).await?,
+            false => self.ended_well(process, PART_LIMIT, &Talk::default()).await?,
+        }
         if self.server.tally().logins != 1 {
             return Err(Trouble::Problem("the server saw no login".to_owned()));
         }
@@ -252,6 +256,17 @@ impl Journey<'_> {
         self.transcript.note(request, &format!("{text} ({})", milliseconds(answer.took)))
     }
 
+    /// As [`ended_well`](Self::ended_well), for a process that speaks to the person.
+    async fn attended(&mut self, process: Process) -> Result<(), Trouble> {
+        let ending = async { self.children.outcome(process).await.map_err(Trouble::of) };
+        let status = within(PERSON_LIMIT, ending).await?;
+        match status.code().and_then(|code| u8::try_from(code).ok()) {
+            Some(0) => Ok(()),
+            Some(code) => Err(Trouble::Told(code)),
+            None => Err(Trouble::Problem(format!("the process ended with {status}"))),
+        }
+    }
+
     async fn ended_well(&mut self, process: Process, limit: Duration, talk: &Talk) -> Result<(), Trouble> {
         let ending = async { self.children.outcome(process).await.map_err(Trouble::of) };
         let status = within(limit, ending).await?;
@@ -281,6 +296,7 @@ impl From<io::Error> for Trouble {
 fn at(step: &'static str) -> impl Fn(Trouble) -> DemoError {
     move |trouble| match trouble {
         Trouble::Problem(problem) => DemoError::Step { step, problem },
+        Trouble::Told(exit) => DemoError::Told { exit },
         Trouble::Output(error) => DemoError::Output(error),
     }
 }

@@ -49,8 +49,10 @@ pub struct Config {
     pub out: Box<dyn io::Write + Send>,
     /// Whether the transcript is coloured.
     pub colour: bool,
-    /// Whether standard error is a terminal, where waiting shows a countdown.
+    /// Whether waiting shows a countdown: standard error is the terminal that shows the transcript.
     pub countdown: bool,
+    /// How wide that terminal is, where there is one.
+    pub columns: Option<u16>,
 }
 
 /// Why the demo did not come to its end.
@@ -71,6 +73,12 @@ pub enum DemoError {
         step: &'static str,
         /// What was seen instead, with no secret in it.
         problem: String,
+    },
+    /// A process that was shown ended with this exit code, and has told the person why.
+    #[error("what was shown ended with {exit}")]
+    Told {
+        /// Its exit code.
+        exit: u8,
     },
     /// The transcript could not be written.
     #[error("the transcript could not be written")]
@@ -94,7 +102,7 @@ pub async fn run(config: Config) -> Result<(), DemoError> {
     let server = Server::start(ACCESS_LIFE).await.map_err(setup("listen on loopback"))?;
     let endpoint = ServerUri::parse(server.endpoint(), false).map_err(io::Error::other);
     let endpoint = endpoint.map_err(setup("name its own endpoint"))?;
-    let mut transcript = Transcript::new(config.out, config.colour, config.countdown);
+    let mut transcript = Transcript::new(config.out, config.colour, config.countdown, config.columns);
     let mut children = Children::new(config.executable, home.path().to_owned());
     let journey = Journey {
         transcript: &mut transcript,

@@ -6,7 +6,8 @@ async fn outcome(executable: &str) -> Result<(), DemoError> {
     // A second test of this process finds the provider installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let out = Box::new(io::sink());
-    run(Config { browser: false, executable: executable.into(), out, colour: false, countdown: false }).await
+    let executable = executable.into();
+    run(Config { browser: false, executable, out, colour: false, countdown: false, columns: None }).await
 }
 
 #[tokio::test]

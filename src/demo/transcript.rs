@@ -11,14 +11,18 @@ use crate::redact::printable;
 /// How wide the first column is.
 const SUBJECT: usize = 22;
 
-/// How many characters of a quoted line are shown.
+/// How many characters of a quoted line are shown where no terminal shows them.
 const QUOTE: usize = 100;
+
+/// What stands before a quoted line.
+const MARGIN: usize = 12;
 
 /// The transcript and where it goes.
 pub(super) struct Transcript {
     out: Box<dyn Write + Send>,
     colour: bool,
     countdown: bool,
+    quote: usize,
     started: Instant,
     chapters: u32,
 }
@@ -32,9 +36,17 @@ enum Look {
 }
 
 impl Transcript {
-    /// Starts the clock. `countdown` says that standard error is a terminal.
-    pub(super) fn new(out: Box<dyn Write + Send>, colour: bool, countdown: bool) -> Self {
-        Self { out, colour, countdown, started: Instant::now(), chapters: 0 }
+    /// Starts the clock. `countdown` says that standard error is the terminal that shows the transcript,
+    /// which has so many `columns`.
+    pub(super) fn new(
+        out: Box<dyn Write + Send>,
+        colour: bool,
+        countdown: bool,
+        columns: Option<u16>,
+    ) -> Self {
+        // The character that stands for the rest takes a column too.
+        let quote = columns.map_or(QUOTE, |columns| usize::from(columns).saturating_sub(MARGIN + 1));
+        Self { out, colour, countdown, quote, started: Instant::now(), chapters: 0 }
     }
 
     /// Opens a numbered chapter; `command` is what a person would type after `mcp-front`.
@@ -64,7 +76,7 @@ impl Transcript {
     pub(super) fn quote(&mut self, line: &str) -> io::Result<()> {
         let bar = self.look(Look::Faint, "│");
         let mut shown = printable(line.trim_end());
-        if let Some((end, _)) = shown.char_indices().nth(QUOTE) {
+        if let Some((end, _)) = shown.char_indices().nth(self.quote) {
             shown.truncate(end);
             shown.push('…');
         }

@@ -10,9 +10,10 @@ use url::Url;
 
 use crate::support::browser::{Browser, follow};
 use crate::support::fetch;
-use crate::support::home::{Home, Outcome};
+use crate::support::home::{BINARY, Home, Outcome};
 use crate::support::process::{Captured, Process};
 use crate::support::processes;
+use crate::support::terminal::Terminal;
 
 /// What the demo promises.
 const PROMISED: Duration = Duration::from_secs(20);
@@ -75,6 +76,27 @@ fn the_demo_shows_everything_and_leaves_nothing() {
     assert!(took < PROMISED, "{took:?}");
 }
 
+/// What it repeats is cut where a line of the terminal ends, and a countdown stays where nobody reads it.
+#[test]
+fn the_demo_fits_its_terminal() {
+    let (home, temporary) = home();
+    let home = home.with("NO_COLOR", "1");
+    let mut terminal = Terminal::sized(&home, &["demo"], 80);
+    assert!(terminal.wait().success(), "{}", terminal.text());
+    let text = terminal.text().replace("\u{1b}[2K", "");
+    let shown = || text.split(['\r', '\n']);
+    assert!(shown().any(|line| line.contains("expires in")), "{text}");
+    let quoted = || shown().filter(|line| line.contains('│'));
+    assert!(quoted().any(|line| line.ends_with('…')), "{text}");
+    assert_eq!(quoted().filter(|line| line.chars().count() > 80).collect::<Vec<_>>(), Vec::<&str>::new());
+
+    let mut terminal = Terminal::shell(&home, &format!("{BINARY} demo | cat"));
+    assert!(terminal.wait().success(), "{}", terminal.text());
+    let text = terminal.text();
+    assert!(text.contains("Done:") && !text.contains("expires in"), "{text}");
+    assert_nothing_stays(&home, &temporary);
+}
+
 #[test]
 fn the_users_own_settings_do_not_reach_the_demo() {
     let (home, temporary) = home();
@@ -113,8 +135,8 @@ fn a_person_who_denies_ends_the_demo() {
         answer(url, "deny");
     });
     let home = home.with("BROWSER", browser.executable());
-    let outcome = home.run(["demo", "--browser"]).expect(1);
-    assert!(outcome.stderr.contains("error: log in: "), "{}", outcome.stderr);
+    let outcome = home.run(["demo", "--browser"]).expect(4);
+    assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{}", outcome.stderr);
     assert_nothing_stays(&home, &temporary);
 }
 

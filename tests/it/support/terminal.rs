@@ -29,13 +29,23 @@ struct Screen {
 impl Terminal {
     /// Starts `mcp-front ARGUMENTS` in `home` with stdin, stdout and stderr on the terminal.
     pub(crate) fn start(home: &Home, arguments: &[&str]) -> Self {
+        Self::sized(home, arguments, 200)
+    }
+
+    /// The same on a terminal that has so many columns.
+    pub(crate) fn sized(home: &Home, arguments: &[&str], columns: u16) -> Self {
+        Self::of(Command::new(BINARY).args(arguments), home, columns)
+    }
+
+    /// Has a shell run `line`.
+    pub(crate) fn shell(home: &Home, line: &str) -> Self {
+        Self::of(Command::new("/bin/sh").args(["-c", line]), home, 200)
+    }
+
+    fn of(command: Command, home: &Home, columns: u16) -> Self {
         let (pty, pts) = pty_process::blocking::open().expect("a terminal");
-        pty.resize(Size::new(40, 200)).expect("its size");
-        let command = Command::new(BINARY)
-            .args(arguments)
-            .env_clear()
-            .envs(home.environment())
-            .current_dir(home.path());
+        pty.resize(Size::new(40, columns)).expect("its size");
+        let command = command.env_clear().envs(home.environment()).current_dir(home.path());
         let child = command.spawn(pts).expect("the binary starts");
         let (pty, screen) = (Arc::new(pty), Arc::new((Mutex::new(Screen::default()), Condvar::new())));
         let (reading, filled) = (Arc::clone(&pty), Arc::clone(&screen));
