@@ -25,7 +25,7 @@
 //!
 //! | package | rooms that name it |
 //! |---|---|
-//! | `clap`, `tracing_subscriber`, `indicatif`, `comfy_table` | [`cli`] |
+//! | `clap`, `tracing_subscriber`, `indicatif`, `comfy_table`, `unicode_width` | [`cli`] |
 //! | `rustls` | [`cli`] for its provider, [`http`] for its errors |
 //! | `rmcp` | [`oauth`] for the login, [`demo`] for its server |
 //! | `oauth2` | [`oauth`] |

@@ -1,7 +1,5 @@
 //! `mcp-front doctor`: what keeps a bridge from working, check by check.
 
-use std::fmt::Write as _;
-
 use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
 use serde_json::json;
@@ -9,7 +7,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::network_flags::NetworkFlags;
 use super::terminal::Terminal;
-use super::{Context, executable, login_flags};
+use super::{Context, executable, login_flags, talk};
 use crate::authorizer::Authorizer;
 use crate::config::service::Service;
 use crate::config::{ConfigError, Source};
@@ -201,9 +199,9 @@ impl<'a> Report<'a> {
             Mark::Skipped => ("-", AnsiColor::BrightBlack),
         };
         let sign = self.terminal.paint_stdout(color.on_default(), sign);
-        let mut text = format!("{sign} {:<10} {}\n", finding.check.name(), finding.text);
+        let mut text = talk::behind(&format!("{sign} {:<10} ", finding.check.name()), &finding.text) + "\n";
         if let Some(remedy) = &finding.remedy {
-            let _ = writeln!(text, "  {:<10} → {remedy}", "");
+            text += &(talk::behind(&format!("  {:<10} → ", ""), remedy) + "\n");
         }
         self.write(&text);
         self.findings.push(finding);

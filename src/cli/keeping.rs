@@ -40,7 +40,7 @@ pub(super) fn left_behind(store: StoreKind, commands: &Commands) -> String {
 pub(super) fn generated_key(path: &Path) -> String {
     format!(
         "The files' key was made beside them: {}\n\
-         It protects copies that are made without it (a backup, a synced folder), and not\n\
+         It protects copies that are made without it (a backup, a synced folder), and not \
          against programs that run as you. MCP_FRONT_ENCRYPTION_KEY_FILE can name another.\n",
         printable(&path.display().to_string())
     )

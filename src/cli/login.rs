@@ -4,8 +4,6 @@ mod journey;
 mod progress;
 mod summary;
 
-use std::io::{self, Write};
-
 use clap::Args;
 
 use super::failure::Failure;
@@ -13,7 +11,7 @@ use super::login_flags::{self, LoginFlags};
 use super::network_flags::NetworkFlags;
 use super::standing::Standing;
 use super::terminal::{Input, Question};
-use super::{Context, keeping};
+use super::{Context, keeping, talk};
 use crate::authorizer::login::{Config, LoginError, Redirect, check_storable};
 use crate::clock;
 use crate::config::ConfigError;
@@ -94,7 +92,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     }
     let store = service.store_or_move(settings, arguments.force)?;
     service.refuse_forgetful(store)?;
-    let _ = write!(io::stderr(), "{}", keeping::key_in_address(&service.server));
+    talk::say(&keeping::key_in_address(&service.server));
 
     let commands = service.commands(settings);
     let failed = Failure::login(&commands);
@@ -116,7 +114,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
                 config.options.client = Some(ask_client(&service, &config, context, &mut input).await?);
             }
             Err(LoginError::Oauth(OauthError::SecretRequired)) if context.terminal.may_ask => {
-                let _ = writeln!(io::stderr(), "This authorization server takes no client without a secret.");
+                talk::say("This authorization server takes no client without a secret.\n");
                 let secret = input.open().ask_hidden(&context.terminal, CLIENT_SECRET).await?;
                 config.options.client.iter_mut().for_each(|client| client.secret = Some(secret.clone()));
             }
@@ -166,7 +164,7 @@ async fn choose(index: &Index, context: &Context, keyboard: &mut Keyboard) -> Re
     for (number, (name, reason)) in (1..).zip(&waiting) {
         text += &format!("  {number}  {name}: {reason}\n");
     }
-    let _ = write!(io::stderr(), "{text}");
+    talk::say(&text);
     let answer = keyboard.open().ask(&context.terminal, CHOICE).await?;
     let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     let chosen = number.and_then(|number| waiting.into_iter().nth(number));
@@ -204,7 +202,7 @@ async fn ask_client(
         return Err(CLIENT_ID.unasked().into());
     }
     let instructions = service.preset.map_or(UNKNOWN_PROVIDER, |preset| preset.client_instructions);
-    let _ = writeln!(io::stderr(), "{instructions}\n       {}\n", redirect_shown(&config.options.redirect));
+    talk::say(&format!("{instructions}\n       {}\n\n", redirect_shown(&config.options.redirect)));
     let id = keyboard.open().ask(terminal, CLIENT_ID).await?;
     let secret = match service.preset {
         Some(_) => Some(keyboard.open().ask_hidden(terminal, CLIENT_SECRET).await?),
@@ -215,8 +213,7 @@ async fn ask_client(
 }
 
 const UNKNOWN_PROVIDER: &str = "\
-This service registers no clients by itself. Create an OAuth client at its provider, with this
-redirect URI:";
+This service registers no clients by itself. Create an OAuth client at its provider, with this redirect URI:";
 
 fn redirect_shown(redirect: &Redirect) -> String {
     match redirect {

@@ -2,14 +2,12 @@
 //!
 //! Nothing is asked: a login can be made again. Doing it again is no error.
 
-use std::io::{self, Write};
-
 use clap::Args;
 
 use super::failure::Failure;
 use super::network_flags::NetworkFlags;
 use super::tokens::{is_known, no_such_service, stores};
-use super::{Context, keeping, moment};
+use super::{Context, keeping, moment, talk};
 use crate::authorizer::logout::{LoggedOut, Logout, Remains, Remote, Revocation, log_out};
 use crate::authorizer::stored;
 use crate::clock;
@@ -146,5 +144,5 @@ fn elsewhere(service: &Service) -> String {
 
 /// Talk: a closed stderr changes nothing about the logout.
 fn say(text: &str) {
-    let _ = write!(io::stderr(), "{text}");
+    talk::say(text);
 }

@@ -23,6 +23,7 @@ mod refresh_child;
 mod standing;
 mod status;
 mod table;
+mod talk;
 mod terminal;
 mod tokens;
 
@@ -69,7 +70,7 @@ pub fn main() -> ExitCode {
     match run(arguments, environment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = write!(io::stderr(), "{}", failure.text());
+            talk::say(&failure.text());
             ExitCode::from(failure.exit_code())
         }
     }

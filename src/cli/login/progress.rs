@@ -2,7 +2,6 @@
 //! elsewhere.
 
 use std::future::pending;
-use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,8 +9,8 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::authorizer::login::Event;
-use crate::cli::moment;
 use crate::cli::terminal::Terminal;
+use crate::cli::{moment, talk};
 use crate::clock;
 
 /// How long one picture of the spinner stands.
@@ -91,11 +90,11 @@ impl Progress {
     fn say_how_to_answer(&self, redirect_uri: &Url, listening: bool, pasting: bool) {
         match (listening, pasting) {
             (true, true) => self.say(
-                "On another machine, the browser ends on an address that does not load:\n\
+                "On another machine, the browser ends on an address that does not load: \
                  paste that address here and press Enter. It is not shown.",
             ),
             (false, true) => self.say(&format!(
-                "The browser ends on an address that begins with {redirect_uri} and may not load:\n\
+                "The browser ends on an address that begins with {redirect_uri} and may not load: \
                  paste that address here and press Enter. It is not shown."
             )),
             (_, false) => {}
@@ -120,9 +119,7 @@ impl Progress {
 
     /// Writes a line above the spinner. A closed stderr stops no login.
     fn say(&self, line: &str) {
-        let write = || {
-            let _ = writeln!(io::stderr(), "{line}");
-        };
+        let write = || talk::say(&format!("{line}\n"));
         match &self.spinner {
             Some(spinner) => spinner.suspend(write),
             None => write(),

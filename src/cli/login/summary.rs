@@ -12,7 +12,7 @@ use crate::authorizer::login::{Outcome, Summary};
 use crate::authorizer::{Commands, Given, Subject, quoted};
 use crate::cli::failure::Failure;
 use crate::cli::keeping;
-use crate::cli::{Context, executable, moment};
+use crate::cli::{Context, executable, moment, talk};
 use crate::clock;
 use crate::config::service::Service;
 use crate::redact::printable;
@@ -70,9 +70,10 @@ pub(super) fn say(outcome: &Outcome, service: &Service, context: &Context) -> Re
     if let Some(left) = summary.and_then(|summary| summary.left_behind) {
         text += &keeping::left_behind(left, &commands);
     }
-    text += &HostEntry { name, executable: &executable()?, commands: &commands, context }.text();
-    // Talk: a closed stderr changes nothing about the login.
-    let _ = write!(io::stderr(), "{text}");
+    let entry = HostEntry { name, executable: &executable()?, commands: &commands, context }.text();
+    talk::say(&text);
+    // It is copied: no line of it is broken. Talk all the same: a closed stderr changes nothing.
+    let _ = write!(io::stderr(), "{entry}");
     Ok(())
 }
 

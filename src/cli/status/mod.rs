@@ -10,16 +10,14 @@ mod probe;
 mod report;
 mod shown;
 
-use std::io::{self, Write};
-
 use clap::Args;
 use jiff::{Span, Timestamp};
 use serde::Serialize;
 
-use super::Context;
 use super::failure::Failure;
 use super::standing::Standing;
 use super::tokens::damage;
+use super::{Context, talk};
 use crate::clock;
 use crate::config::service::Service;
 use crate::config::{ConfigError, Decided, Source};
@@ -130,7 +128,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
         super::print_json(&document(arguments, &surroundings, &found, decided))?;
     } else if found.reports.is_empty() && found.other_bridges.is_empty() {
         let login = super::tokens::front(&context.settings);
-        let _ = writeln!(io::stderr(), "Nothing is stored. {login} logs in to Front.");
+        talk::say(&format!("Nothing is stored. {login} logs in to Front.\n"));
     } else {
         let blocks = found.reports.iter().map(|report| shown::block(report, terminal, now) + "\n");
         let others = shown::others(&found.other_bridges, terminal, now);
@@ -267,7 +265,7 @@ fn unknown(arguments: &Arguments, reports: &[Report]) -> Option<Failure> {
         None => return None,
     };
     if arguments.fail_within.is_some() && !arguments.strict {
-        let _ = writeln!(io::stderr(), "note: {what}");
+        talk::say(&format!("note: {what}\n"));
     }
     arguments.strict.then_some(Failure::EndUnknown { what })
 }
@@ -281,5 +279,5 @@ fn names(reports: &[Report], is_wanted: impl Fn(&Report) -> bool) -> Option<Stri
 }
 
 fn warn(error: &IndexError, context: &Context) {
-    let _ = write!(io::stderr(), "{}", damage(error, &context.settings));
+    talk::say(&damage(error, &context.settings));
 }

@@ -16,15 +16,24 @@ pub(super) use hidden::Hidden;
 pub(super) use input::{Input, InputError, Question};
 
 /// How many columns stdout's terminal has; `None` where it is none, or does not tell.
-#[cfg(unix)]
 pub(super) fn columns() -> Option<u16> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    columns_of(io::stdout())
+}
+
+/// The same of stderr's.
+pub(super) fn stderr_columns() -> Option<u16> {
+    columns_of(io::stderr())
+}
+
+#[cfg(unix)]
+fn columns_of(stream: impl std::os::fd::AsFd) -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     (size.ws_col > 0).then_some(size.ws_col)
 }
 
 /// Elsewhere nothing here asks: what is wide then wraps.
 #[cfg(not(unix))]
-pub(super) fn columns() -> Option<u16> {
+fn columns_of<S>(_stream: S) -> Option<u16> {
     None
 }
 

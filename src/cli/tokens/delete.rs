@@ -1,13 +1,11 @@
 //! `mcp-front tokens delete`: forgets what is stored for a service. Doing it again is no error.
 
-use std::io::{self, Write};
-
 use clap::Args;
 
 use crate::authorizer::stored::{self, ChangeError};
 use crate::cli::failure::{Failure, listed};
 use crate::cli::terminal::{Input, InputError, Question};
-use crate::cli::{Context, keeping};
+use crate::cli::{Context, keeping, talk};
 use crate::config::service::Service;
 use crate::config::{ConfigError, Settings, Source};
 use crate::store::index::{Index, IndexError};
@@ -57,21 +55,21 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     let index = Index::open(paths);
     let service = match Service::resolve_any(&arguments.target, settings, &index) {
         Err(error @ ConfigError::UnknownService { .. }) => {
-            let _ = writeln!(io::stderr(), "Nothing to delete: {}", no_such_service(&error));
+            talk::say(&format!("Nothing to delete: {}\n", no_such_service(&error)));
             return Ok(());
         }
         service => service?,
     };
     if !is_known(&service, arguments.force, context).await? {
-        let _ = writeln!(io::stderr(), "Nothing is stored for {}.", service.name);
+        talk::say(&format!("Nothing is stored for {}.\n", service.name));
         return Ok(());
     }
     if !arguments.yes && !confirmed(&service, context).await? {
-        let _ = writeln!(io::stderr(), "Nothing was deleted.");
+        talk::say("Nothing was deleted.\n");
         return Ok(());
     }
     let outcome = erase(arguments, &service, context).await?;
-    let _ = writeln!(io::stderr(), "{outcome} {}.", service.name);
+    talk::say(&format!("{outcome} {}.\n", service.name));
     Ok(())
 }
 
@@ -124,11 +122,11 @@ async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> R
     for kind in kinds {
         let config = settings.store_config(kind, paths.clone());
         let waits = |limit| {
-            let _ = write!(io::stderr(), "{}", keeping::waiting(limit));
+            talk::say(&keeping::waiting(limit));
         };
         match stored::delete(config, &service.key, patience(arguments.force), waits).await {
             Err(ChangeError::Store(error)) if arguments.force => {
-                let _ = writeln!(io::stderr(), "What the store `{kind}` holds of it stays there: {error}.");
+                talk::say(&format!("What the store `{kind}` holds of it stays there: {error}.\n"));
                 deleted |= stored::forget(&paths, &service.key).await.map_err(failed)?;
             }
             outcome => deleted |= outcome.map_err(failed)?,
@@ -156,7 +154,7 @@ pub(in crate::cli) fn stores(
 
 async fn confirmed(service: &Service, context: &Context) -> Result<bool, InputError> {
     let Service { name, server, profile, .. } = service;
-    let _ = writeln!(io::stderr(), "{name} is {server}, profile {profile}.");
+    talk::say(&format!("{name} is {server}, profile {profile}.\n"));
     Input::open().confirm(&context.terminal, CONFIRMATION).await
 }
 

@@ -1,7 +1,5 @@
 //! `mcp-front tokens list`: the index, and nothing but the index, so that nothing is unlocked.
 
-use std::io::{self, Write};
-
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,7 +7,7 @@ use serde::Serialize;
 use crate::authorizer::{CommandLine, Commands, Given, Program, Subject};
 use crate::cli::failure::Failure;
 use crate::cli::standing::{Problem, Standing};
-use crate::cli::{Context, moment, table};
+use crate::cli::{Context, moment, table, talk};
 use crate::clock;
 use crate::config::{ConfigError, Settings, Source};
 use crate::redact::printable;
@@ -41,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     let paths = settings.paths()?;
     let (mut entries, unreadable) = Index::open(paths.clone()).survey().map_err(ConfigError::from)?;
     for error in &unreadable {
-        let _ = write!(io::stderr(), "{}", damage(error, settings));
+        talk::say(&damage(error, settings));
     }
     if settings.profile_source != Source::Default {
         entries.retain(|entry| entry.identity.profile == settings.profile);
@@ -62,7 +60,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     }
     if unreadable.is_empty() {
         // An empty table on stdout would only be in a script's way.
-        let _ = writeln!(io::stderr(), "Nothing is stored. {} logs in to Front.", front(settings));
+        talk::say(&format!("Nothing is stored. {} logs in to Front.\n", front(settings)));
     }
     Ok(())
 }
@@ -71,7 +69,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
 pub(in crate::cli) fn damage(error: &IndexError, settings: &Settings) -> String {
     let remedy = match error {
         IndexError::Corrupt { .. } => format!(
-            "  What is stored for the service is not lost. {}, with its address in\n  place of URL (and --name \
+            "  What is stored for the service is not lost. {}, with its address in place of URL (and --name \
              NAME), writes the entry anew.\n",
             settings.program.login_at_address(&settings.profile)
         ),
@@ -158,7 +156,7 @@ fn table(rows: &[Row], now: Timestamp) -> String {
         ]
     });
     let notes = rows.iter().flat_map(|row| notes(row, now));
-    table::headed(HEADER, cells) + &notes.collect::<String>()
+    table::headed(HEADER, cells) + &talk::shown(&notes.collect::<String>())
 }
 
 /// What does not fit in a column: why a login is required, and what went wrong last.
