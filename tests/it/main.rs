@@ -56,6 +56,7 @@ mod refresh_command;
 mod renewal;
 mod requirements;
 mod schemas;
+mod screen;
 mod secrets;
 mod secrets_said_aloud;
 mod session;

@@ -10,13 +10,16 @@ use super::shown::mark;
 use crate::authorizer::CommandLine;
 use crate::cli::standing::Standing;
 use crate::cli::tokens::front;
-use crate::cli::{Context, moment, table};
+use crate::cli::{Context, moment, table, terminal};
 use crate::store::index::EntryKind;
 
 const HEADER: [&str; 6] = ["", "NAME", "STATE", "ACCESS EXPIRES", "LOGIN ENDS", "BRIDGES"];
 
 /// What the command of a login that is over is for.
 const NEEDED: &str = "a login is required";
+
+/// What stands around a command and what it is for, in columns.
+const MARKS: usize = 6;
 
 /// How many logins that are over are named with their command.
 const NAMED: usize = 3;
@@ -33,11 +36,23 @@ pub(super) fn text(reports: &[Report], elsewhere: usize, context: &Context, now:
     let _ = writeln!(text, "\n{}", context.terminal.paint_stdout(Style::new().bold(), "Next:"));
     let next = next(reports, context);
     // No table: a command that is broken in two cannot be pasted; what follows `#` may be, and does nothing.
-    let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    let indent = aligned(&next, terminal::columns().map_or(usize::MAX, usize::from));
     for (command, what) in next {
-        let _ = writeln!(text, "  {command:width$}  # {what}");
+        let _ = match command.chars().count() <= indent {
+            true => writeln!(text, "  {command:indent$}  # {what}"),
+            false => writeln!(text, "  {command}\n      # {what}"),
+        };
     }
     text
+}
+
+/// How wide the longest command is beside which all that stands behind commands is still on the screen; what
+/// a longer one is for stands below it.
+fn aligned(next: &[(String, String)], columns: usize) -> usize {
+    let longest_what = next.iter().map(|(_, what)| what.chars().count()).max().unwrap_or_default();
+    let room = columns.saturating_sub(longest_what + MARKS);
+    let lengths = next.iter().map(|(command, _)| command.chars().count());
+    lengths.filter(|length| *length <= room).max().unwrap_or_default()
 }
 
 fn row(report: &Report, now: Timestamp) -> [String; 6] {
