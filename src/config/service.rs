@@ -361,7 +361,7 @@ mod tests {
         for (typed, address) in [
             ("mcp.example.com", Some("https://mcp.example.com/")),
             ("example.com/mcp", Some("https://example.com/mcp")),
-            ("Example.com:8443/mcp?a=b", Some("https://example.com:8443/mcp?a=b")),
+            ("Example.com:8443/mcp?a=b", Some("https://example.com:8443/mcp?a=…")),
             ("intranet:8080", Some("https://intranet:8080/")),
             ("localhost:3000/mcp", Some("http://localhost:3000/mcp")),
             ("127.0.0.1:3000", Some("http://127.0.0.1:3000/")),
