@@ -89,7 +89,9 @@ fn oidc_provider_revokes_at_a_logout() {
     bridge.initialize();
     assert_eq!(bridge.echo(1, "on"), "on");
     let said = login.home.run(["logout", NAME]).expect(0).stderr;
-    assert_eq!(said, "Logged out of service: revoked by 127.0.0.1, and deleted here.\n");
+    let server = Url::parse(&login.server.url).unwrap();
+    let server = format!("{}:{}", server.host_str().unwrap(), server.port().unwrap());
+    assert_eq!(said, format!("Logged out of service: revoked by {server}, and deleted here.\n"));
     let seen = login.ask("GET", "/seen");
     assert_eq!((&seen["revoked"], &seen["failures"]), (&json!(1), &json!([])), "{seen}");
     let answer = bridge.call(2, "tools/call", json!({"name": "echo", "arguments": {"text": "x"}}));

@@ -90,7 +90,7 @@ async fn a_save_that_is_killed_leaves_a_whole_record_and_a_free_lock() {
 #[test]
 fn a_generated_key_is_told_once_to_the_person() {
     let home = || Home::bare().with("MCP_FRONT_STORE", "file");
-    let sentence = "and not\nagainst programs that run as you";
+    let sentence = "and not against programs that run as you";
     let authorization = AuthorizationServer::start();
     let service = Service::of(authorization.clone(), McpServer::guarded_by(&authorization), home());
     for (flags, told) in [(&[][..], true), (&["--force"], false)] {
