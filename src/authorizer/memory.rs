@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::authorization::{Authorization, TokenDigest};
 use super::decision::{Ahead, Refused, Renewal, Stagger, Step, View, decide};
+use super::demand::Demand;
 use super::error::AuthorizerError;
 use super::flight::Flight;
 use super::standing::Standing;
@@ -22,8 +23,6 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(5);
 /// How long a token that was renewed and refused again is not renewed once more; doubles as well.
 const REJECTION_PAUSE: Duration = Duration::from_secs(60);
-/// How long nothing goes out bare on nobody's behalf after a 401; doubles with every further one.
-const DEMAND_PAUSE: Duration = Duration::from_secs(5);
 /// How old a token may be that counts as new when it is refused.
 const JUST_NOW: SignedDuration = SignedDuration::from_secs(30);
 
@@ -74,14 +73,6 @@ struct Trouble {
     until: Instant,
     failures: u32,
     error: AuthorizerError,
-}
-
-/// A login is wanted, and none is there.
-#[derive(Debug)]
-struct Demand {
-    /// Until when nothing goes out bare that nobody waits for.
-    until: Instant,
-    pause: Duration,
 }
 
 /// A renewed token that was refused again.
@@ -216,12 +207,7 @@ impl Memory {
 
     /// Notes that the service wants a login, where none is there.
     pub(super) fn demand(&mut self, now: Now) {
-        let pause = match &self.demand {
-            Some(demand) if now.steady < demand.until => return,
-            Some(demand) => (demand.pause * 2).min(LONGEST_PAUSE),
-            None => DEMAND_PAUSE,
-        };
-        self.demand = Some(Demand { until: now.steady + pause, pause });
+        self.demand = Some(Demand::again(self.demand.take(), now));
     }
 
     /// Notes that the service takes bare requests.
@@ -271,7 +257,7 @@ impl Memory {
     /// Whether the service wanted a login that is not there, so short a time ago that it is not asked
     /// again on nobody's behalf.
     pub(super) fn is_demanded(&self, now: Now) -> bool {
-        self.demand.as_ref().is_some_and(|demand| now.steady < demand.until)
+        self.demand.as_ref().is_some_and(|demand| demand.holds(now))
     }
 
     /// Notes a failure and returns it with the wait until the next attempt: the server's wish

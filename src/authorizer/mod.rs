@@ -23,6 +23,7 @@ mod automatic_login;
 mod children;
 mod command;
 mod decision;
+mod demand;
 mod error;
 mod failure;
 mod flight;

@@ -3,7 +3,6 @@
 //! Nothing is asked here, and stdout is the protocol's alone.
 
 use std::cell::OnceCell;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use ::http::HeaderMap;
@@ -11,10 +10,10 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use zeroize::Zeroizing;
 
-use super::Context;
 use super::failure::Failure;
 use super::login_flags::LoginFlags;
 use super::network_flags::NetworkFlags;
+use super::{Context, talk};
 use crate::authorizer::{self, Authorizer, Children, LoginPolicy};
 use crate::bridge::{self, Unknown};
 use crate::config::headers::Headers;
@@ -109,8 +108,7 @@ pub(super) async fn run(arguments: Arguments, mut context: Context) -> Result<()
     let again = || find().map_err(|failure| unknown(&failure).unwrap_or_else(|| unusable(&failure)));
     let greet = || {
         if context.terminal.stdin {
-            let note = "note: an MCP host starts this, and speaks MCP to it; Ctrl-C ends it";
-            let _ = writeln!(io::stderr(), "{note}");
+            talk::say("note: an MCP host starts this, and speaks MCP to it; Ctrl-C ends it\n");
         }
     };
     Ok(bridge::run(found, again, greet).await?)

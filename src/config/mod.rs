@@ -157,7 +157,7 @@ pub enum ConfigError {
     /// What was given does not fit together, or holds nothing usable; a whole sentence.
     #[error("{0}")]
     Unusable(String),
-    /// A header.
+    /// A header that cannot be sent, or a line that is none.
     #[error("{header}: {problem}")]
     Header {
         /// Its name, or where it stands.

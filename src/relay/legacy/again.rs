@@ -1,8 +1,8 @@
 //! What the host had asked of a lost session, said again in the one that takes its place.
 //!
 //! It goes out as requests of the bridge's own: under ids that nobody else has, and their answers reach
-//! nobody else. A session that is lost in the midst of it is left alone: whoever finds it lost next renews
-//! it, and from there it all begins anew.
+//! nobody else. A session that is lost in the midst of it is renewed, and it all begins anew; but one that
+//! is lost so at once again is left to whoever finds it lost next.
 
 use std::sync::Arc;
 use std::time::Duration;
