@@ -118,43 +118,55 @@ fn large(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
     )
 }
 
-/// Calls a second.
 fn throughput(home: &Home, url: &str, rounds: usize) -> Vec<Pair<f64>> {
-    let frames: Vec<_> = (0..IN_FLIGHT * EACH).map(|id| call(id, "hello")).collect();
-    let mut connections: Vec<_> = (0..IN_FLIGHT).map(|_| Direct::connect(url)).collect();
+    let mut connections = connections(url);
     let mut bridged = Bridged::start(home, url, Era::Legacy);
-    let rate = |took: Duration| frames.len() as f64 / took.as_secs_f64();
-    alternate(
-        rounds,
-        || {
-            let ready = Barrier::new(IN_FLIGHT + 1);
-            let start = std::thread::scope(|scope| {
-                for (connection, frames) in connections.iter_mut().zip(frames.chunks(EACH)) {
-                    let ready = &ready;
-                    scope.spawn(move || {
-                        ready.wait();
-                        frames.iter().for_each(|frame| _ = connection.exchange(frame));
-                    });
-                }
+    alternate(rounds, || direct_rate(&mut connections, Era::Legacy), || bridged_rate(&mut bridged))
+}
+
+/// As many as calls are in flight.
+fn connections(url: &str) -> Vec<Direct> {
+    (0..IN_FLIGHT).map(|_| Direct::connect(url)).collect()
+}
+
+/// Calls a second, over so many connections.
+fn direct_rate(connections: &mut [Direct], era: Era) -> f64 {
+    let frames = frames(era);
+    let ready = Barrier::new(IN_FLIGHT + 1);
+    let start = std::thread::scope(|scope| {
+        for (connection, frames) in connections.iter_mut().zip(frames.chunks(EACH)) {
+            let ready = &ready;
+            scope.spawn(move || {
                 ready.wait();
-                Instant::now()
+                frames.iter().for_each(|frame| _ = connection.exchange(frame));
             });
-            rate(start.elapsed())
-        },
-        || bridged_rate(&mut bridged),
-    )
+        }
+        ready.wait();
+        Instant::now()
+    });
+    rate(start)
 }
 
 /// Calls a second, with so many in flight.
 fn bridged_rate(bridged: &mut Bridged) -> f64 {
-    let frames: Vec<_> = (0..IN_FLIGHT * EACH).map(|id| call_of(bridged.era, id, "hello")).collect();
+    let frames = frames(bridged.era);
     let start = Instant::now();
     frames[..IN_FLIGHT].iter().for_each(|frame| bridged.send(frame));
     for next in IN_FLIGHT..IN_FLIGHT + frames.len() {
         bridged.receive();
         frames.get(next).into_iter().for_each(|frame| bridged.send(frame));
     }
-    frames.len() as f64 / start.elapsed().as_secs_f64()
+    rate(start)
+}
+
+/// The calls of one round.
+fn frames(era: Era) -> Vec<Vec<u8>> {
+    (0..IN_FLIGHT * EACH).map(|id| call_of(era, id, "hello")).collect()
+}
+
+/// How many of them went by in a second, when all have since `start`.
+fn rate(start: Instant) -> f64 {
+    (IN_FLIGHT * EACH) as f64 / start.elapsed().as_secs_f64()
 }
 
 fn memory(home: &Home, url: &str) {

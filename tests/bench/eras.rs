@@ -10,7 +10,7 @@ use crate::support::http_server::{Reply, Request};
 use crate::support::mcp_server::result;
 use crate::support::modern_server::{self, envelope};
 use crate::ways::{Bridged, Direct, Era, call_of};
-use crate::{IN_FLIGHT, bridged_rate, time};
+use crate::{IN_FLIGHT, bridged_rate, connections, direct_rate, time};
 
 /// How many tools the long list has, and how long it is at least.
 const TOOLS: usize = 2000;
@@ -60,6 +60,7 @@ pub(crate) fn compare(home: &Home, url: &str, times: usize) {
     report_times("the same directly", NAMES, &direct_calls(url, 40 * times));
     let name = format!("throughput of 2026-07-28, {IN_FLIGHT} in flight");
     report_rates(&name, NAMES, &throughput(home, url, 10 * times));
+    report_rates("the same directly", NAMES, &direct_throughput(url, 10 * times));
     report_times("5 MB tools/list of 2026-07-28", WAYS, &lists(home, url, 10 * times));
 }
 
@@ -86,6 +87,12 @@ fn direct_calls(url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
 fn throughput(home: &Home, url: &str, rounds: usize) -> Vec<Pair<f64>> {
     let [mut legacy, mut modern] = [Era::Legacy, Era::Modern].map(|era| Bridged::start(home, url, era));
     alternate(rounds, || bridged_rate(&mut legacy), || bridged_rate(&mut modern))
+}
+
+fn direct_throughput(url: &str, rounds: usize) -> Vec<Pair<f64>> {
+    let mut connections = [connections(url), connections(url)];
+    let [legacy, modern] = &mut connections;
+    alternate(rounds, || direct_rate(legacy, Era::Legacy), || direct_rate(modern, Era::Modern))
 }
 
 fn lists(home: &Home, url: &str, rounds: usize) -> Vec<Pair<Vec<Duration>>> {
