@@ -104,7 +104,14 @@ fn services(
     let settings = &context.settings;
     let index = Index::open(paths.clone());
     if let Some(target) = &arguments.target {
-        return Ok((vec![Service::resolve(target, arguments.allow_http, settings, &index)?], Vec::new()));
+        return match Service::resolve(target, arguments.allow_http, settings, &index) {
+            Ok(service) => {
+                let damage = service.entry.is_none().then(|| index.get(&service.key).err()).flatten();
+                Ok((vec![service], damage.map(|error| ConfigError::from(error).into()).into_iter().collect()))
+            }
+            Err(error @ ConfigError::Index(_)) => Ok((Vec::new(), vec![error.into()])),
+            Err(error) => Err(error.into()),
+        };
     }
     let (entries, unreadable) = index.survey().unwrap_or_else(|error| (Vec::new(), vec![error]));
     let kept = entries.iter().filter(|entry| !entry.deleted && entry.identity.profile == settings.profile);

@@ -350,7 +350,7 @@ fn index(error: &IndexError) -> Verdict {
         IndexError::NewerSchema { .. } => Verdict::of(STORE, NEWER),
         IndexError::Corrupt { .. } => Verdict::of(
             STORE,
-            "name the service by its URL: what is stored for it is not lost, and `login URL` repairs this",
+            "what is stored for the service is not lost: it is found by its URL, and `login URL` writes the entry anew",
         ),
         IndexError::Io { .. } => Verdict::of(STORE, PLACE),
     }

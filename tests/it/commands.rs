@@ -116,7 +116,7 @@ fn a_damaged_index_entry_costs_no_login() {
         let message = answer["error"]["message"].as_str().unwrap_or_else(|| panic!("no error: {answer}"));
         assert!(message.contains(path.to_str().unwrap()) && message.contains("by its URL"), "{message}");
         let unknown = service.home.run(["tokens", "delete", NAME, "--yes"]).expect(5);
-        assert!(unknown.stderr.contains("name the service by its URL"), "{}", unknown.stderr);
+        assert!(unknown.stderr.contains("found by its URL"), "{}", unknown.stderr);
         service.home.run(["tokens", "delete", &url, "--yes"]).expect(0);
         assert!(!path.exists());
         let sealed = service

@@ -275,6 +275,19 @@ fn a_damaged_entry_is_no_success() {
     assert!(document(&service.home, &[])["unreadable"][0].as_str().unwrap().contains("is damaged"));
     let short = service.home.run::<&str>([]).expect(0);
     assert!(short.stdout.contains("static") && short.stderr.contains("is damaged"), "{short:?}");
+
+    // Nor where the service is asked about alone, by its name or by its address.
+    for target in [NAME, &service.server.url()] {
+        let outcome = service.home.run(["status", target, "--fail-within", "14d"]).expect(5);
+        assert!(
+            outcome.stdout.starts_with("Settings") && outcome.stderr.contains("is damaged"),
+            "{outcome:?}"
+        );
+        assert!(!outcome.stderr.contains("Nothing is stored"), "{outcome:?}");
+        let document = document(&service.home, &[target, "--fail-within", "14d"]);
+        assert!(document["unreadable"][0].as_str().unwrap().contains("is damaged"), "{document}");
+        assert_eq!(document["services"], json!([]));
+    }
 }
 
 /// G04: a refreshed login that the store does not take is shown, and no longer once it is saved. A

@@ -75,6 +75,16 @@ struct Found {
     unreadable: Vec<IndexError>,
 }
 
+impl Found {
+    fn damaged(error: IndexError) -> Self {
+        Self { unreadable: vec![error], ..Self::default() }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.reports.is_empty() && self.other_bridges.is_empty() && self.unreadable.is_empty()
+    }
+}
+
 /// The whole JSON.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -110,7 +120,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     let surroundings = surroundings(context, arguments.refresh_lifetime)?;
     let index = Index::open(surroundings.paths.clone());
     let mut found = match &arguments.target {
-        Some(target) => Found { reports: vec![one(target, &surroundings, &index)?], ..Found::default() },
+        Some(target) => one(target, &surroundings, &index)?,
         None => {
             let (entries, unreadable) = index.survey().map_err(ConfigError::from)?;
             let other_bridges = surroundings.other_bridges(&entries);
@@ -126,7 +136,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<(), Failur
     let terminal = &context.terminal;
     if arguments.json {
         super::print_json(&document(arguments, &surroundings, &found, decided))?;
-    } else if found.reports.is_empty() && found.other_bridges.is_empty() {
+    } else if found.is_nothing() {
         let login = super::tokens::front(&context.settings);
         talk::say(&format!("Nothing is stored. {login} logs in to Front.\n"));
     } else {
@@ -160,12 +170,18 @@ fn surroundings(context: &Context, refresh_lifetime: Option<Span>) -> Result<Sur
     Ok(Surroundings { context, paths, bridges, now: clock::now(), refresh_lifetime })
 }
 
-fn one(target: &str, surroundings: &Surroundings<'_>, index: &Index) -> Result<Report, ConfigError> {
-    let service = Service::resolve_any(target, &surroundings.context.settings, index)?;
-    Ok(match &service.entry {
-        Some(entry) => surroundings.report(entry),
-        None => surroundings.report_of_nothing(&service),
-    })
+fn one(target: &str, surroundings: &Surroundings<'_>, index: &Index) -> Result<Found, ConfigError> {
+    let service = match Service::resolve_any(target, &surroundings.context.settings, index) {
+        Err(ConfigError::Index(error)) => return Ok(Found::damaged(error)),
+        service => service?,
+    };
+    let report = match (&service.entry, index.get(&service.key)) {
+        (Some(entry), _) => surroundings.report(entry),
+        (None, Ok(_)) => surroundings.report_of_nothing(&service),
+        // What cannot be read is not nothing.
+        (None, Err(error)) => return Ok(Found::damaged(error)),
+    };
+    Ok(Found { reports: vec![report], ..Found::default() })
 }
 
 /// The reports of the profile, and how many services other profiles have.
