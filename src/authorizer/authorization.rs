@@ -66,11 +66,16 @@ impl Authorization {
         }
     }
 
-    /// The challenge to a request that carried this, without the token: a careless server repeats
-    /// it, and what a challenge names is logged and shown.
-    pub(super) fn hide_in(&self, challenge: &Challenge) -> Challenge {
+    /// The secret in it, which a careless server may repeat.
+    pub fn known(&self) -> Known {
         let token = self.0.as_ref().and_then(|bearer| bearer.header.to_str().ok()?.strip_prefix("Bearer "));
-        let known = Known::new(token.map(Secret::from).as_ref());
+        Known::new(token.map(Secret::from).as_ref())
+    }
+
+    /// The challenge to a request that carried this, without the token: what a challenge names is
+    /// logged and shown.
+    pub(super) fn hide_in(&self, challenge: &Challenge) -> Challenge {
+        let known = self.known();
         let hide = |text: &Option<String>| text.as_deref().map(|text| known.hide(text));
         Challenge {
             raw: hide(&challenge.raw),

@@ -205,7 +205,7 @@ pub async fn examine_service(subject: Subject, tell: &mut impl FnMut(Finding)) {
     tell(match (reached.stands, usable) {
         (false, _) => Finding::skipped(Check::Session, "not tried: the endpoint is not reached"),
         (_, false) => Finding::skipped(Check::Session, "not tried: there is no login to use"),
-        _ => session::hold(subject.bridge).await,
+        _ => session::hold(subject.bridge, &subject.authorizer, &subject.commands).await,
     });
 }
 

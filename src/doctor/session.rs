@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::{Check, Finding, within};
+use crate::authorizer::{Authorization, Authorizer, Commands};
 use crate::redact::printable;
 use crate::wire::LATEST_WITH_INITIALIZE;
 
@@ -19,12 +20,35 @@ const OUTPUT_LIMIT: u64 = 64 * 1024 * 1024;
 /// How much of a name that the server chose is shown, in characters.
 const NAME_SHOWN: usize = 60;
 
-/// Holds the session, and says what came of it.
-pub(super) async fn hold(bridge: std::process::Command) -> Finding {
+/// What to do about an error that the server itself answers with.
+const NOT_OURS: &str =
+    "ask whoever runs the service; what passes between it and a bridge, `--log-file FILE -vv` keeps";
+
+/// Holds the session, and says what came of it. The server may repeat the token that `authorizer` gives
+/// the bridge.
+pub(super) async fn hold(
+    bridge: std::process::Command,
+    authorizer: &Authorizer,
+    commands: &Commands,
+) -> Finding {
     within(Check::Session, LIMIT, async {
-        match converse(bridge).await {
-            Ok(text) => Finding::good(Check::Session, text),
-            Err(Trouble::Error { asked, error }) => refused(asked, &error),
+        let before = authorizer.authorize().await;
+        let outcome = converse(bridge).await;
+        // The bridge may have renewed it meanwhile.
+        let after = authorizer.authorize().await;
+        let known: Vec<_> = [before, after].iter().flatten().map(Authorization::known).collect();
+        let shown = |text: &str, limit: usize| {
+            let hidden = known.iter().fold(text.to_owned(), |text, known| known.hide(&text));
+            printable(&hidden.chars().take(limit).collect::<String>())
+        };
+        match outcome {
+            Ok(session) => Finding::good(Check::Session, session.told(|name| shown(name, NAME_SHOWN))),
+            Err(Trouble::Error { asked, error }) => {
+                let message = error["message"].as_str().unwrap_or("an error without a message");
+                let message = shown(message, usize::MAX);
+                Finding::bad(Check::Session, format!("`{asked}` is answered with: {message}"))
+                    .with_remedy(remedy(&error, commands))
+            }
             Err(Trouble::Io(error)) => Finding::bad(
                 Check::Session,
                 format!("the bridge does not work: {}", printable(&error.to_string())),
@@ -32,6 +56,16 @@ pub(super) async fn hold(bridge: std::process::Command) -> Finding {
         }
     })
     .await
+}
+
+/// A command is taken from an error only where it is one of ours: the server may have put it there.
+fn remedy(error: &Value, commands: &Commands) -> String {
+    let ours = [commands.renew(), commands.replace(), commands.login(), commands.set_token()];
+    let named = error["data"]["command"].as_str();
+    match ours.iter().find(|command| Some(command.as_str()) == named) {
+        Some(command) => format!("run {command}"),
+        None => NOT_OURS.to_owned(),
+    }
 }
 
 /// Why there was no session.
@@ -50,16 +84,38 @@ impl From<io::Error> for Trouble {
     }
 }
 
-fn refused(asked: &str, error: &Value) -> Finding {
-    let message = error["message"].as_str().unwrap_or("an error without a message");
-    let finding = Finding::bad(Check::Session, format!("`{asked}` is answered with: {}", printable(message)));
-    match error["data"]["command"].as_str() {
-        Some(command) => finding.with_remedy(format!("run {}", printable(command))),
-        None => finding,
+/// What came about.
+struct Session {
+    /// The result of `initialize`.
+    server: Value,
+    /// The result of `tools/list`, where the server has tools.
+    tools: Option<Value>,
+    took: Duration,
+}
+
+impl Session {
+    /// Its sentence; `shown` makes what the server chose fit to be seen.
+    fn told(&self, shown: impl Fn(&str) -> String) -> String {
+        let named = |value: &Value| shown(value.as_str().unwrap_or("?"));
+        let mut text = format!(
+            "{} {} speaks {}",
+            named(&self.server["serverInfo"]["name"]),
+            named(&self.server["serverInfo"]["version"]),
+            named(&self.server["protocolVersion"])
+        );
+        if let Some(list) = &self.tools {
+            let count = list["tools"].as_array().map_or(0, Vec::len);
+            text += &match (count, list["nextCursor"].is_string()) {
+                (count, true) => format!(", {count} and more tools"),
+                (1, false) => ", 1 tool".to_owned(),
+                (count, false) => format!(", {count} tools"),
+            };
+        }
+        format!("{text}; all of it took {} ms", self.took.as_millis())
     }
 }
 
-async fn converse(bridge: std::process::Command) -> Result<String, Trouble> {
+async fn converse(bridge: std::process::Command) -> Result<Session, Trouble> {
     let begun = Instant::now();
     let mut bridge = Bridge::start(bridge)?;
     let hello = json!({
@@ -69,28 +125,13 @@ async fn converse(bridge: std::process::Command) -> Result<String, Trouble> {
     });
     let server = bridge.ask("initialize", hello).await?;
     bridge.tell(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await?;
-    let named = |value: &Value| {
-        let text: String = value.as_str().unwrap_or("?").chars().take(NAME_SHOWN).collect();
-        printable(&text)
+    let tools = match server["capabilities"].get("tools") {
+        Some(_) => Some(bridge.ask("tools/list", json!({})).await?),
+        None => None,
     };
-    let mut text = format!(
-        "{} {} speaks {}",
-        named(&server["serverInfo"]["name"]),
-        named(&server["serverInfo"]["version"]),
-        named(&server["protocolVersion"])
-    );
-    if server["capabilities"].get("tools").is_some() {
-        let list = bridge.ask("tools/list", json!({})).await?;
-        let count = list["tools"].as_array().map_or(0, Vec::len);
-        text += &match (count, list["nextCursor"].is_string()) {
-            (count, true) => format!(", {count} and more tools"),
-            (1, false) => ", 1 tool".to_owned(),
-            (count, false) => format!(", {count} tools"),
-        };
-    }
-    let took = begun.elapsed().as_millis();
+    let took = begun.elapsed();
     bridge.end().await?;
-    Ok(format!("{text}; all of it took {took} ms"))
+    Ok(Session { server, tools, took })
 }
 
 /// A bridge and its pipes. It is killed where it is dropped before its end.
