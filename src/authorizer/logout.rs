@@ -21,7 +21,7 @@ use crate::oauth::revocation::{self, Revocable, RevocationError};
 use crate::oauth::{GrantError, revocation_endpoint};
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey, authority};
-use crate::store::index::{Entry, Index};
+use crate::store::index::{Entry, EntryKind, Index};
 use crate::store::{JournalEntry, Patience, Store, StoreConfig};
 
 /// How long all requests of a revocation may take together.
@@ -90,6 +90,8 @@ pub enum Revocation {
     },
     /// A static token was stored: only a person can revoke it.
     StaticToken,
+    /// A login was listed, and nothing was left to revoke it with.
+    NothingKept,
     /// It was not to be asked, or nothing was stored.
     NotAsked,
 }
@@ -132,7 +134,11 @@ async fn revoke(remote: &Remote, store: &Store, lock: &ServiceLock, listed: Opti
         _ => Ok(kind),
     });
     match admitted {
-        Ok(None) => Revocation::NotAsked,
+        Ok(None) => match listed.map(|entry| entry.kind) {
+            Some(EntryKind::Oauth) => Revocation::NothingKept,
+            Some(EntryKind::Token) => Revocation::StaticToken,
+            None => Revocation::NotAsked,
+        },
         Ok(Some(Kind::Token(_))) => Revocation::StaticToken,
         Ok(Some(Kind::Oauth(login))) => Revoker::new(remote, *login).revoke().await,
         Err(why) => Revocation::Unreadable { why },

@@ -86,8 +86,11 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             let LoggedOut { deleted: was_there, revocation } =
                 log_out(logout, |limit| say(&keeping::waiting(limit))).await.map_err(failed)?;
             deleted |= was_there;
-            if revocation != Revocation::NotAsked {
-                outcome = revocation;
+            match revocation {
+                Revocation::NotAsked => {}
+                // What came of another store says more.
+                Revocation::NothingKept if outcome != Revocation::NotAsked => {}
+                revocation => outcome = revocation,
             }
         }
     }
@@ -117,6 +120,10 @@ fn tell(outcome: Revocation, service: &Service) -> Result<(), Failure> {
         ),
         Revocation::NotAsked => {
             format!("Logged out of {name}: deleted here only, as asked.\nNothing was revoked; {elsewhere}.\n")
+        }
+        Revocation::NothingKept => {
+            let why = "nothing was left of it here to revoke it with".to_owned();
+            return Err(Failure::NotRevoked { name: name.clone(), why, elsewhere });
         }
         Revocation::Unreadable { why } => {
             return Err(Failure::NotRevoked { name: name.clone(), why, elsewhere });

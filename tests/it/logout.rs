@@ -377,6 +377,21 @@ fn a_damaged_entry_hides_no_login_from_a_logout() {
     assert_gone(&service);
 }
 
+/// What is gone cannot be revoked, and nobody asked for that.
+#[test]
+fn a_login_whose_record_is_gone_is_not_said_to_be_revoked() {
+    for (more, code) in [(&[][..], 3), (&["--local-only"], 0)] {
+        let service = revocable();
+        let sealed = |path: &std::path::Path| path.extension().is_some_and(|end| end == "sealed");
+        let files = service.home.files().into_iter().map(|(path, _)| path);
+        files.filter(|path| sealed(path)).for_each(|path| std::fs::remove_file(path).unwrap());
+        let said = log_out(&service, more).expect(code).stderr;
+        assert_eq!(said.contains("as asked"), code == 0, "{said}");
+        assert_eq!(said.contains("not revoked: nothing was left of it"), code == 3, "{said}");
+        assert_gone(&service);
+    }
+}
+
 /// What cannot be read cannot be revoked, and is deleted all the same.
 #[test]
 fn a_login_that_cannot_be_read_is_deleted_here() {
