@@ -108,7 +108,7 @@ impl Failure {
 
     /// The token cannot be renewed for now, for this `cause`.
     pub(super) fn not_renewed(cause: &str, retry_after: Option<Duration>) -> Self {
-        let cause = format!("the access token is over and cannot be renewed now: {cause}");
+        let cause = format!("the access token cannot be renewed now: {cause}");
         Self::Unavailable { cause, retry_after }
     }
 
