@@ -2,8 +2,9 @@
 //!
 //! rmcp asks for one request at a time and follows redirects by itself, to the same origin only; so
 //! every hop passes the address policy. Private addresses get their names here, and requests to them
-//! their addresses back ([`Disguise`]). Three more things are seen to: the endpoint's own address may
-//! answer a probe with an event stream that never ends, so its body is not read; a document that names
+//! their addresses back ([`Disguise`]). Three more things are seen to: of what the endpoint's own address
+//! answers, only a challenge counts, and no body is read, for it may be an event stream that never ends,
+//! and a server need not answer a GET at all; a document that names
 //! a member twice ends the discovery; and a protected resource metadata document that describes another
 //! resource is remembered, for rmcp passes it over and would go on to take the endpoint for its own
 //! authorization server.
@@ -13,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use http::uri::InvalidUri;
 use rmcp::transport::auth::{OAuthHttpClient, OAuthHttpClientError, OAuthHttpClientFuture, OAuthHttpRequest};
@@ -23,10 +25,13 @@ use super::disguise::{Disguise, reveal};
 use super::{Answer, Exchange, members};
 use crate::http::{AddressPolicy, Client, HttpError};
 use crate::redact::printable;
-use crate::server_uri::{ServerUri, authority};
+use crate::server_uri::ServerUri;
 
 /// How long one request of discovery or registration may take.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long the endpoint may take to answer a GET: the login does not depend on it.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How many requests one discovery makes: metadata may name authorization servers without end.
 const REQUEST_LIMIT: usize = 32;
@@ -63,7 +68,7 @@ impl Transport {
         let address = request.uri().to_string();
         let well_known = request.uri().path().contains(RESOURCE_METADATA);
         let mut response = self.exchange.send(request, limit).await?;
-        let is_document = response.status() == http::StatusCode::OK;
+        let is_document = response.status() == StatusCode::OK;
         if is_document && members::are_repeated(response.body()) {
             let url = printable(address.split('?').next().unwrap_or_default());
             return Err(HttpError::Address { url, reason: "its document names a member twice" });
@@ -98,23 +103,38 @@ pub(super) fn network(http: &Client, server: &ServerUri, policy: &AddressPolicy)
     let elsewhere = Exchange::over(&http, policy);
     Exchange::by(move |request, limit| {
         if *request.uri() == *endpoint.as_str() {
-            return probe(http.clone(), endpoint.clone(), request, limit).boxed();
+            let answer = probe(http.clone(), endpoint.clone(), request, limit.min(PROBE_LIMIT));
+            return answer.map(Ok).boxed();
         }
         let elsewhere = elsewhere.clone();
         async move { elsewhere.send(request, limit).await }.boxed()
     })
 }
 
-/// Asks the endpoint itself, for status and headers only.
-async fn probe(http: Client, endpoint: Url, request: http::Request<Vec<u8>>, limit: Duration) -> Answer {
-    let host = authority(&endpoint).to_owned();
+/// Asks the endpoint itself for a challenge. Whatever else becomes of the request is told as a GET that is
+/// not served: rmcp would end the discovery with it, though the documents may be at their places.
+async fn probe(
+    http: Client,
+    endpoint: Url,
+    request: http::Request<Vec<u8>>,
+    limit: Duration,
+) -> http::Response<Vec<u8>> {
     let (head, body) = request.into_parts();
     let sent = http.follow(head.method, endpoint, head.headers, body.into());
-    let answer = tokio::time::timeout(limit, sent).await.map_err(|_| HttpError::Timeout { host })??;
+    let answer = tokio::time::timeout(limit, sent).await;
     let mut response = http::Response::new(Vec::new());
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = answer.headers().clone();
-    Ok(response)
+    match answer {
+        Ok(Ok(answer)) if answer.status() == StatusCode::UNAUTHORIZED => {
+            *response.status_mut() = answer.status();
+            *response.headers_mut() = answer.headers().clone();
+        }
+        other => {
+            let status = other.ok().and_then(Result::ok).map(|answer| answer.status().as_u16());
+            tracing::debug!(status, "the endpoint answers a GET with no challenge");
+            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        }
+    }
+    response
 }
 
 impl OAuthHttpClient for Transport {

@@ -120,6 +120,33 @@ fn an_event_stream_does_not_hold_discovery_up() {
     assert_eq!(find(&server, &Challenge::default(), None).unwrap().source, Source::Metadata);
 }
 
+/// The endpoint need not serve GET: where it fails at that in any way, the documents are read all the same.
+#[test]
+fn how_the_endpoint_answers_get_does_not_matter() {
+    let elsewhere = silent();
+    let away = format!("{}/docs", elsewhere.origin());
+    let replies = [408, 425, 429, 500, 501, 503].map(Reply::status).map(Some);
+    let redirects = [302, 307].map(|status| Some(Reply::status(status).header("Location", away.as_str())));
+    // Without a reply, it is silent once, and breaks the connection once.
+    for (number, reply) in replies.into_iter().chain(redirects).chain([None, None]).enumerate() {
+        let server = Server::start(move |request, responder| {
+            let origin = format!("http://{}", request.header("host").unwrap_or_default());
+            let (resource, metadata) = documents(&origin, json!({}), json!({}));
+            match (request.path(), &reply) {
+                ("/mcp", Some(reply)) => responder.reply(reply),
+                ("/mcp", None) if number % 2 == 0 => responder.wait_for_close(),
+                ("/mcp", None) => responder.reset(),
+                (RESOURCE_METADATA, _) => responder.reply(&Reply::json(200, resource.to_string())),
+                (SERVER_METADATA, _) => responder.reply(&Reply::json(200, metadata.to_string())),
+                _ => responder.reply(&Reply::status(404)),
+            }
+        });
+        let found = find(&server, &Challenge::default(), None);
+        assert_eq!(found.map(|found| found.source).ok(), Some(Source::Metadata), "reply {number}");
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
 /// Pinned endpoints stand in where nothing is published, and where the authorization server that
 /// they belong to publishes nothing; they never stand in for another one.
 #[test]
