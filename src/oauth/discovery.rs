@@ -111,13 +111,14 @@ pub async fn discover_by(
     challenge: &Challenge,
     pinned: Option<&Pinned>,
 ) -> Result<Discovery, OauthError> {
-    let transport = Arc::new(Transport::new(exchange, policy, server));
+    let named = challenge.resource_metadata.as_deref();
+    let transport = Arc::new(Transport::new(exchange, policy, server, named));
     let hidden = |text: &str| transport.disguise.hide(text);
     let mut manager =
         AuthorizationManager::new_with_oauth_http_client(hidden(server.as_str()), transport.clone())
             .await
             .map_err(|error| judge(server, error))?;
-    let resource_metadata = challenge.resource_metadata.as_deref().map(hidden);
+    let resource_metadata = named.map(hidden);
     let challenge = header(&Challenge { resource_metadata, ..challenge.clone() });
     let resolution = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
     if let Some(resource) = transport.described().filter(|resource| !covers(resource, server)) {

@@ -2,12 +2,14 @@
 //!
 //! rmcp asks for one request at a time and follows redirects by itself, to the same origin only; so
 //! every hop passes the address policy. Private addresses get their names here, and requests to them
-//! their addresses back ([`Disguise`]). Three more things are seen to: of what the endpoint's own address
-//! answers, only a challenge counts, and no body is read, for it may be an event stream that never ends,
-//! and a server need not answer a GET at all; a document that names
-//! a member twice ends the discovery; and a protected resource metadata document that describes another
-//! resource is remembered, for rmcp passes it over and would go on to take the endpoint for its own
-//! authorization server.
+//! their addresses back ([`Disguise`]). Four more things are seen to:
+//!
+//! * Of what the endpoint's own address answers, only a challenge counts: a server need not serve GET.
+//!   The body is not read, for it may be an event stream that never ends.
+//! * A place that redirects to another origin is one without a document, unless the challenge names it.
+//! * A document that names a member twice ends the discovery.
+//! * A protected resource metadata document that describes another resource is remembered, for rmcp
+//!   passes it over and would go on to take the endpoint for its own authorization server.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -45,6 +47,8 @@ pub(super) struct Transport {
     pub(super) policy: AddressPolicy,
     pub(super) disguise: Disguise,
     described: Mutex<Option<String>>,
+    /// Where the challenge says that the metadata lie, or where that place redirects to.
+    advertised: Mutex<Option<Url>>,
     sent: AtomicUsize,
 }
 
@@ -54,9 +58,23 @@ pub(super) struct Transport {
 struct TooManyRequests;
 
 impl Transport {
-    pub(super) fn new(exchange: Exchange, policy: AddressPolicy, server: &ServerUri) -> Self {
+    /// `resource_metadata` is the challenge's.
+    pub(super) fn new(
+        exchange: Exchange,
+        policy: AddressPolicy,
+        server: &ServerUri,
+        resource_metadata: Option<&str>,
+    ) -> Self {
         let disguise = Disguise::new(policy.clone(), server.is_loopback());
-        Self { exchange, policy, disguise, described: Mutex::default(), sent: AtomicUsize::new(0) }
+        let advertised = resource_metadata.and_then(|text| target(server.as_url(), text.trim()));
+        Self {
+            exchange,
+            policy,
+            disguise,
+            described: Mutex::default(),
+            advertised: Mutex::new(advertised),
+            sent: AtomicUsize::new(0),
+        }
     }
 
     /// The resource that the last protected resource metadata at a well-known place described.
@@ -68,6 +86,12 @@ impl Transport {
         let address = request.uri().to_string();
         let well_known = request.uri().path().contains(RESOURCE_METADATA);
         let mut response = self.exchange.send(request, limit).await?;
+        if self.is_dead_end(&address, &response) {
+            let place = printable(address.split('?').next().unwrap_or_default());
+            tracing::debug!(place, "redirects to another origin: no metadata there");
+            response = http::Response::new(Vec::new());
+            *response.status_mut() = StatusCode::NOT_FOUND;
+        }
         let is_document = response.status() == StatusCode::OK;
         if is_document && members::are_repeated(response.body()) {
             let url = printable(address.split('?').next().unwrap_or_default());
@@ -85,6 +109,23 @@ impl Transport {
         Ok(response)
     }
 
+    /// Whether a guess ends here: rmcp would not follow the redirect either, and would try no other place.
+    /// What the challenge names is no guess.
+    fn is_dead_end(&self, address: &str, response: &http::Response<Vec<u8>>) -> bool {
+        let location = response.headers().get(LOCATION).filter(|_| response.status().is_redirection());
+        let (Some(location), Ok(address)) = (location, Url::parse(address)) else { return false };
+        let next = location.to_str().ok().and_then(|location| target(&address, location));
+        let next = next.filter(|next| next.origin() == address.origin());
+        let mut advertised = self.advertised.lock().unwrap_or_else(PoisonError::into_inner);
+        if *advertised != Some(address) {
+            return next.is_none();
+        }
+        if next.is_some() {
+            *advertised = next;
+        }
+        false
+    }
+
     fn hide_in(&self, response: &mut http::Response<Vec<u8>>) {
         if let Some(hidden) = self.disguise.hide_in(response.body()) {
             *response.body_mut() = hidden;
@@ -95,6 +136,13 @@ impl Transport {
             response.headers_mut().insert(LOCATION, hidden);
         }
     }
+}
+
+/// What `reference` means at `base`, as it is asked for.
+fn target(base: &Url, reference: &str) -> Option<Url> {
+    let mut url = base.join(reference).ok()?;
+    url.set_fragment(None);
+    Some(url)
 }
 
 /// The way over the network.

@@ -15,6 +15,7 @@ fn silent() -> Server {
 }
 
 const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource/mcp";
+const ROOT_RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 const SERVER_METADATA: &str = "/.well-known/oauth-authorization-server";
 
 /// Protected resource metadata and authorization server metadata of one origin; null removes a
@@ -51,6 +52,23 @@ fn publishing(resource: Value, server: Value) -> Server {
             SERVER_METADATA => responder.reply(&Reply::json(200, server.to_string())),
             _ => responder.reply(&Reply::status(404)),
         }
+    })
+}
+
+/// Serves its documents, `resource` and `server`, at these paths, and redirects others.
+fn leading(answers: &[(&str, &str)]) -> Server {
+    let answers: Vec<_> =
+        answers.iter().map(|&(path, answer)| (path.to_owned(), answer.to_owned())).collect();
+    Server::start(move |request, responder| {
+        let origin = format!("http://{}", request.header("host").unwrap_or_default());
+        let (resource, server) = documents(&origin, json!({}), json!({}));
+        let answer = answers.iter().find(|(path, _)| path == request.path()).map(|(_, answer)| &**answer);
+        responder.reply(&match answer {
+            Some("resource") => Reply::json(200, resource.to_string()),
+            Some("server") => Reply::json(200, server.to_string()),
+            Some(target) => Reply::status(302).header("Location", target),
+            None => Reply::status(404),
+        });
     })
 }
 
@@ -143,6 +161,57 @@ fn how_the_endpoint_answers_get_does_not_matter() {
         });
         let found = find(&server, &Challenge::default(), None);
         assert_eq!(found.map(|found| found.source).ok(), Some(Source::Metadata), "reply {number}");
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+/// A site may lead strangers to its start page or its single sign-on: a guessed place that does so is one
+/// without a document, at once or on the way.
+#[test]
+fn a_guessed_place_that_leads_away_is_passed_over() {
+    let elsewhere = silent();
+    let away = &*elsewhere.origin();
+    let openid = "/.well-known/openid-configuration";
+    for (answers, source) in [
+        (
+            &[(RESOURCE_METADATA, away), (ROOT_RESOURCE_METADATA, "resource"), (SERVER_METADATA, "server")][..],
+            Source::Metadata,
+        ),
+        (&[(RESOURCE_METADATA, "resource"), (SERVER_METADATA, away), (openid, "server")], Source::Metadata),
+        (&[(RESOURCE_METADATA, "/start"), ("/start", away), (SERVER_METADATA, "server")], Source::Metadata),
+        (
+            &[(RESOURCE_METADATA, "/here"), ("/here", "resource"), (SERVER_METADATA, "server")],
+            Source::Metadata,
+        ),
+        (&[(RESOURCE_METADATA, away), (SERVER_METADATA, away)], Source::Pinned),
+        (&[(RESOURCE_METADATA, "resource"), (SERVER_METADATA, "mailto:a@b.example")], Source::Pinned),
+    ] {
+        let server = leading(answers);
+        let found = find(&server, &Challenge::default(), Some(&pinned_at(&server.origin())));
+        assert_eq!(found.map(|found| found.source).ok(), Some(source), "{answers:?}");
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+/// What the challenge names is there or wrong.
+#[test]
+fn a_named_place_that_leads_away_is_told() {
+    let elsewhere = silent();
+    let away = &*elsewhere.origin();
+    for answers in [
+        &[(RESOURCE_METADATA, away), (ROOT_RESOURCE_METADATA, "resource"), (SERVER_METADATA, "server")][..],
+        &[(RESOURCE_METADATA, "/start"), ("/start", away), (SERVER_METADATA, "server")],
+    ] {
+        let server = leading(answers);
+        for named in [RESOURCE_METADATA.to_owned(), format!("{}{RESOURCE_METADATA}", server.origin())] {
+            let challenge = Challenge {
+                raw: Some("Bearer".to_owned()),
+                resource_metadata: Some(named),
+                ..Challenge::default()
+            };
+            let error = find(&server, &challenge, None).unwrap_err();
+            assert!(matches!(error, OauthError::Unreachable { .. }), "{answers:?}: {error:?}");
+        }
     }
     assert_eq!(elsewhere.connections(), 0);
 }
