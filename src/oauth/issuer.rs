@@ -13,6 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::discovery::endpoint;
+use super::exchange;
 use super::grant::{GrantError, lost};
 use crate::credential::Binding;
 use crate::http::{AddressPolicy, Client};
@@ -102,7 +103,7 @@ async fn ask(http: &Client, place: &str) -> Result<Option<Metadata>, GrantError>
         return Err(GrantError::Transient { cause });
     }
     let is_there = answer.status() == StatusCode::OK;
-    Ok(is_there.then(|| serde_json::from_slice(answer.body()).ok()).flatten())
+    Ok(is_there.then(|| serde_json::from_slice(exchange::text(&answer)).ok()).flatten())
 }
 
 fn unusable(reason: &str) -> GrantError {

@@ -14,7 +14,7 @@ use url::Url;
 use zeroize::Zeroize;
 
 use super::transport::TIME_LIMIT;
-use super::{Discovery, OauthError};
+use super::{Discovery, OauthError, exchange};
 use crate::credential::{Client, ClientAuthentication, Registration, optional_secret};
 use crate::http as client;
 use crate::redact::{Secret, Wiped, printable, with_causes};
@@ -155,7 +155,7 @@ fn registered(
     redirect_uri: String,
 ) -> Result<Client, OauthError> {
     let status = answer.status();
-    let body = Wiped::new(serde_json::from_slice(answer.body()).unwrap_or_default());
+    let body = Wiped::new(serde_json::from_slice(exchange::text(answer)).unwrap_or_default());
     let text = |name: &str| body.get(name)?.as_str().filter(|text| !text.is_empty());
     if status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS {
         let source = format!("it answered the registration with HTTP status {}", status.as_u16()).into();
@@ -269,8 +269,9 @@ mod tests {
             (json!({"client_id": ""}), None, None),
             (json!([]), None, None),
         ];
-        for (body, methods, expected) in table {
-            let answer = Response::new(body.to_string().into_bytes());
+        for (number, (body, methods, expected)) in table.iter().enumerate() {
+            let mark = if number % 2 == 0 { "\u{feff}" } else { "" };
+            let answer = Response::new(format!("{mark}{body}").into_bytes());
             let client = registered(&answer, &discovery(*methods), String::new());
             assert_eq!(client.as_ref().ok().map(|client| client.authentication), *expected, "{body}");
             if let (Ok(client), Some(secret)) = (client, body["client_secret"].as_str()) {

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::grant::GrantError;
-use super::scopes;
+use super::{exchange, scopes};
 use crate::http::{content_coding, date, retry_after};
 use crate::redact::{Known, Secret, Wiped, printable, wipe};
 
@@ -119,7 +119,7 @@ pub(super) fn normalise(
 
 /// The members of a JSON object, or of a form where a server answers with one in spite of `Accept`.
 fn members(answer: &Response<Vec<u8>>) -> Option<Map<String, Value>> {
-    let body = answer.body().strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer.body());
+    let body = exchange::text(answer);
     if let Ok(members) = serde_json::from_slice::<HashMap<String, &RawValue>>(body) {
         let read = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
         return Some(members.into_iter().map(|(name, raw)| (name, read(raw))).collect());

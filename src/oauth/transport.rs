@@ -24,7 +24,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::disguise::{Disguise, reveal};
-use super::{Answer, Exchange, members};
+use super::{Answer, Exchange, exchange, members};
 use crate::http::{AddressPolicy, Client, HttpError};
 use crate::redact::printable;
 use crate::server_uri::ServerUri;
@@ -93,6 +93,8 @@ impl Transport {
             *response.status_mut() = StatusCode::NOT_FOUND;
         }
         let is_document = response.status() == StatusCode::OK;
+        // rmcp does not know of the mark.
+        *response.body_mut() = exchange::text(&response).to_vec();
         if is_document && members::are_repeated(response.body()) {
             let url = printable(address.split('?').next().unwrap_or_default());
             return Err(HttpError::Address { url, reason: "its document names a member twice" });

@@ -165,6 +165,27 @@ fn how_the_endpoint_answers_get_does_not_matter() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
+/// A byte order mark hides no document, and no member that is named twice.
+#[test]
+fn documents_may_start_with_a_byte_order_mark() {
+    let marked = |twice: &'static str| {
+        Server::start(move |request, responder| {
+            let origin = format!("http://{}", request.header("host").unwrap_or_default());
+            let (resource, server) = documents(&origin, json!({}), json!({}));
+            let server = server.to_string().replacen('{', &format!("{{{twice}"), 1);
+            responder.reply(&match request.path() {
+                RESOURCE_METADATA => Reply::json(200, format!("\u{feff}{resource}")),
+                SERVER_METADATA => Reply::json(200, format!("\u{feff}{server}")),
+                _ => Reply::status(404),
+            });
+        })
+    };
+    let found = find(&marked(""), &Challenge::default(), None).unwrap();
+    assert_eq!((found.source, &*found.scopes), (Source::Metadata, &["one".to_owned(), "two".to_owned()][..]));
+    let error = find(&marked(r#""issuer":"x","#), &Challenge::default(), None).unwrap_err();
+    assert!(matches!(error, OauthError::Refused { .. }), "{error:?}");
+}
+
 /// A site may lead strangers to its start page or its single sign-on: a guessed place that does so is one
 /// without a document, at once or on the way.
 #[test]

@@ -131,6 +131,7 @@ fn check_found(
     let resource_url = Url::parse(resource).expect("the resource is a URL");
     assert_eq!(resource_url.origin(), server.as_url().origin(), "{resource}");
     if discovery.source == Source::Metadata {
+        let document = document.strip_prefix('\u{feff}').unwrap_or(document);
         let published: Value = serde_json::from_str(document).expect("it was read as JSON");
         // A name that only this program gives, and anybody may write, means the address it stands for.
         assert!(issuer.as_deref() == published["issuer"].as_str() || text.contains(DISGUISE), "{issuer:?}");
