@@ -165,11 +165,19 @@ impl Pinned {
     }
 }
 
-/// The challenge in canonical form, so that rmcp's reader and ours cannot differ about it.
+/// The challenge in canonical form, so that rmcp's reader and ours cannot differ about it. That one looks
+/// for `scope=` in all of the text, the values included, which a quoted pair keeps it from finding there.
 fn header(challenge: &Challenge) -> Option<String> {
     let quoted = |name: &str, value: &Option<String>| {
         let value = value.as_ref()?;
-        Some(format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")))
+        let mut quoted = String::new();
+        for character in value.chars() {
+            if matches!(character, '\\' | '"' | '=') {
+                quoted.push('\\');
+            }
+            quoted.push(character);
+        }
+        Some(format!("{name}=\"{quoted}\""))
     };
     let parameters: Vec<String> =
         [quoted("resource_metadata", &challenge.resource_metadata), quoted("scope", &challenge.scope)]
@@ -337,12 +345,12 @@ mod tests {
         let challenge = Challenge {
             raw: Some("Bearer …".to_owned()),
             scope: Some("a \"b".to_owned()),
-            resource_metadata: Some("https://a.example/x".to_owned()),
+            resource_metadata: Some("https://a.example/x?scope=y".to_owned()),
             error: None,
         };
         assert_eq!(
             header(&challenge).as_deref(),
-            Some(r#"Bearer resource_metadata="https://a.example/x", scope="a \"b""#)
+            Some(r#"Bearer resource_metadata="https://a.example/x?scope\=y", scope="a \"b""#)
         );
         assert_eq!(header(&Challenge::default()), None);
     }

@@ -165,6 +165,37 @@ fn how_the_endpoint_answers_get_does_not_matter() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
+/// What stands in a parameter is no parameter.
+#[test]
+fn a_parameter_within_another_ones_text_is_not_read() {
+    let place = "/documents";
+    let server = Server::start(move |request, responder| {
+        let origin = format!("http://{}", request.header("host").unwrap_or_default());
+        let (resource, metadata) = documents(&origin, json!({}), json!({}));
+        responder.reply(&match (request.path(), &*request.target) {
+            (path, target) if path == place && target.ends_with("?scope=no") => {
+                Reply::json(200, resource.to_string())
+            }
+            (SERVER_METADATA, _) => Reply::json(200, metadata.to_string()),
+            _ => Reply::status(404),
+        });
+    });
+    let named = format!("{}{place}?scope=no", server.origin());
+    for (scope, expected) in [
+        (Some("real"), &["real"][..]),
+        (Some("resource_metadata=/x scope=y"), &["resource_metadata=/x", "scope=y"]),
+        (None, &["one", "two"]),
+    ] {
+        let challenge = Challenge {
+            raw: Some("Bearer".to_owned()),
+            scope: scope.map(str::to_owned),
+            resource_metadata: Some(named.clone()),
+            ..Challenge::default()
+        };
+        assert_eq!(find(&server, &challenge, None).unwrap().scopes, expected, "{scope:?}");
+    }
+}
+
 /// A byte order mark hides no document, and no member that is named twice.
 #[test]
 fn documents_may_start_with_a_byte_order_mark() {
