@@ -7,14 +7,14 @@
 //! browser for that reason could not even be repeated.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 use zeroize::Zeroize;
 
 use super::transport::TIME_LIMIT;
-use super::{Discovery, OauthError, exchange};
+use super::{Discovery, OauthError, Source, exchange};
 use crate::credential::{Client, ClientAuthentication, Registration, optional_secret};
 use crate::http as client;
 use crate::redact::{Secret, Wiped, printable, with_causes};
@@ -49,7 +49,8 @@ pub struct Applicant {
 /// Finds or registers the client for a login.
 ///
 /// # Errors
-/// [`OauthError::ClientRequired`] where there is no way to an id, [`OauthError::Refused`] where a
+/// [`OauthError::ClientRequired`] where there is no way to an id,
+/// [`OauthError::NoAuthorizationSupport`] where the guess at one leads nowhere, [`OauthError::Refused`] where a
 /// secret would go to a server that proves nothing about itself,
 /// [`OauthError::RegistrationRefused`] and [`OauthError::Unreachable`] from the registration.
 ///
@@ -63,7 +64,7 @@ pub async fn obtain_client(
 ) -> Result<Client, OauthError> {
     let redirect_uri = applicant.redirect_uri.to_string();
     if let Some(known) = &applicant.pre_registered {
-        if known.secret.is_some() && discovery.source == super::Source::Defaults {
+        if known.secret.is_some() && discovery.source == Source::Defaults {
             return Err(OauthError::Refused {
                 reason: "there is none, and a client secret does not go to a guessed address".to_owned(),
             });
@@ -157,9 +158,14 @@ fn registered(
     let status = answer.status();
     let body = Wiped::new(serde_json::from_slice(exchange::text(answer)).unwrap_or_default());
     let text = |name: &str| body.get(name)?.as_str().filter(|text| !text.is_empty());
-    if status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS {
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         let source = format!("it answered the registration with HTTP status {}", status.as_u16()).into();
         return Err(OauthError::Unreachable { what: "the registration endpoint".to_owned(), source });
+    }
+    // A guess, where no registration endpoint answers.
+    let is_nowhere = matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    if is_nowhere && discovery.source == Source::Defaults {
+        return Err(OauthError::NoAuthorizationSupport);
     }
     let refused = |reason: String| OauthError::RegistrationRefused { reason };
     if !status.is_success() {
@@ -200,7 +206,6 @@ mod tests {
 
     use super::*;
     use crate::http::AddressPolicy;
-    use crate::oauth::Source;
     use crate::redact::ExposeSecret;
     use ClientAuthentication::{Basic, None as Public, Post};
 
@@ -296,7 +301,7 @@ mod tests {
     fn a_refusal_is_shown_without_its_escapes() {
         let body = json!({"error": "invalid_redirect_uri", "error_description": "no\u{1b}[0m"});
         let mut answer = Response::new(body.to_string().into_bytes());
-        *answer.status_mut() = http::StatusCode::BAD_REQUEST;
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
         let error = registered(&answer, &discovery(None), String::new()).unwrap_err();
         assert!(error.to_string().ends_with("invalid_redirect_uri: no\\u{1b}[0m"), "{error}");
     }

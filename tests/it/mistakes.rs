@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::Bridge;
 use crate::support::home::{ENCRYPTION_KEY, Home};
-use crate::support::http_server::Reply;
+use crate::support::http_server::{Reply, Server};
 use crate::support::mcp_server::McpServer;
 use crate::support::process::Process;
 use crate::support::service::{NAME, Service};
@@ -70,6 +70,21 @@ fn a_long_error_is_told_to_its_end() {
     let outcome = service.home.run(["refresh", NAME, "--force", "--json"]).expect(5);
     let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert!(told["message"].as_str().unwrap().ends_with("can be made."), "{told}");
+}
+
+/// A service that knows API tokens alone publishes nothing, and registers nobody.
+#[test]
+fn a_service_without_logins_leads_to_setting_a_token() {
+    for status in [404, 405] {
+        let server = Server::start(move |request, responder| {
+            let status = if request.path() == "/mcp" { 401 } else { status };
+            responder.reply(&Reply::status(status));
+        });
+        let url = format!("{}/mcp", server.origin());
+        let said = Home::with_file_store().run(["login", &url]).expect(3).stderr;
+        assert!(said.contains("error: the service publishes no OAuth metadata\n"), "{said}");
+        assert!(said.contains(&format!("tokens set {url}")) && !said.contains("--client-id"), "{said}");
+    }
 }
 
 /// Several servers of one host are told apart by their ports.
