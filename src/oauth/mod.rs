@@ -29,7 +29,7 @@ pub use grant::GrantError;
 pub use issuer::{moved_token_endpoint, revocation_endpoint};
 pub use registration::{Applicant, PreRegistered, obtain_client};
 pub use scopes::granted;
-pub use token_response::TokenResponse;
+pub use token_response::{TokenResponse, fits_header};
 
 use crate::http::HttpError;
 

@@ -213,7 +213,7 @@ fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> 
 
 /// Whether a token can follow `Bearer` as it is: visible characters of ASCII, and spaces within (RFC 6749
 /// §A.12). RFC 6750 §2.1 has fewer of them, which real tokens do not keep to.
-fn fits_header(token: &str) -> bool {
+pub fn fits_header(token: &str) -> bool {
     token.bytes().all(|byte| matches!(byte, b' '..=b'~')) && token.trim_matches(' ') == token
 }
 

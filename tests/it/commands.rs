@@ -176,12 +176,30 @@ fn tokens_that_no_header_can_carry_are_refused_without_being_shown() {
         ("canary\nsecond line\n", "has control characters"),
         ("canary\u{0}", "has control characters"),
         (&long, "is longer than 4096 bytes"),
+        (" \n", "is empty"),
+        ("\u{feff}", "is empty"),
+        ("canary-t\u{f6}k", "no header can carry: copy it anew"),
+        ("Bearer canary", "give the token alone"),
+        ("\u{feff} bearer  canary ", "give the token alone"),
     ] {
         let refused = home.run_with_input(["tokens", "set", ENDPOINT], input.as_bytes()).expect(2);
         assert!(refused.stderr.contains(problem), "{}", refused.stderr);
         assert!(!refused.stderr.contains("canary"), "{}", refused.stderr);
     }
     assert!(listed(&home).is_empty());
+}
+
+/// Editors leave a byte order mark, and clipboards blanks: they are no part of the token.
+#[test]
+fn what_stands_around_a_token_is_left_out() {
+    let server = McpServer::open();
+    for input in [format!("\u{feff}{TOKEN}\r\n"), format!("\u{feff}  {TOKEN} \n")] {
+        let home = Home::with_file_store();
+        home.run_with_input(["tokens", "set", &server.url(), "--name", "mock"], input.as_bytes()).expect(0);
+        Bridge::start(&home, &["mock"]).initialize();
+        let sent = server.requests().last().unwrap().header("authorization").map(str::to_owned);
+        assert_eq!(sent, Some(format!("Bearer {TOKEN}")), "{input:?}");
+    }
 }
 
 #[test]

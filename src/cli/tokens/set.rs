@@ -9,7 +9,9 @@ use crate::cli::failure::Failure;
 use crate::cli::login_flags::{check_secret, secret_of_stdin};
 use crate::cli::terminal::{Input, Question};
 use crate::cli::{Context, keeping};
+use crate::config::ConfigError;
 use crate::config::service::Service;
+use crate::oauth::fits_header;
 use crate::redact::{ExposeSecret, Secret};
 use crate::store::Store;
 use crate::store::index::{EntryKind, Identity, Index};
@@ -98,10 +100,23 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
 }
 
 async fn token(context: &Context) -> Result<Secret, Failure> {
-    if context.terminal.stdin {
-        let token = Input::open().ask_hidden(&context.terminal, TOKEN).await?;
-        check_secret(token.expose_secret(), "the token")?;
-        return Ok(token);
-    }
-    Ok(secret_of_stdin("the token on stdin").await?)
+    let (given, origin) = if context.terminal.stdin {
+        (Input::open().ask_hidden(&context.terminal, TOKEN).await?, "the token")
+    } else {
+        let origin = "the token on stdin";
+        (secret_of_stdin(origin).await?, origin)
+    };
+    let token = given.expose_secret();
+    // What an editor or a clipboard leaves around it.
+    let token = token.strip_prefix('\u{feff}').unwrap_or(token).trim();
+    check_secret(token, origin)?;
+    let scheme = token.split_once(' ').map(|(scheme, _)| scheme);
+    let problem = match () {
+        () if !fits_header(token) => "has characters that no header can carry: copy it anew",
+        () if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("Bearer")) => {
+            "starts with `Bearer`, which the bridge sends by itself: give the token alone"
+        }
+        () => return Ok(Secret::from(token)),
+    };
+    Err(ConfigError::Unusable(format!("{origin} {problem}")).into())
 }
