@@ -22,6 +22,7 @@ mod demo;
 mod discovery;
 mod doctor;
 mod doctor_breaks;
+mod era_moves;
 mod eras;
 mod faults;
 mod fidelity;

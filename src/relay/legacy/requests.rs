@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, PoisonError};
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use super::Epoch;
 use super::sse::{may_have_left, may_mean_sse};
 use super::stand_in::AUTHORIZATION_LIMIT;
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{Message, code};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
 use crate::relay::translation::Opened;
@@ -127,8 +127,8 @@ impl Inner {
                 reply
                     if !renewed
                         && self.legacy.handshake.can_restart()
-                        && self.legacy.sse.may_be_spoken()
-                        && may_have_left(&reply, request.id()) =>
+                        && (knows_no_sessions(&reply)
+                            || self.legacy.sse.may_be_spoken() && may_have_left(&reply, request.id())) =>
                 {
                     if self.renew(epoch, Attendance::Person).await.is_err() {
                         return self.settle(reply, request).await;
@@ -219,4 +219,14 @@ impl Inner {
             Err(error) => tracing::debug!(%error, "the server was not told that the session is over"),
         }
     }
+}
+
+/// Whether this reply to a request of a session is that of a server which serves no revision with sessions
+/// any more: it does not serve the request's version, or misses in its body what a header names. It has not
+/// acted (2026-07-28, Streamable HTTP, "Protocol Version Header").
+fn knows_no_sessions(reply: &Reply) -> bool {
+    let Reply::Rejected(rejection) = reply else { return false };
+    let code = rejection.body.as_deref().and_then(code::of);
+    rejection.status == StatusCode::BAD_REQUEST
+        && matches!(code, Some(code::UNSUPPORTED_VERSION | code::HEADER_MISMATCH))
 }
