@@ -11,6 +11,7 @@ use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::mcp_server::{McpServer, Setup};
+use crate::support::modern_server::error;
 use crate::support::service::Service;
 
 /// A host that does not hear that the lists have changed works after its next list.
@@ -147,29 +148,53 @@ fn a_host_that_knows_no_initialize_finds_the_server_itself_after_the_login() {
     assert_eq!(said(&host.call("echo", json!({"text": "served"}))), "served");
 }
 
-/// A host of 2026-07-28 is let in where the server is remembered to speak that revision.
-#[test]
-fn a_host_of_the_new_era_is_let_in_where_the_server_is_remembered() {
+/// A service of 2026-07-28 that answers with `script`, and knows no login yet.
+fn modern_service(script: fn(&Request, &mut Responder) -> bool) -> Service {
     let authorization = AuthorizationServer::start();
     let server = McpServer::start(Setup {
         authorization: Some(authorization.clone()),
-        script: Some(Box::new(modern)),
+        script: Some(Box::new(script)),
         ..Setup::default()
     });
-    let service = Service::of(authorization, server, Home::with_file_store());
-    let url = service.server.url();
-    let discover = |bridge: &mut Bridge| bridge.call(0, "server/discover", modern_params(json!({})));
+    Service::of(authorization, server, Home::with_file_store())
+}
 
-    let mut unknown = Bridge::start(&service.home, &[&url]);
-    assert_eq!(discover(&mut unknown)["error"]["code"], -32601, "nobody knows what the server speaks");
+fn discover(bridge: &mut Bridge) -> Value {
+    bridge.call(0, "server/discover", modern_params(json!({})))
+}
 
+/// Has a bridge find out what the server speaks, and takes the login away again.
+fn remember_and_log_out(service: &Service) {
     service.login(&[]).expect(0);
-    let mut first = Bridge::start(&service.home, &[&url]);
+    let mut first = Bridge::start(&service.home, &[&service.server.url()]);
     assert_eq!(discover(&mut first)["result"]["capabilities"], json!({"tools": {}}));
     first.close_stdin();
     first.wait();
     service.home.run(["tokens", "delete", "service", "--yes"]).expect(0);
+}
 
+/// Asks for changes of the tools; gives the acknowledgement.
+fn listen(bridge: &mut Bridge) -> Value {
+    let params = modern_params(json!({"notifications": {"toolsListChanged": true}}));
+    bridge.send(
+        json!({"jsonrpc": "2.0", "id": "listen", "method": "subscriptions/listen", "params": params})
+            .to_string(),
+    );
+    let acknowledged = bridge.message();
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    acknowledged
+}
+
+/// A host of 2026-07-28 is let in where the server is remembered to speak that revision.
+#[test]
+fn a_host_of_the_new_era_is_let_in_where_the_server_is_remembered() {
+    let service = modern_service(modern);
+    let url = service.server.url();
+
+    let mut unknown = Bridge::start(&service.home, &[&url]);
+    assert_eq!(discover(&mut unknown)["error"]["code"], -32601, "nobody knows what the server speaks");
+
+    remember_and_log_out(&service);
     let mut bridge = Bridge::start(&service.home, &[&url]);
     let discovered = discover(&mut bridge);
     assert_eq!(discovered["result"]["supportedVersions"], json!(["2026-07-28"]), "{discovered}");
@@ -179,13 +204,7 @@ fn a_host_of_the_new_era_is_let_in_where_the_server_is_remembered() {
     let tool = listed["result"]["tools"][0]["name"].as_str().unwrap().to_owned();
     let call = |name: &str| modern_params(json!({"name": name, "arguments": {"text": "served"}}));
     assert!(said(&bridge.call(2, "tools/call", call(&tool))).contains("login"), "{tool}");
-    let filter = json!({"notifications": {"toolsListChanged": true}});
-    bridge.send(
-        json!({"jsonrpc": "2.0", "id": "listen", "method": "subscriptions/listen", "params": modern_params(filter)})
-            .to_string(),
-    );
-    let acknowledged = bridge.message();
-    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    let acknowledged = listen(&mut bridge);
     assert_eq!(acknowledged["params"]["notifications"], json!({"toolsListChanged": true}));
     assert_eq!(acknowledged["params"]["_meta"][SUBSCRIPTION], "listen");
 
@@ -197,4 +216,27 @@ fn a_host_of_the_new_era_is_let_in_where_the_server_is_remembered() {
     assert_eq!(listed["result"]["tools"][0]["name"], "echo");
     assert_eq!(said(&bridge.call(4, "tools/call", call("echo"))), "served");
     assert!(said(&bridge.call(5, "tools/call", call(&tool))).contains("List the tools again"));
+}
+
+/// A server that keeps no subscriptions says so, once it is there; of its lists the host hears all the same.
+#[test]
+fn a_host_hears_of_the_change_where_the_server_refuses_to_listen() {
+    let service = modern_service(|request, responder| {
+        let message = request.json();
+        if message["method"] != "subscriptions/listen" {
+            return modern(request, responder);
+        }
+        responder.reply(&error(404, &message["id"], -32601, "Method not found"));
+        true
+    });
+    remember_and_log_out(&service);
+    let mut bridge = Bridge::start(&service.home, &[&service.server.url()]);
+    assert!(discover(&mut bridge)["result"]["instructions"].is_string());
+    listen(&mut bridge);
+    service.login(&[]).expect(0);
+    let changed = bridge.message();
+    assert_eq!(changed["method"], "notifications/tools/list_changed", "{changed}");
+    assert_eq!(changed["params"]["_meta"][SUBSCRIPTION], "listen");
+    let refused = bridge.message();
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("listen"), &json!(-32601)), "{refused}");
 }

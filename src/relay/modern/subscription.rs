@@ -122,7 +122,12 @@ impl Inner {
                     Pause::Passing(None)
                 }
                 answer => {
-                    let mut replies = Replies::of(answer?, request.id())?;
+                    let answer = answer?;
+                    // The lists that it was let in with are not the server's, whatever this is.
+                    if owes_changes {
+                        self.tell_changes(message, None).await;
+                    }
+                    let mut replies = Replies::of(answer, request.id())?;
                     while let Some(reply) = replies.next().await? {
                         self.hand_on(reply, request).await;
                     }
