@@ -69,6 +69,22 @@ fn a_refused_initialize_leads_to_the_old_transport() {
     }
 }
 
+/// Some routers have one route for all methods: a POST there opens a stream that answers nothing.
+#[test]
+fn a_stream_in_answer_to_initialize_leads_to_the_old_transport() {
+    let server = SseServer::scripted(|request, responder, streams| {
+        let opens = request.path() == "/mcp";
+        if opens {
+            streams.open(responder, "/messages?sessionId=$session");
+        }
+        opens
+    });
+    let (mut bridge, _home) = session_on(&server);
+    assert_eq!(bridge.echo(1, "over the stream"), "over the stream");
+    assert_eq!(asked(&server)[..3], ["POST /mcp", "GET /mcp", "POST /messages"]);
+    assert_eq!(server.count("initialize"), 1);
+}
+
 #[test]
 fn the_transport_can_be_pinned() {
     let server = SseServer::open();

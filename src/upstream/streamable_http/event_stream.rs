@@ -106,21 +106,27 @@ impl EventStream {
         }
     }
 
-    /// The first message, which stays to be read; `None` where none is near.
+    /// The first message, which stays to be read; `None` where none is near, and where an `endpoint` event
+    /// comes first: on a stream of HTTP+SSE nobody speaks before its client does.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn peek(&mut self) -> Option<Bytes> {
         while self.ahead.len() < LOOK_AHEAD {
             let event = self.read().await?;
-            let found = event.as_ref().map(|event| event.message.clone());
-            let (is_over, message) = (found.is_err(), found.ok().flatten());
+            let is_end = event.as_ref().map_or(true, |event| event.endpoint.is_some());
+            let message = event.as_ref().ok().and_then(|event| event.message.clone());
             self.ahead.push_back(event);
-            if is_over || message.is_some() {
+            if is_end || message.is_some() {
                 return message;
             }
         }
         None
+    }
+
+    /// Whether what was looked at opens a stream of HTTP+SSE.
+    pub fn was_seen_to_open_sse(&self) -> bool {
+        self.ahead.iter().flatten().any(|event| event.endpoint.is_some())
     }
 
     async fn read(&mut self) -> Option<Result<Event, EventStreamError>> {
@@ -260,6 +266,15 @@ mod tests {
         }
         assert_eq!(messages, [None, Some("a".into()), Some("b".into())]);
         assert_eq!(stream.peek().await, None);
+    }
+
+    #[tokio::test]
+    async fn behind_an_endpoint_no_message_is_looked_for() {
+        let mut stream = stream(&[": hi\n\nevent: endpoint\ndata: /m\n\n", "data: a\n\n"]);
+        assert!(!stream.was_seen_to_open_sse());
+        assert_eq!(stream.peek().await, None);
+        assert!(stream.was_seen_to_open_sse());
+        while stream.next().await.unwrap().unwrap().message.is_none() {}
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Whether a refused `initialize` may mean that the server speaks HTTP+SSE (MCP transports,
-//! "Backwards Compatibility"; 2026-07-28 "HTTP+SSE Transport").
+//! "Backwards Compatibility"; 2026-07-28 "HTTP+SSE Transport"), or one that got such a stream in answer: some
+//! servers open one whatever the method.
 
 use http::StatusCode;
 
@@ -19,6 +20,7 @@ pub(in crate::relay::legacy) fn may_mean_sse(reply: &Reply, id: &Id) -> bool {
             );
             is_one_of_three && !is_modern(rejection) && !answers(rejection, id)
         }
+        Reply::Events(stream) => stream.was_seen_to_open_sse(),
         _ => false,
     }
 }
