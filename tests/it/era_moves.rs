@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::mcp_server::McpServer;
-use crate::support::modern_server::{error, serve};
-use crate::support::open_session::is_named;
+use crate::support::modern_server::{error, modern, remembered, serve};
+use crate::support::open_session::{is, is_named};
 use crate::support::translated::{posts_of, session};
 
 /// A server with sessions, or what `other` answers where that is switched on; false leaves it to the first.
@@ -69,4 +69,65 @@ fn a_server_that_has_left_every_known_revision_keeps_its_word() {
     let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
     assert_eq!(answer["error"]["data"]["supported"], json!(["2027-01-01"]), "{answer}");
     assert_eq!(calls(&server), 1);
+}
+
+/// What a server of the era before has for a request without a session, in the words of the SDKs' servers.
+#[test]
+fn a_server_that_goes_back_to_sessions_is_followed() {
+    for refusal in [
+        Reply::json(
+            400,
+            r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: No valid session ID provided"},"id":null}"#,
+        ),
+        Reply::json(
+            400,
+            r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Server not initialized"},"id":null}"#,
+        ),
+        Reply::json(
+            400,
+            r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Bad Request: Missing session ID"}}"#,
+        ),
+        Reply::json(404, r#"{"error":"Session not found"}"#),
+        Reply::html(400, "Invalid or missing session ID"),
+    ] {
+        let rolled_back = Arc::<AtomicBool>::default();
+        let is_legacy = Arc::clone(&rolled_back);
+        let server = McpServer::scripted(move |request, responder| {
+            let belongs = request.header("Mcp-Session-Id").is_some() || is("initialize")(request);
+            match (is_legacy.load(Ordering::SeqCst), belongs) {
+                (true, true) => return false,
+                (true, false) => responder.reply(&refusal),
+                (false, _) => responder.reply(&serve(request)),
+            }
+            true
+        });
+        let (home, mut bridge) = session(&server);
+        assert_eq!(bridge.echo(1, "translated"), "translated");
+        rolled_back.store(true, Ordering::SeqCst);
+        assert_eq!(bridge.echo(2, "in a session"), "in a session");
+        assert_eq!(calls(&server), 3, "refused once");
+        assert_eq!(posts_of(&server, "tools/call")[2]["params"].get("_meta"), None);
+        assert_eq!(posts_of(&server, "notifications/initialized").len(), 1);
+        assert_eq!(bridge.call(3, "ping", json!({}))["result"], json!({}));
+        assert_eq!(posts_of(&server, "ping").len(), 1, "nothing is answered here any more");
+        server.wait_for("the stream", |request| request.method == "GET");
+        remembered(&home, r#""legacy":{"is":true"#);
+    }
+}
+
+/// What a tool says of sessions of its own is its answer.
+#[test]
+fn a_call_to_a_server_that_stays_without_sessions_is_sent_once() {
+    let server = modern(|request, responder| {
+        let is_call = is("tools/call")(request);
+        if is_call {
+            responder.reply(&error(400, &request.json()["id"], -32000, "Session not found: browser"));
+        }
+        is_call
+    });
+    let (_home, mut bridge) = session(&server);
+    let answer = bridge.call(1, "tools/call", json!({"name": "click"}));
+    assert_eq!(answer["error"]["message"], "Session not found: browser", "{answer}");
+    assert_eq!(calls(&server), 1);
+    assert_eq!(bridge.tools(2), ["echo"]);
 }

@@ -163,7 +163,8 @@ impl Inner {
         epoch: Epoch,
     ) -> Result<(), Failure> {
         if let Some(pair) = self.translation.pair() {
-            return self.translate_request(&pair, message, request).await;
+            let refused = self.translate_request(&pair, message, request).await?;
+            return refused.map_or(Ok(()), |_| Err(Failure::SessionLost(None)));
         }
         let connection = match self.legacy.is_over_sse() {
             true => self.connected(Attendance::Nobody).await?,

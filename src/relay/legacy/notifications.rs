@@ -106,10 +106,10 @@ impl Inner {
     /// that has nobody to ask yet loses what a call would have it ask.
     pub(in crate::relay) async fn send_initialized(self: Arc<Self>, message: Message) {
         let gate = Arc::clone(&self.legacy.gate).write_owned().await;
+        self.legacy.handshake.record_initialized(message.clone());
         if let Some(pair) = self.translation.pair() {
             return self.translate_notification(&pair, &message).await;
         }
-        self.legacy.handshake.record_initialized(message.clone());
         let sending = self.send_unanswered(&message, None);
         if tokio::time::timeout(INITIALIZED_LIMIT, sending).await.is_err() {
             tracing::warn!("the server does not answer to notifications/initialized");

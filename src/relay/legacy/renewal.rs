@@ -109,13 +109,14 @@ impl Inner {
         };
         let may_mean_sse = |id| self.legacy.sse.may_be_spoken() && may_mean_sse(&answer.reply, id);
         if initialize.head().request_id().is_some_and(may_mean_sse) {
-            match self.connect_again(attendance).await {
+            match self.connect_again(attendance).await.inspect(|()| self.translation.end()) {
                 Err(failure) if failure.is_no_sign_of_sse() => {}
                 outcome => return outcome,
             }
         }
         self.legacy.handshake.assign(answer.session_id);
         self.swallow_answer(answer.reply, &initialize).await?;
+        self.translation.end();
         self.leave_sse();
         if let Some(initialized) = &initialized {
             let initialized = Outgoing { attendance, ..Outgoing::message(initialized.bytes()) };

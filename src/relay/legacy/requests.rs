@@ -117,7 +117,16 @@ impl Inner {
                 epoch = self.current_session().await?;
             }
             if let Some(pair) = self.translation.pair() {
-                return self.translate_request(&pair, message, request).await;
+                let Some(rejection) = self.translate_request(&pair, message, request).await? else {
+                    return Ok(());
+                };
+                let is_renewed = !renewed && self.renew(epoch, Attendance::Person).await.is_ok();
+                // A server that has no sessions still may have acted: it spoke of something else.
+                if !is_renewed || self.translation.pair().is_some() {
+                    return self.deliver_rejection(rejection, request).await;
+                }
+                renewed = true;
+                continue;
             }
             let answer = self.send(Outgoing::request(message.bytes(), request)).await?;
             match answer.reply {

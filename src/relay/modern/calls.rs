@@ -31,6 +31,15 @@ impl Inner {
         message: &Message,
         request: &Ticket,
     ) -> Result<Replies, Failure> {
+        Replies::of(self.ask_with_headers(message, request).await?, request.id())
+    }
+
+    /// The same, up to what comes back.
+    pub(in crate::relay) async fn ask_with_headers(
+        &self,
+        message: &Message,
+        request: &Ticket,
+    ) -> Result<Reply, Failure> {
         let tool = called_tool(message);
         if tool.is_some() && self.modern.tools.is_stale() {
             self.refresh_tools(message).await;
@@ -44,8 +53,7 @@ impl Inner {
                 answer = self.send(routed(message.bytes(), &fresh, request)).await?;
             }
         }
-        // What goes in place of the host's request has an id of its own.
-        Replies::of(answer.reply, message.head().request_id().unwrap_or(request.id()))
+        Ok(answer.reply)
     }
 
     /// Sends a request of ours, for which no request of the host's waits, and nobody is asked to log

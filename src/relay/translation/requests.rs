@@ -11,18 +11,20 @@ use super::retired::{self, Fate};
 use super::rounds::Round;
 use crate::jsonrpc::edit::Repeated;
 use crate::jsonrpc::{ErrorResponse, Head, Id, InvalidMessage, Message, code};
-use crate::relay::modern::Replies;
+use crate::relay::modern::{Asked, Replies};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
+use crate::upstream::streamable_http::{Rejection, Reply};
 
 impl Inner {
-    /// A request of the host's, other than `initialize`.
+    /// A request of the host's, other than `initialize`. The refusal that comes back says that a session is
+    /// missing: a server that is of the era before by now has not acted.
     pub(in crate::relay) async fn translate_request(
         self: &Arc<Self>,
         pair: &Arc<Pair>,
         message: &Message,
         request: &Ticket,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Rejection>, Failure> {
         let refusal = match Fate::of(message) {
             Fate::Goes => return self.translate_and_send(pair, message, request).await,
             Fate::Done => None,
@@ -39,7 +41,7 @@ impl Inner {
         };
         let answer = refusal.map_or_else(|| retired::done(request.id()).into(), ErrorResponse::into_bytes);
         self.answer_with(answer, request).await;
-        Ok(())
+        Ok(None)
     }
 
     /// A notification of the host's, other than a cancellation.
@@ -70,19 +72,26 @@ impl Inner {
         pair: &Pair,
         message: &Message,
         request: &Ticket,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Rejection>, Failure> {
         let stamped = match pair.introduction.stamp(message.text(), pair.log_level()) {
             Ok(stamped) => stamped,
             Err(unsayable) => {
                 self.answer_with(refusal(&unsayable, request.id()).into_bytes(), request).await;
-                return Ok(());
+                return Ok(None);
             }
         };
         let method = message.head().method().unwrap_or_default();
         let mut patience = Patience::default();
         let mut outgoing = Message::parse(stamped.clone().into())?;
         loop {
-            let answer = self.ask_server(&outgoing, request).await?;
+            let asked = self.modern.ask_tools();
+            let renamed = outgoing.head().request_id() != Some(request.id());
+            let reply = match self.ask_with_headers(&outgoing, request).await? {
+                // What was asked in between was part of the work.
+                Reply::SessionGone(rejection) if !renamed => return Ok(Some(rejection)),
+                reply => reply,
+            };
+            let answer = self.answer_in(reply, &outgoing, request, asked).await?;
             let repeated = |repeated| ambiguous(request.id(), repeated);
             let result = match said(&answer).map_err(repeated)? {
                 Said::Other(_) if !pair.offers.extensions => {
@@ -91,14 +100,13 @@ impl Inner {
                     ));
                 }
                 Said::All(said) | Said::Other(said) => {
-                    let renamed = outgoing.head().request_id() != Some(request.id());
                     let id = renamed.then(|| request.id().as_json());
                     let answer = match said.for_host(method, id).map_err(repeated)? {
                         Cow::Borrowed(_) => answer.bytes().clone(),
                         Cow::Owned(changed) => changed.into(),
                     };
                     self.answer_with(answer, request).await;
-                    return Ok(());
+                    return Ok(None);
                 }
                 Said::InputRequired(result) => result,
             };
@@ -111,17 +119,22 @@ impl Inner {
                 Err(unmet) => {
                     tracing::debug!(%unmet, "a request failed");
                     self.answer_with(unmet.to_response(request.id()).into_bytes(), request).await;
-                    return Ok(());
+                    return Ok(None);
                 }
             };
         }
     }
 
-    /// Sends a request in place of the host's `request`, and gives its answer. What comes before the
-    /// answer is the host's.
-    pub(super) async fn ask_server(&self, message: &Message, request: &Ticket) -> Result<Message, Failure> {
-        let asked = self.modern.ask_tools();
-        let mut replies = self.ask(message, request).await?;
+    /// The answer to what went out in place of the host's `request`, with an id of its own. What comes before
+    /// the answer is the host's.
+    async fn answer_in(
+        &self,
+        reply: Reply,
+        message: &Message,
+        request: &Ticket,
+        asked: Asked,
+    ) -> Result<Message, Failure> {
+        let mut replies = Replies::of(reply, message.head().request_id().unwrap_or(request.id()))?;
         while let Some(reply) = replies.next().await? {
             match reply.head() {
                 Head::Response { .. } => {

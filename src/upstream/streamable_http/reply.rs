@@ -13,7 +13,7 @@ use crate::clock;
 use crate::http::{HttpError, Redirect, Response, content_coding, read_bounded, retry_after};
 use crate::jsonrpc::{Head, Message, code};
 use crate::redact::{Known, Secret};
-use crate::wire::SESSION_ID;
+use crate::wire::{METHOD, SESSION_ID};
 
 /// Some servers put it before JSON, where it is not allowed and may be ignored (RFC 8259 §8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -37,7 +37,8 @@ pub enum Reply {
     Unauthorized(Challenge),
     /// 403 that asks for more scope (RFC 6750 §3.1, `insufficient_scope`).
     Forbidden(Challenge),
-    /// The server does not know the session, and has not acted on the message.
+    /// The server does not know the session, or wants one where the message belongs to none; it has not acted
+    /// on the message.
     SessionGone(Rejection),
     /// Any other refusal.
     Rejected(Rejection),
@@ -98,6 +99,20 @@ pub(super) struct Sent<'a> {
 impl Sent<'_> {
     fn had_session(&self) -> bool {
         self.is_secret_address || self.headers.contains_key(SESSION_ID)
+    }
+
+    /// Whether it is of the era without sessions: only the era before has something to say of one.
+    fn is_without_sessions(&self) -> bool {
+        self.headers.get(METHOD).is_some_and(|method| method != "initialize")
+    }
+
+    /// Whether the body of a refusal says that a session is missing, and is no error of the call itself, nor
+    /// one that only a server of the era without sessions has.
+    fn lacks_session(&self, body: &Bytes) -> bool {
+        let is_modern = self.is_without_sessions();
+        names_unknown_session(body, self.had_session() || is_modern)
+            && !self.is_answered_by(body)
+            && !(is_modern && code::of(body).is_some_and(code::is_modern))
     }
 
     /// Whether an error is the answer to the very request that was sent, and no word of the transport's on
@@ -186,10 +201,10 @@ async fn rejected(response: Response, sent: Sent<'_>) -> Result<Reply, HttpError
     let body = tokio::time::timeout(REJECTION_TIME, read_bounded(response, REJECTION_LIMIT)).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
     let gone = match status {
-        StatusCode::NOT_FOUND => sent.had_session(),
-        StatusCode::BAD_REQUEST => {
-            names_unknown_session(&body, sent.had_session()) && !sent.is_answered_by(&body)
+        StatusCode::NOT_FOUND => {
+            sent.had_session() || (sent.is_without_sessions() && sent.lacks_session(&body))
         }
+        StatusCode::BAD_REQUEST => sent.lacks_session(&body),
         _ => false,
     };
     rejection.body = Some(body).filter(is_object);
@@ -211,10 +226,10 @@ fn is_code_of_calls(code: i64) -> bool {
     code != code::INVALID_REQUEST && !(-32099..=-32000).contains(&code)
 }
 
-/// Whether the body of a 400 says that the session is unknown, in the words that the SDKs'
+/// Whether the body of a refusal says that the session is unknown, or missing, in the words that the SDKs'
 /// servers use: there is no code for it. What a tool says about sessions of its own is no such
 /// word, for the call would be sent again.
-fn names_unknown_session(body: &[u8], had_session: bool) -> bool {
+fn names_unknown_session(body: &[u8], is_about_session: bool) -> bool {
     let text = String::from_utf8_lossy(body).to_ascii_lowercase();
     if text.contains("server not initialized") {
         return true;
@@ -223,6 +238,7 @@ fn names_unknown_session(body: &[u8], had_session: bool) -> bool {
     let unknown = [
         "no valid",
         "invalid",
+        "missing",
         "unknown",
         "expired",
         "not found",
@@ -233,7 +249,7 @@ fn names_unknown_session(body: &[u8], had_session: bool) -> bool {
     ];
     let named =
         of_mcp.iter().any(|word| text.contains(word)) && unknown.iter().any(|word| text.contains(word));
-    had_session && (named || text.contains("session not found"))
+    is_about_session && (named || text.contains("session not found"))
 }
 
 #[cfg(test)]
@@ -289,6 +305,27 @@ mod tests {
             let message = Bytes::from(message);
             let sent = Sent { headers: &HeaderMap::new(), message: &message, is_secret_address: false };
             assert_eq!(sent.is_answered_by(&body.clone().into()), answered, "{message:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_missed_by_servers_of_the_era_that_has_them() {
+        let of = |method: &'static str| HeaderMap::from_iter([(METHOD, method.parse().unwrap())]);
+        let message = Bytes::from_static(br#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#);
+        for (method, id, code, missed) in [
+            ("tools/call", "null", -32000, true),
+            ("tools/call", r#""server-error""#, -32600, true),
+            ("initialize", "null", -32000, false),
+            // An error of the call itself, and those of a server that knows no sessions.
+            ("tools/call", "7", -32601, false),
+            ("tools/call", "7", -32602, false),
+            ("tools/call", "null", -32020, false),
+            ("tools/call", "null", -32022, false),
+        ] {
+            let error = format!(r#"{{"code":{code},"message":"Bad Request: Missing session ID"}}"#);
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
+            let sent = Sent { headers: &of(method), message: &message, is_secret_address: false };
+            assert_eq!(sent.lacks_session(&body.clone().into()), missed, "{method} {body}");
         }
     }
 
