@@ -90,16 +90,21 @@ impl Service {
         is_kept: impl Fn(&Entry) -> bool,
     ) -> Result<Self, ConfigError> {
         let key = ServiceKey::new(&settings.profile, &server);
-        match index.get(&key) {
+        let mut service = match index.get(&key) {
             // The record wins: whoever saves or deletes it next mends the entry.
             Err(error @ IndexError::Corrupt { .. }) => {
                 tracing::warn!(%error, "going on without the entry, which the next login or refresh repairs");
                 let is_in_files = lies_in_files(&settings.paths()?, &key);
                 let found_in = is_in_files.then_some(StoreKind::File);
-                Ok(Self { found_in, ..Self::new(server, settings, None) })
+                Self { found_in, ..Self::new(server, settings, None) }
             }
-            read => Ok(Self::new(server, settings, read?.filter(is_kept))),
+            read => Self::new(server, settings, read?.filter(is_kept)),
+        };
+        if service.preset.is_some() {
+            // Somebody may have given its name to another.
+            service.rename(None, index)?;
         }
+        Ok(service)
     }
 
     fn of(entry: Entry, settings: &Settings) -> Result<Self, ConfigError> {
@@ -153,12 +158,19 @@ impl Service {
         } else if self.entry.is_none() {
             let stem = self.name.clone();
             let mut number = 1;
-            while index.holder_of(&self.profile, &self.name, &self.key)?.is_some() {
+            while self.is_built_in_elsewhere()
+                || index.holder_of(&self.profile, &self.name, &self.key)?.is_some()
+            {
                 number += 1;
                 self.name = format!("{stem}-{number}");
             }
         }
         Ok(())
+    }
+
+    /// Whether its name is that of a known service at another address, for which its host took it by chance.
+    fn is_built_in_elsewhere(&self) -> bool {
+        self.preset.is_none() && preset::named(&self.name).is_some()
     }
 
     /// Refuses a store that would forget the login at the end of the command that makes it.

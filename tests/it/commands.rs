@@ -298,3 +298,21 @@ fn help_names_every_command_and_no_hidden_one() {
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
     assert!(home.run(["--version"]).expect(0).stdout.starts_with("mcp-front "));
 }
+
+/// A host that is called like a known service does not take its name by chance; and where a person gave
+/// the name away, no command names the known service by it.
+#[test]
+fn the_name_of_a_known_service_means_it() {
+    let home = Home::with_file_store();
+    home.run_with_input(["tokens", "set", "https://mcp.front.example/mcp"], b"one").expect(0);
+    let names = |home: &Home| -> Vec<String> {
+        listed(home).iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&home), ["front-2"]);
+    assert!(home.run(["status", "front"]).expect(4).stdout.contains("https://mcp.frontapp.com/mcp"));
+
+    let given = ["tokens", "set", "https://other.example/mcp", "--name", "front"];
+    home.run_with_input(given, b"two").expect(0);
+    let known = home.run(["status", "https://mcp.frontapp.com/mcp"]).expect(4);
+    assert!(known.stderr.contains("mcp-front login https://mcp.frontapp.com/mcp"), "{known:?}");
+}
