@@ -71,6 +71,25 @@ fn a_server_that_has_left_every_known_revision_keeps_its_word() {
     assert_eq!(calls(&server), 1);
 }
 
+/// A server with sessions may have codes of its own, for what it has carried out.
+#[test]
+fn a_server_that_keeps_its_sessions_is_not_asked_again() {
+    for code in [-32022, -32020] {
+        let (server, moved) = moving(move |request, responder| {
+            let is_call = is("tools/call")(request);
+            if is_call {
+                responder.reply(&error(400, &request.json()["id"], code, "done, and not well"));
+            }
+            is_call
+        });
+        let (_home, mut bridge) = session(&server);
+        moved.store(true, Ordering::SeqCst);
+        let answer = bridge.call(1, "tools/call", json!({"name": "echo"}));
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+        assert_eq!(calls(&server), 1);
+    }
+}
+
 /// What a server of the era before has for a request without a session, in the words of the SDKs' servers.
 #[test]
 fn a_server_that_goes_back_to_sessions_is_followed() {

@@ -133,11 +133,18 @@ impl Inner {
                 Reply::SessionGone(_) if !renewed && self.legacy.handshake.can_restart() => {
                     self.renew(epoch, Attendance::Person).await?
                 }
+                reply if !renewed && self.legacy.handshake.can_restart() && knows_no_sessions(&reply) => {
+                    let is_renewed = self.renew(epoch, Attendance::Person).await.is_ok();
+                    // Where sessions go on, the code is the server's own (JSON-RPC 2.0 §5.1), and it may have acted.
+                    if !is_renewed || self.translation.pair().is_none() {
+                        return self.settle(reply, request).await;
+                    }
+                }
                 reply
                     if !renewed
                         && self.legacy.handshake.can_restart()
-                        && (knows_no_sessions(&reply)
-                            || self.legacy.sse.may_be_spoken() && may_have_left(&reply, request.id())) =>
+                        && self.legacy.sse.may_be_spoken()
+                        && may_have_left(&reply, request.id()) =>
                 {
                     if self.renew(epoch, Attendance::Person).await.is_err() {
                         return self.settle(reply, request).await;
@@ -231,8 +238,8 @@ impl Inner {
 }
 
 /// Whether this reply to a request of a session is that of a server which serves no revision with sessions
-/// any more: it does not serve the request's version, or misses in its body what a header names. It has not
-/// acted (2026-07-28, Streamable HTTP, "Protocol Version Header").
+/// any more: it does not serve the request's version, or misses in its body what a header names. Such a
+/// server has not acted (2026-07-28, Streamable HTTP, "Protocol Version Header").
 fn knows_no_sessions(reply: &Reply) -> bool {
     let Reply::Rejected(rejection) = reply else { return false };
     let code = rejection.body.as_deref().and_then(code::of);
