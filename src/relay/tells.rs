@@ -5,7 +5,8 @@
 //! server said it to nobody, or has begun anew and knows of no change. So once the stream stands again,
 //! or a new session does, the host is told that the lists may have changed: of each list that the server
 //! offers to tell of, and that the host was promised to hear of. Of the streams of one session, of one
-//! subscription, or of HTTP+SSE that is said at most every ten minutes. At worst a host lists once for
+//! subscription, or of HTTP+SSE that is said at most every ten minutes; of sessions, at once, and then ever
+//! more rarely where they do not last. At worst a host lists once for
 //! nothing; without the word it may keep a stale list for as long as it runs, for what else ends that is a
 //! word that does not come (2026-07-28 caching; "List Changed Notification"). A stream that the server
 //! resumes owes nothing.
@@ -38,6 +39,34 @@ impl Repose {
     /// Resolves when the host may be told again.
     pub(super) async fn over(&self) {
         if let Some(until) = self.0 {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
+/// How long the host rests from the first word about a session in another's place.
+const FIRST_RESPITE: Duration = Duration::from_secs(1);
+
+/// Until when the host rests from words about sessions in another's place. A host that lists at each of
+/// them, on a server that loses the session each time, would do nothing else: so each rest is twice as long
+/// as the one before it, until none was needed for a while.
+#[derive(Debug, Default)]
+pub(super) struct Respite(Option<(Instant, Duration)>);
+
+impl Respite {
+    /// The host has been told.
+    pub(super) fn begin(&mut self) {
+        let now = Instant::now();
+        let rest = match self.0 {
+            Some((until, rest)) if now < until + REPOSE => (rest * 2).min(REPOSE),
+            _ => FIRST_RESPITE,
+        };
+        self.0 = Some((now + rest, rest));
+    }
+
+    /// Resolves when the host may be told again.
+    pub(super) async fn over(&self) {
+        if let Some((until, _)) = self.0 {
             tokio::time::sleep_until(until).await;
         }
     }

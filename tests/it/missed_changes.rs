@@ -2,6 +2,7 @@
 //! lists may have changed, those that the server told of before, and no other.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -313,4 +314,49 @@ fn a_subscription_that_was_broken_hears_of_the_lists_that_it_is_for() {
     for stream in [2, 3] {
         assert_eq!(session.bridge.message(), told("notifications/x", "listen:0", json!({"stream": stream})));
     }
+}
+
+/// A host that lists at each word, on a server whose sessions serve one request: each rest is longer.
+#[test]
+fn a_host_that_lists_at_each_word_is_not_driven() {
+    let server = server(|request, responder| {
+        let is_stream = request.method == "GET";
+        if is_stream {
+            responder.reply(&Reply::status(405));
+        }
+        is_stream
+    });
+    let mut session = OpenSession::on(&server);
+    let begun = Instant::now();
+    for id in 1..=3 {
+        server.forget_sessions();
+        assert!(session.bridge.call(id, "tools/list", json!({}))["result"].is_object());
+        hear_of_two_lists(&mut session.bridge);
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(3), "rests of 1 s and of 2 s");
+    leave(session.bridge);
+}
+
+/// Nobody asks for anything, and each session is lost with its stream: each one waits longer.
+#[test]
+fn sessions_that_end_with_their_stream_are_renewed_ever_more_rarely() {
+    let streams = AtomicUsize::new(0);
+    let server = server(move |request, responder| {
+        let is_stream = request.method == "GET";
+        if is_stream {
+            let is_again = streams.fetch_add(1, Ordering::SeqCst) % 2 == 1;
+            responder.reply(&match is_again {
+                true => Reply::status(404),
+                false => Reply::events("id: 1\nretry: 1\ndata:\n\n"),
+            });
+        }
+        is_stream
+    });
+    let begun = Instant::now();
+    let session = OpenSession::on(&server);
+    for number in 1..=4 {
+        server.wait_for("another session", |_| server.sessions().0 >= number);
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(6), "the first at once, then 2 s and 4 s");
+    drop(session);
 }

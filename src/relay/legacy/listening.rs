@@ -9,6 +9,7 @@
 //! would hold every session's first request for as long as some proxy keeps heads back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -70,6 +71,7 @@ impl Inner {
     }
 
     async fn listen(self: Arc<Self>, epoch: Epoch, superseded: CancellationToken) {
+        let begun = Instant::now();
         let mut reconnects = Reconnects::new(PAUSE);
         let mut position = Position::default();
         let (mut has_stood, mut has_missed) = (false, false);
@@ -110,7 +112,7 @@ impl Inner {
                         has_missed = true;
                         pause
                     }
-                    Left::Renewal => return self.renew_unattended(epoch).await,
+                    Left::Renewal => return self.renew_unattended(epoch, begun.elapsed()).await,
                     Left::Nothing => return,
                 },
             };
@@ -120,9 +122,17 @@ impl Inner {
         }
     }
 
-    /// Renews a session that nobody may be using: the host would hear of nothing any more.
-    async fn renew_unattended(self: &Arc<Self>, lost: Epoch) {
-        let mut reconnects = Reconnects::new(PAUSE);
+    /// Renews a session that nobody may be using: the host would hear of nothing any more. Where sessions
+    /// are lost as soon as their stream ends, the next one has to wait, longer each time.
+    async fn renew_unattended(self: &Arc<Self>, lost: Epoch, lasted: Duration) {
+        if lasted > STOOD {
+            self.legacy.short_lived.store(0, Ordering::Relaxed);
+        }
+        let former = self.legacy.short_lived.fetch_add(1, Ordering::Relaxed);
+        let mut reconnects = Reconnects::new(PAUSE).after(former);
+        if former > 0 {
+            reconnects.pause(Pause::Passing(None)).await;
+        }
         while let Err(failure) = self.renew(lost, Attendance::Nobody).await {
             tracing::debug!(%failure, "the lost session was not renewed");
             reconnects.pause(Pause::Refused(None)).await;

@@ -14,6 +14,7 @@ mod stand_in;
 mod wishes;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use tokio::sync::{Notify, RwLock, mpsc};
 
@@ -48,6 +49,8 @@ pub(super) struct Legacy {
     replaced: Notify,
     /// Held by the one that renews a lost session.
     renewal: tokio::sync::Mutex<()>,
+    /// How many sessions in a row were lost soon after they began, and renewed though nobody asked for it.
+    short_lived: AtomicU32,
 }
 
 impl Legacy {
@@ -65,6 +68,7 @@ impl Legacy {
             missed: Notify::new(),
             replaced: Notify::new(),
             renewal: tokio::sync::Mutex::default(),
+            short_lived: AtomicU32::new(0),
         };
         (legacy, queue)
     }

@@ -8,7 +8,7 @@ use super::handshake::Replay;
 use super::sse::may_mean_sse;
 use crate::jsonrpc::{Head, Message};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
-use crate::relay::tells::Repose;
+use crate::relay::tells::{Repose, Respite};
 use crate::relay::translation::Opened;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{EventStream, Reply};
@@ -148,21 +148,28 @@ impl Inner {
         }
     }
 
-    /// Tells the host that the lists may have changed: whenever another session took the place of its own,
-    /// and where a stream broke, as often as the [`Repose`] allows.
+    /// Tells the host that the lists may have changed: where another session took the place of its own, as
+    /// often as the [`Respite`] allows, and where a stream broke, as often as the [`Repose`] does.
     pub(in crate::relay) async fn tell_what_was_missed(self: Arc<Self>) {
-        let mut repose = Repose::default();
+        let (mut repose, mut respite) = (Repose::default(), Respite::default());
         loop {
+            let replaced = async {
+                respite.over().await;
+                self.legacy.replaced.notified().await;
+            };
             let missed = async {
                 repose.over().await;
                 self.legacy.missed.notified().await;
             };
-            tokio::select! {
-                () = self.legacy.replaced.notified() => {}
-                () = missed => {}
-            }
+            let is_replaced = tokio::select! {
+                () = replaced => true,
+                () = missed => false,
+            };
             self.tell_list_changes(self.legacy.handshake.tells()).await;
             repose.begin();
+            if is_replaced {
+                respite.begin();
+            }
         }
     }
 
