@@ -10,7 +10,7 @@
 //! | | the endpoint | exchanges with its origin | exchanges elsewhere |
 //! |---|---|---|---|
 //! | proxies, unless it is on loopback | yes | yes | yes |
-//! | [`RootCertificates`] | yes | yes | yes |
+//! | [`RootCertificates`], unless it is plain http on loopback | yes | yes | yes |
 //! | [`ClientCertificate`] | yes | yes | never |
 //! | cookies | its own | none | none |
 
@@ -32,7 +32,7 @@ use crate::server_uri::authority;
 
 pub use address::AddressPolicy;
 pub use client::Client;
-pub use coding::content_coding;
+pub use coding::{content_coding, unmarked};
 pub use proxies::{Proxies, Proxy};
 pub use redirect::Redirect;
 /// A response whose body has not been read.

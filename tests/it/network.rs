@@ -17,6 +17,25 @@ use crate::support::service::{NAME, Service};
 use crate::support::tls::{Authority, TlsFront};
 use crate::support::tls_service::TlsService;
 
+/// A small container has no root certificates, and needs none for what it reaches in the clear on its own
+/// loopback.
+#[test]
+fn what_is_reached_in_the_clear_on_loopback_needs_no_root_certificates() {
+    let none = tempfile::tempdir().expect("a folder");
+    let folder = shown(none.path());
+    let without_roots = |home: Home| home.with("SSL_CERT_FILE", "/dev/null").with("SSL_CERT_DIR", &folder);
+    without_roots(Home::bare()).run(["demo"]).expect(0);
+    let mut service = Service::new();
+    service.home = without_roots(service.home);
+    service.home.run(service.login_arguments(&[])).expect(0);
+    let mut bridge = Bridge::start(&service.home, &[NAME]);
+    bridge.initialize();
+    assert_eq!(bridge.tools(1), ["echo"]);
+    let refused =
+        service.home.run(["login", "https://127.0.0.1:9/mcp", "--no-browser", "--no-input"]).expect(3);
+    assert!(refused.stderr.contains("No CA certificates"), "{}", refused.stderr);
+}
+
 /// A file that was there when the bridge started, and is gone when a helper needs it: the request's error
 /// names it, and so does the start of the next bridge.
 #[test]
