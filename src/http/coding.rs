@@ -1,4 +1,5 @@
-//! Content codings (RFC 9110 §8.4): none is offered, and none is decoded.
+//! How a body is written: content codings (RFC 9110 §8.4), of which none is offered and none is decoded, and
+//! the mark that a text may start with.
 //!
 //! Who offers nothing says that anything is welcome (RFC 9110 §12.5.3), so every request asks for
 //! `identity`. A server may answer with another coding all the same; whoever reads the answer asks
@@ -15,9 +16,28 @@ pub fn content_coding(headers: &HeaderMap) -> Option<String> {
     (!matches!(coding.as_str(), "" | "identity")).then(|| crate::redact::printable(&coding))
 }
 
+/// A JSON text without the byte order mark that some servers start it with, which is not allowed and may be
+/// ignored (RFC 8259 §8.1).
+pub fn unmarked(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_mark_is_left_out() {
+        for (text, unmarked_text) in [
+            ("\u{feff}{}", "{}"),
+            ("{}", "{}"),
+            (" \u{feff}", " \u{feff}"),
+            ("\u{feff}\u{feff}", "\u{feff}"),
+            ("", ""),
+        ] {
+            assert_eq!(unmarked(text.as_bytes()), unmarked_text.as_bytes(), "{text:?}");
+        }
+    }
 
     #[test]
     fn every_coding_but_identity_is_one() {

@@ -17,12 +17,6 @@ pub type Answer = Result<Response<Vec<u8>>, HttpError>;
 
 type Carry = dyn Fn(Request<Vec<u8>>, Duration) -> BoxFuture<'static, Answer> + Send + Sync;
 
-/// The text of an answer, as JSON is read: without the byte order mark that it may start with (RFC 8259
-/// §8.1).
-pub(super) fn text(answer: &Response<Vec<u8>>) -> &[u8] {
-    answer.body().strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer.body())
-}
-
 /// Carries one small request out, and its whole answer back. Clones share the way.
 #[derive(Clone)]
 pub struct Exchange(Arc<Carry>);

@@ -13,10 +13,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::discovery::endpoint;
-use super::exchange;
 use super::grant::{GrantError, lost};
 use crate::credential::Binding;
-use crate::http::{AddressPolicy, Client};
+use crate::http::{AddressPolicy, Client, unmarked};
 
 /// How long one document may take; a person waits, who logs out.
 const TIME_LIMIT: Duration = Duration::from_secs(6);
@@ -103,7 +102,7 @@ async fn ask(http: &Client, place: &str) -> Result<Option<Metadata>, GrantError>
         return Err(GrantError::Transient { cause });
     }
     let is_there = answer.status() == StatusCode::OK;
-    Ok(is_there.then(|| serde_json::from_slice(exchange::text(&answer)).ok()).flatten())
+    Ok(is_there.then(|| serde_json::from_slice(unmarked(answer.body())).ok()).flatten())
 }
 
 fn unusable(reason: &str) -> GrantError {

@@ -14,7 +14,7 @@ use url::Url;
 use zeroize::Zeroize;
 
 use super::transport::TIME_LIMIT;
-use super::{Discovery, OauthError, Source, exchange};
+use super::{Discovery, OauthError, Source};
 use crate::credential::{Client, ClientAuthentication, Registration, optional_secret};
 use crate::http as client;
 use crate::redact::{Secret, Wiped, printable, with_causes};
@@ -156,7 +156,7 @@ fn registered(
     redirect_uri: String,
 ) -> Result<Client, OauthError> {
     let status = answer.status();
-    let body = Wiped::new(serde_json::from_slice(exchange::text(answer)).unwrap_or_default());
+    let body = Wiped::new(serde_json::from_slice(client::unmarked(answer.body())).unwrap_or_default());
     let text = |name: &str| body.get(name)?.as_str().filter(|text| !text.is_empty());
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         let source = format!("it answered the registration with HTTP status {}", status.as_u16()).into();

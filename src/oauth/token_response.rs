@@ -17,8 +17,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::grant::GrantError;
-use super::{exchange, scopes};
-use crate::http::{content_coding, date, retry_after};
+use super::scopes;
+use crate::http::{content_coding, date, retry_after, unmarked};
 use crate::redact::{Known, Secret, Wiped, printable, wipe};
 
 /// No lifetime is believed beyond this.
@@ -119,7 +119,7 @@ pub(super) fn normalise(
 
 /// The members of a JSON object, or of a form where a server answers with one in spite of `Accept`.
 fn members(answer: &Response<Vec<u8>>) -> Option<Map<String, Value>> {
-    let body = exchange::text(answer);
+    let body = unmarked(answer.body());
     if let Ok(members) = serde_json::from_slice::<HashMap<String, &RawValue>>(body) {
         let read = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
         return Some(members.into_iter().map(|(name, raw)| (name, read(raw))).collect());

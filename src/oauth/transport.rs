@@ -24,8 +24,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::disguise::{Disguise, reveal};
-use super::{Answer, Exchange, exchange, members};
-use crate::http::{AddressPolicy, Client, HttpError};
+use super::{Answer, Exchange, members};
+use crate::http::{AddressPolicy, Client, HttpError, unmarked};
 use crate::redact::printable;
 use crate::server_uri::ServerUri;
 
@@ -94,7 +94,8 @@ impl Transport {
         }
         let is_document = response.status() == StatusCode::OK;
         // rmcp does not know of the mark.
-        *response.body_mut() = exchange::text(&response).to_vec();
+        let mark = response.body().len() - unmarked(response.body()).len();
+        response.body_mut().drain(..mark);
         if is_document && members::are_repeated(response.body()) {
             let url = printable(address.split('?').next().unwrap_or_default());
             return Err(HttpError::Address { url, reason: "its document names a member twice" });

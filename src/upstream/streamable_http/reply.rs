@@ -10,13 +10,11 @@ use http::header::{CONTENT_TYPE, HeaderMap};
 use super::{Answer, EventStream, MESSAGE_LIMIT};
 use crate::challenge::Challenge;
 use crate::clock;
-use crate::http::{HttpError, Redirect, Response, content_coding, read_bounded, retry_after};
+use crate::http::{HttpError, Redirect, Response, content_coding, read_bounded, retry_after, unmarked};
 use crate::jsonrpc::{Head, Message, code};
 use crate::redact::{Known, Secret};
 use crate::wire::{METHOD, SESSION_ID};
 
-/// Some servers put it before JSON, where it is not allowed and may be ignored (RFC 8259 §8.1).
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The largest body of a refusal that is read, in bytes.
 const REJECTION_LIMIT: usize = 1024 * 1024;
 /// How long the rest of an acceptance may take.
@@ -173,7 +171,7 @@ async fn accepted(response: Response) -> Result<Reply, HttpError> {
         // A body without a type is taken for what it should be; it still has to parse.
         Some("application/json") | None => {
             let body = read_bounded(response, MESSAGE_LIMIT).await?;
-            let body = body.strip_prefix(BYTE_ORDER_MARK).map(|rest| body.slice_ref(rest)).unwrap_or(body);
+            let body = body.slice_ref(unmarked(&body));
             Ok(if body.trim_ascii().is_empty() { Reply::Accepted } else { Reply::Message(body) })
         }
         Some(_) => Ok(Reply::Rejected(Rejection {
