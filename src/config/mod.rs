@@ -6,6 +6,7 @@
 
 pub mod environment;
 pub mod headers;
+mod naming;
 pub mod network;
 pub mod preset;
 pub mod service;
