@@ -19,6 +19,7 @@ use crate::jsonrpc::{Head, Id, Message, code};
 use crate::relay::batch::Destination;
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::{Pending, Registered, Ticket};
+use crate::relay::translation::Translated;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::Reply;
 
@@ -163,8 +164,10 @@ impl Inner {
         epoch: Epoch,
     ) -> Result<(), Failure> {
         if let Some(pair) = self.translation.pair() {
-            let refused = self.translate_request(&pair, message, request).await?;
-            return refused.map_or(Ok(()), |_| Err(Failure::SessionLost(None)));
+            return match self.translate_request(&pair, message, request).await? {
+                Translated::Answered => Ok(()),
+                Translated::WantsSession(_) => Err(Failure::SessionLost(None)),
+            };
         }
         let connection = match self.legacy.is_over_sse() {
             true => self.connected(Attendance::Nobody).await?,

@@ -11,10 +11,24 @@ use super::stand_in::AUTHORIZATION_LIMIT;
 use crate::jsonrpc::{Message, code};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
-use crate::relay::translation::Opened;
+use crate::relay::translation::{Opened, Translated};
 use crate::relay::{Failure, Inner, WORD_LIMIT};
 use crate::upstream::streamable_http::Reply;
 use crate::wire::SESSION_ID;
+
+/// What a refusal may say of the server, which a new session would show: the request is sent once more
+/// where it did not act.
+#[derive(Clone, Copy)]
+enum Sign {
+    /// The session is lost.
+    SessionGone,
+    /// It wants one, though the last era that it spoke has none.
+    WantsSession,
+    /// It serves no revision with sessions any more.
+    WantsNoSession,
+    /// It does not speak this transport any more.
+    OtherTransport,
+}
 
 impl Inner {
     /// The host's `initialize`.
@@ -116,44 +130,45 @@ impl Inner {
             if self.legacy.wishes.precede(message).await {
                 epoch = self.current_session().await?;
             }
-            if let Some(pair) = self.translation.pair() {
-                let Some(rejection) = self.translate_request(&pair, message, request).await? else {
-                    return Ok(());
-                };
-                let is_renewed = !renewed && self.renew(epoch, Attendance::Person).await.is_ok();
-                // A server that has no sessions still may have acted: it spoke of something else.
-                if !is_renewed || self.translation.pair().is_some() {
-                    return self.deliver_rejection(rejection, request).await;
-                }
-                renewed = true;
-                continue;
-            }
-            let answer = self.send(Outgoing::request(message.bytes(), request)).await?;
-            match answer.reply {
-                Reply::SessionGone(_) if !renewed && self.legacy.handshake.can_restart() => {
-                    self.renew(epoch, Attendance::Person).await?
-                }
-                reply if !renewed && self.legacy.handshake.can_restart() && knows_no_sessions(&reply) => {
-                    let is_renewed = self.renew(epoch, Attendance::Person).await.is_ok();
-                    // Where sessions go on, the code is the server's own (JSON-RPC 2.0 §5.1), and it may have acted.
-                    if !is_renewed || self.translation.pair().is_none() {
-                        return self.settle(reply, request).await;
+            let (refusal, sign) = match self.translation.pair() {
+                Some(pair) => match self.translate_request(&pair, message, request).await? {
+                    Translated::Answered => return Ok(()),
+                    Translated::WantsSession(rejection) => {
+                        (Reply::Rejected(rejection), Some(Sign::WantsSession))
                     }
+                },
+                None => {
+                    let reply = self.send(Outgoing::request(message.bytes(), request)).await?.reply;
+                    let sign = self.sign_in(&reply, request);
+                    (reply, sign)
                 }
-                reply
-                    if !renewed
-                        && self.legacy.handshake.can_restart()
-                        && self.legacy.sse.may_be_spoken()
-                        && may_have_left(&reply, request.id()) =>
-                {
-                    if self.renew(epoch, Attendance::Person).await.is_err() {
-                        return self.settle(reply, request).await;
-                    }
-                }
-                reply => return self.settle(reply, request).await,
-            }
+            };
+            let Some(sign) = sign.filter(|_| !renewed) else { return self.settle(refusal, request).await };
             renewed = true;
+            let renewal = self.renew(epoch, Attendance::Person).await;
+            let translates = self.translation.pair().is_some();
+            match (sign, renewal) {
+                (Sign::SessionGone, renewal) => renewal?,
+                (Sign::OtherTransport, Ok(())) => {}
+                // Where the era did not change, it spoke of something else, and may have acted.
+                (Sign::WantsSession, Ok(())) if !translates => {}
+                (Sign::WantsNoSession, Ok(())) if translates => {}
+                _ => return self.settle(refusal, request).await,
+            }
         }
+    }
+
+    /// What the reply to a request within a session says of the server, if anything.
+    fn sign_in(&self, reply: &Reply, request: &Ticket) -> Option<Sign> {
+        let sign = match reply {
+            Reply::SessionGone(_) => Sign::SessionGone,
+            reply if knows_no_sessions(reply) => Sign::WantsNoSession,
+            reply if self.legacy.sse.may_be_spoken() && may_have_left(reply, request.id()) => {
+                Sign::OtherTransport
+            }
+            _ => return None,
+        };
+        self.legacy.handshake.can_restart().then_some(sign)
     }
 
     /// A cancellation, or an answer to the question that the session `asked`: sent soon, or not at

@@ -56,6 +56,7 @@ use introduction::{Introduction, Offers};
 use listening::Subscription;
 pub(super) use opening::Opened;
 use questions::Questions;
+pub(super) use requests::Translated;
 
 /// Whether, and between whom, this session translates.
 pub(super) struct Translation {

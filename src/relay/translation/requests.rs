@@ -16,15 +16,22 @@ use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
 use crate::upstream::streamable_http::{Rejection, Reply};
 
+/// What became of a translated request.
+pub(in crate::relay) enum Translated {
+    /// The host has its answer.
+    Answered,
+    /// The server says that a session is missing: where it is of the era before by now, it has not acted.
+    WantsSession(Rejection),
+}
+
 impl Inner {
-    /// A request of the host's, other than `initialize`. The refusal that comes back says that a session is
-    /// missing: a server that is of the era before by now has not acted.
+    /// A request of the host's, other than `initialize`.
     pub(in crate::relay) async fn translate_request(
         self: &Arc<Self>,
         pair: &Arc<Pair>,
         message: &Message,
         request: &Ticket,
-    ) -> Result<Option<Rejection>, Failure> {
+    ) -> Result<Translated, Failure> {
         let refusal = match Fate::of(message) {
             Fate::Goes => return self.translate_and_send(pair, message, request).await,
             Fate::Done => None,
@@ -41,7 +48,7 @@ impl Inner {
         };
         let answer = refusal.map_or_else(|| retired::done(request.id()).into(), ErrorResponse::into_bytes);
         self.answer_with(answer, request).await;
-        Ok(None)
+        Ok(Translated::Answered)
     }
 
     /// A notification of the host's, other than a cancellation.
@@ -72,12 +79,12 @@ impl Inner {
         pair: &Pair,
         message: &Message,
         request: &Ticket,
-    ) -> Result<Option<Rejection>, Failure> {
+    ) -> Result<Translated, Failure> {
         let stamped = match pair.introduction.stamp(message.text(), pair.log_level()) {
             Ok(stamped) => stamped,
             Err(unsayable) => {
                 self.answer_with(refusal(&unsayable, request.id()).into_bytes(), request).await;
-                return Ok(None);
+                return Ok(Translated::Answered);
             }
         };
         let method = message.head().method().unwrap_or_default();
@@ -88,7 +95,7 @@ impl Inner {
             let renamed = outgoing.head().request_id() != Some(request.id());
             let reply = match self.ask_with_headers(&outgoing, request).await? {
                 // What was asked in between was part of the work.
-                Reply::SessionGone(rejection) if !renamed => return Ok(Some(rejection)),
+                Reply::SessionGone(rejection) if !renamed => return Ok(Translated::WantsSession(rejection)),
                 reply => reply,
             };
             let answer = self.answer_in(reply, &outgoing, request, asked).await?;
@@ -106,7 +113,7 @@ impl Inner {
                         Cow::Owned(changed) => changed.into(),
                     };
                     self.answer_with(answer, request).await;
-                    return Ok(None);
+                    return Ok(Translated::Answered);
                 }
                 Said::InputRequired(result) => result,
             };
@@ -119,7 +126,7 @@ impl Inner {
                 Err(unmet) => {
                     tracing::debug!(%unmet, "a request failed");
                     self.answer_with(unmet.to_response(request.id()).into_bytes(), request).await;
-                    return Ok(None);
+                    return Ok(Translated::Answered);
                 }
             };
         }
