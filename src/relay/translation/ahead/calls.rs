@@ -269,9 +269,14 @@ impl Calls {
 
     /// Whether a request that waits wants to read such a message in the log.
     pub(super) fn want_to_read(&self, severity: Option<Severity>) -> bool {
-        let least = |call: &Call| call.envelope.log_level.as_deref().and_then(Severity::of);
-        let mut waiting = self.calls.values().filter(|call| call.awaited().is_some());
-        waiting.any(|call| least(call).is_some_and(|least| severity.is_none_or(|severity| severity >= least)))
+        self.least_severity().is_some_and(|least| severity.is_none_or(|severity| severity >= least))
+    }
+
+    /// How grave a message is at least that a request that waits wants to read in the log; `None` where none
+    /// wants to read any.
+    pub(super) fn least_severity(&self) -> Option<Severity> {
+        let waiting = self.calls.values().filter(|call| call.awaited().is_some());
+        waiting.filter_map(|call| call.envelope.log_level.as_deref().and_then(Severity::of)).min()
     }
 
     /// When the next one lapses.

@@ -1,7 +1,7 @@
 //! Subscriptions of a modern host, kept for a server that tells on its session's stream (2026-07-28,
 //! subscriptions).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -23,21 +23,33 @@ const KEPT: usize = 100;
 
 /// The open subscriptions.
 #[derive(Debug, Default)]
-pub(super) struct Listens(Vec<Listen>);
+pub(super) struct Listens {
+    open: Vec<Listen>,
+    /// What the session is subscribed to in their place, or is about to be.
+    interests: BTreeMap<String, Interest>,
+}
+
+/// A resource that the session is subscribed to, or that the server was asked about. It is asked one thing
+/// after another: two requests at once may be acted on in either order.
+#[derive(Debug, Default)]
+struct Interest {
+    /// Whether the session is subscribed to it, before the request under way is acted on.
+    held: bool,
+    /// The request under way: to subscribe to what is not held, or to unsubscribe from what is.
+    asked: Option<Id>,
+}
 
 #[derive(Debug)]
 struct Listen {
     id: Id,
     wants: Tells,
     resources: BTreeSet<String>,
-    /// What it waits for before it stands.
+    /// There until it stands: it waits for the server to agree to its resources.
     opening: Option<Opening>,
 }
 
 #[derive(Debug)]
 struct Opening {
-    /// The requests under way, and their resources.
-    asked: Vec<(Id, String)>,
     /// What is to be told then.
     kept: Vec<Out>,
     since: Instant,
@@ -62,8 +74,8 @@ impl Listens {
             .filter(|_| tells.updates)
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
-        let held: usize = self.0.iter().map(|listen| listen.resources.len()).sum();
-        if self.0.len() >= SUBSCRIPTIONS || held + uris.len() > RESOURCES {
+        let held: usize = self.open.iter().map(|listen| listen.resources.len()).sum();
+        if self.open.len() >= SUBSCRIPTIONS || held + uris.len() > RESOURCES {
             return Ok(None);
         }
         let wants = Tells {
@@ -72,45 +84,73 @@ impl Listens {
             resources: tells.resources && resources == Some("true"),
             updates: !uris.is_empty(),
         };
-        let new = uris.iter().filter(|uri| !self.holds(uri));
-        let asked: Vec<_> = new.map(|uri| (turn.names.id(), uri.clone())).collect();
-        let mut out: Vec<_> = asked.iter().map(|(id, uri)| about("resources/subscribe", id, uri)).collect();
-        let opening = Some(Opening { asked, kept: Vec::new(), since: turn.now });
-        let mut listen = Listen { id: id.clone(), wants, resources: uris, opening };
-        out.extend(listen.stands());
-        self.0.push(listen);
+        let opening = Some(Opening { kept: Vec::new(), since: turn.now });
+        self.open.push(Listen { id: id.clone(), wants, resources: uris.clone(), opening });
+        let mut out: Vec<_> = uris.into_iter().filter_map(|uri| self.pursue(uri, turn.names)).collect();
+        out.extend(self.acknowledge());
         Ok(Some(out))
     }
 
+    /// Asks the server for what the subscriptions want of this resource by now, unless it still is to answer
+    /// what it was asked before.
+    fn pursue(&mut self, uri: String, names: &mut Names) -> Option<Out> {
+        let is_wanted = self.holds(&uri);
+        let interest = self.interests.entry(uri.clone()).or_default();
+        let method = match (is_wanted, interest.held) {
+            _ if interest.asked.is_some() => return None,
+            (true, true) => return None,
+            (true, false) => "resources/subscribe",
+            (false, true) => "resources/unsubscribe",
+            (false, false) => {
+                self.interests.remove(&uri);
+                return None;
+            }
+        };
+        let id = interest.asked.insert(names.id());
+        Some(about(method, id, &uri))
+    }
+
+    /// Says of those that they stand whose resources the server has agreed to.
+    fn acknowledge(&mut self) -> Vec<Out> {
+        let agreed = |uri: &String| {
+            self.interests.get(uri).is_some_and(|interest| interest.held && interest.asked.is_none())
+        };
+        let stands = |listen: &&mut Listen| listen.opening.is_some() && listen.resources.iter().all(agreed);
+        self.open.iter_mut().filter(stands).flat_map(Listen::acknowledge).collect()
+    }
+
     /// The server's answer to a request of ours; `None` where it is not for one of these.
-    pub(super) fn answered(&mut self, id: &Id, answer: &Message) -> Option<Vec<Out>> {
+    pub(super) fn answered(&mut self, id: &Id, answer: &Message, names: &mut Names) -> Option<Vec<Out>> {
         let is_successful = matches!(answer.head(), Head::Response { successful: true, .. });
-        self.0.iter_mut().find_map(|listen| {
-            let opening = listen.opening.as_mut()?;
-            let place = opening.asked.iter().position(|(asked, _)| asked == id)?;
-            let (_, uri) = opening.asked.swap_remove(place);
-            if !is_successful {
+        let asked = |(_, interest): &(&String, &mut Interest)| interest.asked.as_ref() == Some(id);
+        let (uri, interest) = self.interests.iter_mut().find(asked)?;
+        let (uri, was_held) = (uri.clone(), interest.held);
+        interest.asked = None;
+        // What it would not give up is asked for anew where it is wanted again: that does no harm.
+        interest.held = !was_held && is_successful;
+        if !was_held && !is_successful {
+            for listen in &mut self.open {
                 listen.resources.remove(&uri);
             }
-            Some(listen.stands())
-        })
+        }
+        let next = self.pursue(uri, names);
+        Some(next.into_iter().chain(self.acknowledge()).collect())
     }
 
     /// Closes a subscription; `None` where the id is none's.
     pub(super) fn close(&mut self, id: &Id, names: &mut Names) -> Option<Vec<Out>> {
-        let place = self.0.iter().position(|listen| listen.id == *id)?;
-        let closed = self.0.swap_remove(place);
-        let left = closed.resources.iter().filter(|uri| !self.holds(uri));
-        Some(left.map(|uri| about("resources/unsubscribe", &names.id(), uri)).collect())
+        let place = self.open.iter().position(|listen| listen.id == *id)?;
+        let closed = self.open.swap_remove(place);
+        Some(closed.resources.into_iter().filter_map(|uri| self.pursue(uri, names)).collect())
     }
 
     /// Whether a subscription has this id.
     pub(super) fn has(&self, id: &Id) -> bool {
-        self.0.iter().any(|listen| listen.id == *id)
+        self.open.iter().any(|listen| listen.id == *id)
     }
 
     fn holds(&self, uri: &str) -> bool {
-        self.0.iter().any(|listen| listen.resources.contains(uri))
+        self.open.iter().any(|listen| listen.resources.contains(uri))
     }
 
     /// Hands a change to all who want to hear of it; `None` where it is no change.
@@ -125,7 +165,7 @@ impl Listens {
         let uri = edit::member_at(change.text(), &["params", "uri"])?.unwrap_or("null");
         let uri: String = serde_json::from_str(uri).unwrap_or_default();
         let mut out = Vec::new();
-        for listen in self.0.iter_mut().filter(|listen| wants(listen, &uri)) {
+        for listen in self.open.iter_mut().filter(|listen| wants(listen, &uri)) {
             let told = Out::host(tagged(change.text(), &listen.id)?);
             match &mut listen.opening {
                 Some(opening) => opening.kept.push(told),
@@ -140,7 +180,7 @@ impl Listens {
 
     /// When the next one stands at the latest.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let opening = self.0.iter().filter_map(|listen| listen.opening.as_ref());
+        let opening = self.open.iter().filter_map(|listen| listen.opening.as_ref());
         opening.map(|opening| opening.since + OPENING_LIMIT).min()
     }
 
@@ -150,12 +190,12 @@ impl Listens {
             let since = listen.opening.as_ref().map(|opening| opening.since);
             since.is_some_and(|since| now.saturating_duration_since(since) >= OPENING_LIMIT)
         };
-        self.0.iter_mut().filter(is_late).flat_map(Listen::acknowledge).collect()
+        self.open.iter_mut().filter(is_late).flat_map(Listen::acknowledge).collect()
     }
 
     /// Ends all of them in grace (2026-07-28, subscriptions, "Graceful Closure").
     pub(super) fn end(&mut self) -> Vec<Out> {
-        let ended = std::mem::take(&mut self.0);
+        let ended = std::mem::take(self).open;
         let ended = ended.iter().map(|Listen { id, .. }| {
             let id = id.as_json();
             Out::host(format!(
@@ -178,14 +218,7 @@ impl Listen {
         })
     }
 
-    /// Says that it stands, where it waits for nothing any more.
-    fn stands(&mut self) -> Vec<Out> {
-        match &self.opening {
-            Some(Opening { asked, .. }) if asked.is_empty() => self.acknowledge(),
-            _ => Vec::new(),
-        }
-    }
-
+    /// Says that it stands, and what happened since it was opened.
     fn acknowledge(&mut self) -> Vec<Out> {
         let mut out = vec![Out::host(acknowledged(&self.id, self.wants, &self.resources))];
         out.extend(self.opening.take().into_iter().flat_map(|opening| opening.kept));

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::super::retired::LOG_LEVELS;
 use super::Turn;
-use crate::jsonrpc::{Id, Message, edit};
+use crate::jsonrpc::{Id, Message, code, edit};
 
 /// How many requests may wait for a level to be set.
 const WAITING: usize = 1000;
@@ -49,7 +49,8 @@ impl Logs {
         Self { can_be_set, ..Self::default() }
     }
 
-    /// Says when a request goes that wants this level.
+    /// Says when a request goes for which the session needs this level: what it wants to read itself, or
+    /// more, where another that is under way does.
     pub(super) fn admit(&mut self, request: &Message, level: Severity, turn: &mut Turn<'_>) -> Then {
         match &mut self.setting {
             Some((_, waiting)) if waiting.len() >= WAITING => Then::Refused,
@@ -73,11 +74,16 @@ impl Logs {
     }
 
     /// The answer to the request `id`; the requests that waited for it, `None` where it is none of
-    /// these. A server that sets no level is not asked again.
-    pub(super) fn answered(&mut self, id: &Id, successful: bool) -> Option<VecDeque<Message>> {
+    /// these. A server that knows no such request is not asked again.
+    pub(super) fn answered(&mut self, id: &Id, answer: &Message) -> Option<VecDeque<Message>> {
         let (_, waiting) = self.setting.take_if(|(setting, _)| setting == id)?;
-        self.can_be_set &= successful;
+        self.can_be_set &= code::of(answer.bytes()) != Some(code::METHOD_NOT_FOUND);
         Some(waiting)
+    }
+
+    /// The level was not set. What waited for it goes all the same; what comes later asks again.
+    pub(super) fn doubt(&mut self) {
+        self.level = self.level.filter(|_| self.setting.is_some());
     }
 
     /// Whether the host's request `id` waits.

@@ -7,9 +7,9 @@
 //! | from the host | becomes |
 //! |---|---|
 //! | `server/discover` | `initialize` and `notifications/initialized` of ours, once; the `InitializeResult` with `resultType`, `supportedVersions`, `ttlMs`, `cacheScope`, with `serverInfo` in `_meta` and without `protocolVersion` is the answer |
-//! | a request | the same without version, client information, client capabilities and log level in `_meta`; under an id of ours where a call that waits has the host's; a new log level goes ahead of it as `logging/setLevel` |
+//! | a request | the same without version, client information, client capabilities and log level in `_meta`; under an id of ours where a call that waits has the host's; where the session needs another log level for it and those under way, `logging/setLevel` goes ahead of it |
 //! | a request with `requestState` | answers to what the server asked; the call that waits for them goes on |
-//! | `subscriptions/listen` | `resources/subscribe` for each of its resources |
+//! | `subscriptions/listen`, and its end | `resources/subscribe` and `resources/unsubscribe`, for each of its resources that no other subscription wants; one after the other |
 //! | `notifications/cancelled` | the same with the id that the server knows |
 //!
 //! | from the server | becomes |

@@ -11,6 +11,8 @@ use super::machine::Machine;
 use super::{Out, results};
 use crate::jsonrpc::{Id, Message};
 
+mod session;
+
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"h"},"io.modelcontextprotocol/clientCapabilities":{"elicitation":{},"roots":{"listChanged":true}}}"#;
 const LEVEL: &str = r#""io.modelcontextprotocol/logLevel":"warning""#;
 

@@ -96,7 +96,8 @@ impl Translator {
         let Some(level) = Severity::of(level) else {
             return Ok(vec![refusal(id, code::INVALID_PARAMS, "no such log level")]);
         };
-        match self.logs.admit(message, level, turn) {
+        let least = self.calls.least_severity().map_or(level, |other| other.min(level));
+        match self.logs.admit(message, least, turn) {
             Then::Goes => self.calls.request(message, envelope, turn),
             Then::Waits { first } => Ok(first.map(Out::server).into_iter().collect()),
             Then::Refused => Ok(vec![refusal(id, code::INTERNAL_ERROR, "too many requests are under way")]),
@@ -123,10 +124,14 @@ impl Translator {
     ) -> Result<Vec<Out>, Repeated> {
         match message.head() {
             Head::Response { id, successful, .. } => {
-                if let Some(waiting) = self.logs.answered(id, *successful) {
-                    return Ok(waiting.iter().flat_map(|request| self.host_again(request, turn)).collect());
+                if let Some(waiting) = self.logs.answered(id, message) {
+                    let out = waiting.iter().flat_map(|request| self.host_again(request, turn)).collect();
+                    if !successful {
+                        self.logs.doubt();
+                    }
+                    return Ok(out);
                 }
-                let answered = self.listens.answered(id, message);
+                let answered = self.listens.answered(id, message, turn.names);
                 let answered = answered.or_else(|| self.calls.answer(id, message.clone(), turn));
                 if answered.is_none() {
                     tracing::debug!("an answer that the host does not wait for");

@@ -1,0 +1,138 @@
+//! What a session has once for all, and several requests of the host's want at once: its subscriptions to
+//! resources, and its log level.
+
+use serde_json::{Value, json};
+
+use super::{Table, json as parsed};
+
+/// What the server is asked, with the id and what it is about.
+fn asked(said: &str) -> (String, String, Value) {
+    let frame = parsed(said.strip_prefix("S ").map(|_| said).unwrap_or_else(|| panic!("not asked: {said}")));
+    let text = |name: &str| frame[name].as_str().unwrap().to_owned();
+    (text("id"), text("method"), frame["params"]["uri"].clone())
+}
+
+/// What the one thing that is said asks the server; its id.
+#[track_caller]
+fn only(said: &[String], method: &str, uri: &str) -> String {
+    let [one] = said else { panic!("{said:?}") };
+    let (id, asked_method, asked_uri) = asked(one);
+    assert_eq!((asked_method.as_str(), asked_uri), (method, json!(uri)), "{one}");
+    id
+}
+
+/// The resources that the host is told are subscribed to, by subscription.
+fn agreed(said: &[String]) -> Vec<(Value, Value)> {
+    let told = said.iter().filter(|one| one.contains("notifications/subscriptions/acknowledged"));
+    let params = told.map(|one| parsed(one)["params"].clone());
+    let agreed = params.map(|params| {
+        let id = params["_meta"]["io.modelcontextprotocol/subscriptionId"].clone();
+        (id, params["notifications"]["resourceSubscriptions"].clone())
+    });
+    agreed.collect()
+}
+
+impl Table {
+    fn listen(&mut self, id: u64, uris: &[&str]) -> Vec<String> {
+        let uris = json!(uris);
+        self.host(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"subscriptions/listen","params":{{"notifications":{{"resourceSubscriptions":{uris}}},META}}}}"#
+        ))
+    }
+
+    fn cancel(&mut self, id: u64) -> Vec<String> {
+        self.host(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+        ))
+    }
+
+    fn done(&mut self, id: &str) -> Vec<String> {
+        self.server(&format!(r#"{{"jsonrpc":"2.0","id":"{id}","result":{{}}}}"#))
+    }
+
+    fn failed(&mut self, id: &str, code: i32) -> Vec<String> {
+        self.server(&format!(r#"{{"jsonrpc":"2.0","id":"{id}","error":{{"code":{code},"message":""}}}}"#))
+    }
+
+    fn call_at(&mut self, id: u64, level: &str) -> Vec<String> {
+        self.host(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"t","_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/logLevel":"{level}"}}}}}}"#
+        ))
+    }
+}
+
+/// Two requests at once may be acted on in either order.
+#[test]
+fn a_resource_is_asked_for_one_thing_after_another() {
+    let mut table = Table::in_session();
+    let subscribed = only(&table.listen(1, &["a"]), "resources/subscribe", "a");
+    assert!(table.listen(2, &["a"]).is_empty(), "it is not agreed to yet");
+    assert!(table.cancel(1).is_empty(), "another wants it");
+    assert_eq!(agreed(&table.done(&subscribed)), [(json!(2), json!(["a"]))]);
+    assert_eq!(agreed(&table.listen(3, &["a"])), [(json!(3), json!(["a"]))]);
+    assert!(table.cancel(2).is_empty());
+
+    let left = only(&table.cancel(3), "resources/unsubscribe", "a");
+    assert!(table.listen(4, &["a"]).is_empty(), "it is being left");
+    let again = only(&table.done(&left), "resources/subscribe", "a");
+    assert!(table.cancel(4).is_empty(), "it is being asked for");
+    let left = only(&table.done(&again), "resources/unsubscribe", "a");
+    assert!(table.done(&left).is_empty());
+    only(&table.listen(5, &["a"]), "resources/subscribe", "a");
+}
+
+#[test]
+fn a_resource_that_is_refused_is_left_out_for_all_who_want_it() {
+    let mut table = Table::in_session();
+    let [a, b] = &table.listen(1, &["a", "b"])[..] else { panic!("two") };
+    let ((a, ..), (b, ..)) = (asked(a), asked(b));
+    assert!(table.listen(2, &["a"]).is_empty());
+    assert_eq!(agreed(&table.failed(&a, -32602)), [(json!(2), Value::Null)]);
+    assert_eq!(agreed(&table.done(&b)), [(json!(1), json!(["b"]))]);
+    only(&table.listen(3, &["a"]), "resources/subscribe", "a");
+    let left = only(&table.cancel(1), "resources/unsubscribe", "b");
+    let again = only(
+        &{
+            table.listen(4, &["b"]);
+            table.failed(&left, -32603)
+        },
+        "resources/subscribe",
+        "b",
+    );
+    assert_eq!(agreed(&table.done(&again)), [(json!(4), json!(["b"]))]);
+}
+
+/// The level that the server is asked to set, with the id.
+#[track_caller]
+fn level(said: &[String]) -> (String, Value) {
+    let [one] = said else { panic!("{said:?}") };
+    let frame = parsed(one);
+    assert_eq!(frame["method"], "logging/setLevel", "{one}");
+    (frame["id"].as_str().unwrap().to_owned(), frame["params"]["level"].clone())
+}
+
+#[test]
+fn no_request_silences_another() {
+    let mut table = Table::in_session();
+    let (set, wanted) = level(&table.call_at(1, "debug"));
+    assert_eq!(wanted, "debug");
+    assert!(table.call_at(2, "error").is_empty(), "it waits");
+    assert_eq!(table.done(&set).len(), 2, "both go");
+    assert_eq!(table.call_at(3, "error").len(), 1, "the first still reads all");
+    table.server(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    let (set, wanted) = level(&table.call_at(4, "warning"));
+    assert_eq!(wanted, "warning", "nobody reads more by now");
+    assert!(table.done(&set)[0].contains(r#""method":"tools/call""#));
+}
+
+#[test]
+fn a_level_that_was_not_set_is_asked_for_again_unless_the_server_has_none() {
+    let mut table = Table::in_session();
+    for (id, code) in [(1, -32603), (2, -32000), (3, -32601)] {
+        let (set, _) = level(&table.call_at(id, "debug"));
+        let gone = table.failed(&set, code);
+        assert!(matches!(&gone[..], [one] if one.contains(r#""method":"tools/call""#)), "{gone:?}");
+    }
+    let gone = table.call_at(4, "error");
+    assert!(matches!(&gone[..], [one] if one.contains(r#""method":"tools/call""#)), "{gone:?}");
+}
