@@ -1,17 +1,21 @@
 //! The commands that errors and hints name: whole, ready to be pasted into another terminal.
 //!
 //! What this run was started with goes along where the command would mean something else without
-//! it: variables before it; store, profile, and what a login is made with, behind it. The encryption key itself never stands
-//! there; where a command needs it, its words say so.
+//! it: variables before it; store, profile, and what a login is made with, behind it. The encryption key
+//! itself never stands there; where a command needs it, its words say so.
+
+mod shell;
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
-use crate::redact::{is_printable, printable};
+use self::shell::assignment;
 use crate::server_uri::{DEFAULT_PROFILE, ServerUri, ServerUriError, shown};
 use crate::store::StoreKind;
 use crate::store::index::{Entry, EntryKind};
+
+pub use self::shell::quoted;
 
 /// The command that logs in.
 const LOGIN: &str = "login";
@@ -217,6 +221,13 @@ impl Commands {
         self.line(LOGIN, "")
     }
 
+    /// Logs in to the service at another address.
+    pub fn login_at(&self, server: &ServerUri) -> CommandLine {
+        let mut commands = self.clone();
+        commands.subject.target = server.as_str().to_owned();
+        commands.login()
+    }
+
     /// Logs in anew, though the login may look good.
     pub(super) fn login_anew(&self) -> CommandLine {
         self.line(LOGIN, " --force")
@@ -357,39 +368,6 @@ fn profile_flag(profile: &str) -> String {
         DEFAULT_PROFILE => String::new(),
         named => format!(" --profile {}", quoted(named)),
     }
-}
-
-/// Quotes a word for a POSIX shell where it needs to be. What a server chose (a scope) must not
-/// become a second command when it is pasted, nor play with the terminal: no shell quotes control and
-/// invisible characters, so these are escaped, and a word that has any is not meant to be pasted.
-#[cfg(unix)]
-pub fn quoted(word: &str) -> String {
-    let word = if is_printable(word) { word.to_owned() } else { printable(word) };
-    // It refuses NUL alone, which is a control character.
-    shlex::try_quote(&word).map_or_else(|_| String::new(), |quoted| quoted.into_owned())
-}
-
-/// Quotes a word for the command prompt where it needs to be.
-#[cfg(not(unix))]
-pub fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:\\=,@+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        return word.to_owned();
-    }
-    let word = if is_printable(word) { word.to_owned() } else { printable(word) };
-    format!("\"{}\"", word.replace('"', ""))
-}
-
-/// Sets a variable for the command that follows.
-#[cfg(unix)]
-fn assignment(name: &str, value: &str) -> String {
-    format!("{name}={} ", quoted(value))
-}
-
-/// Sets a variable before the command that follows.
-#[cfg(not(unix))]
-fn assignment(name: &str, value: &str) -> String {
-    format!("set \"{name}={}\" && ", value.replace('"', ""))
 }
 
 #[cfg(unix)]

@@ -303,6 +303,10 @@ fn oauth(error: &OauthError, commands: &Commands) -> Verdict {
             }
             _ => Verdict::of(SERVICE, "check the address and the network"),
         },
+        OauthError::OtherResource(described) => Verdict::of(
+            SERVICE,
+            format!("if that is the address that the provider gives, run {}", commands.login_at(described)),
+        ),
         OauthError::NoAuthorizationSupport => {
             Verdict::of(SERVICE, format!("for a service with API tokens, run {}", commands.set_token()))
         }

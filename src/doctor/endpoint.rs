@@ -226,6 +226,10 @@ fn undiscovered(error: &OauthError, subject: &Subject) -> Finding {
     }
     let finding = Finding::bad(Check::Discovery, text);
     match error {
+        OauthError::OtherResource(described) => finding.with_remedy(format!(
+            "if that is the address that the provider gives, run {}",
+            subject.commands.login_at(described)
+        )),
         OauthError::NoAuthorizationSupport => finding
             .with_remedy(format!("for a service with API tokens, run {}", subject.commands.set_token())),
         _ => finding,

@@ -122,9 +122,7 @@ pub async fn discover_by(
     let challenge = header(&Challenge { resource_metadata, ..challenge.clone() });
     let resolution = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
     if let Some(resource) = transport.described().filter(|resource| !covers(resource, server)) {
-        return Err(OauthError::Refused {
-            reason: format!("it describes `{}`, not {server}", printable(&shown(&resource))),
-        });
+        return Err(describes_another(&resource, server));
     }
     let (metadata, source) = match (resolution, pinned) {
         (Ok(found), _) if found.source.is_discovered() => (found.metadata, Source::Metadata),
@@ -197,6 +195,18 @@ fn covers(resource: &str, server: &ServerUri) -> bool {
     is_bare
         && resource.origin() == server.as_url().origin()
         && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Metadata for `resource` at the endpoint's places: a sibling of the endpoint, or none of its kin.
+fn describes_another(resource: &str, server: &ServerUri) -> OauthError {
+    match ServerUri::parse(resource, false) {
+        Ok(described) if described.as_url().origin() == server.as_url().origin() => {
+            OauthError::OtherResource(Box::new(described))
+        }
+        _ => OauthError::Refused {
+            reason: format!("it describes `{}`, not {server}", printable(&shown(resource))),
+        },
+    }
 }
 
 fn supports_pkce(metadata: &AuthorizationMetadata) -> bool {

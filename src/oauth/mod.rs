@@ -32,6 +32,7 @@ pub use scopes::granted;
 pub use token_response::{TokenResponse, fits_header};
 
 use crate::http::HttpError;
+use crate::server_uri::ServerUri;
 
 /// Why no login can be started with a service.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub enum OauthError {
         /// What is wrong, safe to print.
         reason: String,
     },
+    /// What was discovered is another resource's of the same origin: the address may have a wrong path.
+    #[error("the service's metadata describes {0}, not this address")]
+    OtherResource(Box<ServerUri>),
     /// The metadata is there and cannot be used.
     #[error("the service's metadata cannot be used: {reason}")]
     Metadata {

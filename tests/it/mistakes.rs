@@ -32,6 +32,22 @@ fn an_address_without_its_scheme_is_recognised() {
     assert!(answer["error"]["message"].as_str().unwrap().contains("`https://example.com/mcp`"), "{answer}");
 }
 
+/// The metadata know the right path, and only a resource of the same origin can be meant.
+#[test]
+fn an_address_with_a_wrong_path_leads_to_the_right_one() {
+    let service = Service::new();
+    let meant = service.server.url().replace("/mcp", "/v2/m'cp");
+    for (described, is_suggested) in [(meant.as_str(), true), ("https://mcp.example.com/mcp", false)] {
+        service.server.describe(json!({"resource": described}));
+        let said = service.home.run(service.login_arguments(&["--profile", "work"])).expect(3).stderr;
+        let suggestion = format!("mcp-front login \"{meant}\" --name {NAME} --store file --profile work`");
+        assert_eq!(said.contains(&suggestion), is_suggested, "{suggestion}: {said}");
+        let url = service.server.url();
+        let said = service.home.run(["doctor", &url]).stdout;
+        assert_eq!(said.contains(&format!("mcp-front login \"{meant}\"")), is_suggested, "{said}");
+    }
+}
+
 /// What this program calls itself by is neither suggested nor waits for a person to type a request.
 #[test]
 fn what_is_no_command_for_people_is_not_offered_to_them() {
