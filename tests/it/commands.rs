@@ -67,7 +67,7 @@ fn a_login_gives_way_to_a_token_only_where_that_is_said() {
     assert_eq!((&service.row()["kind"], service.browser.tabs()), (&json!("oauth"), 0));
 
     let said = set(&["--force"]).expect(0).stderr;
-    assert!(said.contains("was not revoked"), "{said}");
+    assert!(said.contains("Nothing was revoked; to end the login itself"), "{said}");
     assert_eq!(service.row()["kind"], "token");
     set(&[]).expect(0);
 }

@@ -84,7 +84,8 @@ fn a_login_that_was_deleted() {
     for end in [&["logout", NAME, "--local-only"][..], &["tokens", "delete", NAME, "--yes"]] {
         let mut bridge = service.bridge();
         works(&mut bridge);
-        service.home.run(end).expect(0);
+        let said = service.home.run(end).expect(0).stderr;
+        assert!(said.contains("Nothing was revoked; to end the login itself"), "{end:?}: {said}");
         let error = bridge.refused(2);
         assert!(command(&error).contains(&format!("--name {NAME} ")), "{error}");
         service.home.in_another_terminal(command(&error), &[], b"").expect(0);

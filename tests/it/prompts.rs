@@ -285,3 +285,16 @@ fn without_a_terminal_a_login_speaks_in_plain_lines() {
     assert!(!outcome.stderr.contains('\u{1b}') && !outcome.stderr.contains('\r'), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("Waiting for the browser until "), "{}", outcome.stderr);
 }
+
+/// Deleting is not revoking, which the person hears before and after.
+#[test]
+fn deleting_a_login_tells_of_logout() {
+    let service = Service::logged_in();
+    let mut terminal = Terminal::start(&service.home, &["tokens", "delete", NAME]);
+    terminal.expect("good at its provider until it ends");
+    terminal.expect(&format!("logout {NAME}"));
+    terminal.expect("[y/N]: ");
+    terminal.type_in("y\r");
+    terminal.expect("Nothing was revoked; to end the login itself");
+    assert!(terminal.wait().success());
+}

@@ -5,10 +5,10 @@ use clap::Args;
 use crate::authorizer::stored::{self, ChangeError};
 use crate::cli::failure::{Failure, listed};
 use crate::cli::terminal::{Input, InputError, Question};
-use crate::cli::{Context, keeping, talk};
+use crate::cli::{Context, keeping, logout, talk};
 use crate::config::service::Service;
 use crate::config::{ConfigError, Settings, Source};
-use crate::store::index::{Index, IndexError};
+use crate::store::index::{EntryKind, Index, IndexError};
 use crate::store::{Patience, StoreKind};
 
 const EXAMPLES: &str = "\
@@ -52,7 +52,7 @@ fn patience(forced: bool) -> Patience {
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
     let settings = &context.settings;
     let paths = settings.paths()?;
-    let index = Index::open(paths);
+    let index = Index::open(paths.clone());
     let service = match Service::resolve_any(&arguments.target, settings, &index) {
         Err(error @ ConfigError::UnknownService { .. }) => {
             talk::say(&format!("Nothing to delete: {}\n", no_such_service(&error)));
@@ -64,12 +64,16 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         talk::say(&format!("Nothing is stored for {}.\n", service.name));
         return Ok(());
     }
-    if !arguments.yes && !confirmed(&service, context).await? {
+    if !arguments.yes && !confirmed(&service, &index, context).await? {
         talk::say("Nothing was deleted.\n");
         return Ok(());
     }
     let outcome = erase(arguments, &service, context).await?;
     talk::say(&format!("{outcome} {}.\n", service.name));
+    let is_forgotten = index.get(&service.key).is_ok_and(|entry| entry.is_none_or(|entry| entry.deleted));
+    if is_login(&service) && is_forgotten {
+        talk::say(&logout::not_revoked(&service));
+    }
     Ok(())
 }
 
@@ -152,9 +156,20 @@ pub(in crate::cli) fn stores(
     service.store(settings).map(|kind| vec![kind])
 }
 
-async fn confirmed(service: &Service, context: &Context) -> Result<bool, InputError> {
+/// Whether a login is kept for it, and no token of the person's own.
+fn is_login(service: &Service) -> bool {
+    service.entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::Oauth)
+}
+
+async fn confirmed(service: &Service, index: &Index, context: &Context) -> Result<bool, InputError> {
     let Service { name, server, profile, .. } = service;
     talk::say(&format!("{name} is {server}, profile {profile}.\n"));
+    if is_login(service) && stores(service, &context.settings, index).is_ok() {
+        let logout = service.commands(&context.settings).logout();
+        talk::say(&format!(
+            "Its login is good at its provider until it ends; {logout} ends it there as well.\n"
+        ));
+    }
     Input::open().confirm(&context.terminal, CONFIRMATION).await
 }
 

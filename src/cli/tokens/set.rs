@@ -8,7 +8,7 @@ use crate::authorizer::stored::{self, ChangeError, NewToken};
 use crate::cli::failure::Failure;
 use crate::cli::login_flags::{check_secret, secret_of_stdin};
 use crate::cli::terminal::{Input, Question};
-use crate::cli::{Context, keeping};
+use crate::cli::{Context, keeping, logout};
 use crate::config::ConfigError;
 use crate::config::service::Service;
 use crate::oauth::fits_header;
@@ -86,8 +86,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         Some(EntryKind::Token) => writeln!(stderr, "Updated the token of {name}, kept in {place}."),
         Some(EntryKind::Oauth) => writeln!(
             stderr,
-            "Added the token of {name}, kept in {place}, in place of its login.\nThe login was not revoked: \
-             what was issued for it is good at its provider until it ends."
+            "Added the token of {name}, kept in {place}, in place of its login.\n{}",
+            logout::not_revoked(&service).trim_end()
         ),
     };
     if let Some(path) = &set.generated_key {
