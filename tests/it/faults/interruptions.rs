@@ -11,7 +11,7 @@ use crate::support::clock::{Clock, HOUR};
 use crate::support::failpoint::Failpoint;
 use crate::support::gate::Gate;
 use crate::support::home::Home;
-use crate::support::kept_login::refreshing_process;
+use crate::support::kept_login::{refreshing_process, refreshing_processes};
 use crate::support::keychain::Session;
 use crate::support::mcp_server::McpServer;
 use crate::support::service::{NAME, Service};
@@ -58,12 +58,14 @@ fn die_at(service: &Service, point: &str) -> bool {
     dies(service.bridge_with(&failpoint), &failpoint)
 }
 
-/// Has the bridge refresh and die there.
+/// Has the bridge refresh and die there. Some points lie behind the answer: the refreshing process gets as far
+/// as it does.
 pub(super) fn dies(mut bridge: Bridge, failpoint: &Failpoint) -> bool {
     let start = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params()});
     bridge.send(start.to_string());
     let answered = std::cell::RefCell::new(bridge);
-    let died = failpoint.wait_or(|| answered.borrow_mut().has_line());
+    let is_over = || refreshing_processes(failpoint.home()).is_empty();
+    let died = failpoint.wait_or(|| answered.borrow_mut().has_line() && is_over());
     let bridge = answered.into_inner();
     bridge.signal(Signal::KILL);
     died

@@ -1,6 +1,6 @@
 //! A point at which a process of the product dies (`src/failpoint.rs`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::DEADLINE;
@@ -24,6 +24,11 @@ impl Failpoint {
 
     pub(crate) fn value(&self) -> &str {
         self.file.to_str().expect("a plain path")
+    }
+
+    /// The home of the processes that have it.
+    pub(crate) fn home(&self) -> &Path {
+        self.file.parent().expect("it lies there")
     }
 
     /// Whether a process has died there.
