@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Names, Out, Turn};
+use super::{Out, Turn};
 use crate::jsonrpc::edit::{self, Edit, Repeated};
 use crate::jsonrpc::{Head, Id, Message};
 use crate::relay::tells::Tells;
@@ -35,8 +35,16 @@ pub(super) struct Listens {
 struct Interest {
     /// Whether the session is subscribed to it, before the request under way is acted on.
     held: bool,
-    /// The request under way: to subscribe to what is not held, or to unsubscribe from what is.
-    asked: Option<Id>,
+    /// The request under way and since when it is: to subscribe to what is not held, or to unsubscribe from
+    /// what is.
+    asked: Option<(Id, Instant)>,
+}
+
+impl Interest {
+    /// Whether the server still may answer what it was asked.
+    fn is_awaited(&self, now: Instant) -> bool {
+        self.asked.as_ref().is_some_and(|(_, since)| now.saturating_duration_since(*since) < OPENING_LIMIT)
+    }
 }
 
 #[derive(Debug)]
@@ -74,7 +82,9 @@ impl Listens {
             .filter(|_| tells.updates)
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
-        let held: usize = self.open.iter().map(|listen| listen.resources.len()).sum();
+        self.forget_unanswered(turn.now);
+        let listed: usize = self.open.iter().map(|listen| listen.resources.len()).sum();
+        let held = listed.max(self.interests.len());
         if self.open.len() >= SUBSCRIPTIONS || held + uris.len() > RESOURCES {
             return Ok(None);
         }
@@ -86,28 +96,36 @@ impl Listens {
         };
         let opening = Some(Opening { kept: Vec::new(), since: turn.now });
         self.open.push(Listen { id: id.clone(), wants, resources: uris.clone(), opening });
-        let mut out: Vec<_> = uris.into_iter().filter_map(|uri| self.pursue(uri, turn.names)).collect();
+        let mut out: Vec<_> = uris.into_iter().filter_map(|uri| self.pursue(uri, turn)).collect();
         out.extend(self.acknowledge());
         Ok(Some(out))
     }
 
     /// Asks the server for what the subscriptions want of this resource by now, unless it still is to answer
-    /// what it was asked before.
-    fn pursue(&mut self, uri: String, names: &mut Names) -> Option<Out> {
+    /// what it was asked before. One that never answers is asked anew, by whoever comes next.
+    fn pursue(&mut self, uri: String, turn: &mut Turn<'_>) -> Option<Out> {
         let is_wanted = self.holds(&uri);
         let interest = self.interests.entry(uri.clone()).or_default();
-        let method = match (is_wanted, interest.held) {
-            _ if interest.asked.is_some() => return None,
-            (true, true) => return None,
-            (true, false) => "resources/subscribe",
-            (false, true) => "resources/unsubscribe",
-            (false, false) => {
+        let (method, was_held) = match (is_wanted, interest.held) {
+            _ if interest.is_awaited(turn.now) => return None,
+            (true, true) if interest.asked.is_none() => return None,
+            (true, _) => ("resources/subscribe", false),
+            (false, held) if held || interest.asked.is_some() => ("resources/unsubscribe", true),
+            (false, _) => {
                 self.interests.remove(&uri);
                 return None;
             }
         };
-        let id = interest.asked.insert(names.id());
+        interest.held = was_held;
+        let (id, _) = interest.asked.insert((turn.names.id(), turn.now));
         Some(about(method, id, &uri))
+    }
+
+    /// Lets go of what nobody wants any more and the server has not answered to.
+    fn forget_unanswered(&mut self, now: Instant) {
+        let wanted = |uri: &str| self.open.iter().any(|listen| listen.resources.contains(uri));
+        self.interests
+            .retain(|uri, interest| interest.asked.is_none() || interest.is_awaited(now) || wanted(uri));
     }
 
     /// Says of those that they stand whose resources the server has agreed to.
@@ -120,28 +138,39 @@ impl Listens {
     }
 
     /// The server's answer to a request of ours; `None` where it is not for one of these.
-    pub(super) fn answered(&mut self, id: &Id, answer: &Message, names: &mut Names) -> Option<Vec<Out>> {
+    pub(super) fn answered(&mut self, id: &Id, answer: &Message, turn: &mut Turn<'_>) -> Option<Vec<Out>> {
         let is_successful = matches!(answer.head(), Head::Response { successful: true, .. });
-        let asked = |(_, interest): &(&String, &mut Interest)| interest.asked.as_ref() == Some(id);
-        let (uri, interest) = self.interests.iter_mut().find(asked)?;
+        let is_it = |(_, interest): &(&String, &mut Interest)| {
+            interest.asked.as_ref().is_some_and(|(asked, _)| asked == id)
+        };
+        let (uri, interest) = self.interests.iter_mut().find(is_it)?;
         let (uri, was_held) = (uri.clone(), interest.held);
         interest.asked = None;
         // What it would not give up is asked for anew where it is wanted again: that does no harm.
         interest.held = !was_held && is_successful;
-        if !was_held && !is_successful {
-            for listen in &mut self.open {
-                listen.resources.remove(&uri);
-            }
-        }
-        let next = self.pursue(uri, names);
+        let next = if was_held || is_successful {
+            self.pursue(uri, turn)
+        } else {
+            self.refuse(&uri);
+            None
+        };
         Some(next.into_iter().chain(self.acknowledge()).collect())
     }
 
+    /// The server does not agree to a resource. A subscription that stands already goes on without, until
+    /// another one asks for it too.
+    fn refuse(&mut self, uri: &str) {
+        self.interests.remove(uri);
+        for listen in self.open.iter_mut().filter(|listen| listen.opening.is_some()) {
+            listen.resources.remove(uri);
+        }
+    }
+
     /// Closes a subscription; `None` where the id is none's.
-    pub(super) fn close(&mut self, id: &Id, names: &mut Names) -> Option<Vec<Out>> {
+    pub(super) fn close(&mut self, id: &Id, turn: &mut Turn<'_>) -> Option<Vec<Out>> {
         let place = self.open.iter().position(|listen| listen.id == *id)?;
         let closed = self.open.swap_remove(place);
-        Some(closed.resources.into_iter().filter_map(|uri| self.pursue(uri, names)).collect())
+        Some(closed.resources.into_iter().filter_map(|uri| self.pursue(uri, turn)).collect())
     }
 
     /// Whether a subscription has this id.

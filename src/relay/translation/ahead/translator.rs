@@ -108,7 +108,7 @@ impl Translator {
         if self.logs.cancel(id) {
             return Vec::new();
         }
-        let closed = self.listens.close(id, turn.names);
+        let closed = self.listens.close(id, turn);
         closed.or_else(|| self.calls.cancel(id, message)).unwrap_or_default()
     }
 
@@ -131,7 +131,7 @@ impl Translator {
                     }
                     return Ok(out);
                 }
-                let answered = self.listens.answered(id, message, turn.names);
+                let answered = self.listens.answered(id, message, turn);
                 let answered = answered.or_else(|| self.calls.answer(id, message.clone(), turn));
                 if answered.is_none() {
                     tracing::debug!("an answer that the host does not wait for");

@@ -1,6 +1,8 @@
 //! What a session has once for all, and several requests of the host's want at once: its subscriptions to
 //! resources, and its log level.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Table, json as parsed};
@@ -100,6 +102,51 @@ fn a_resource_that_is_refused_is_left_out_for_all_who_want_it() {
         "b",
     );
     assert_eq!(agreed(&table.done(&again)), [(json!(4), json!(["b"]))]);
+}
+
+#[test]
+fn a_server_that_never_answers_is_asked_anew() {
+    let late = Duration::from_secs(10);
+    let mut table = Table::in_session();
+    let lost = only(&table.listen(1, &["a"]), "resources/subscribe", "a");
+    assert_eq!(agreed(&table.after(late)), [(json!(1), json!(["a"]))], "it will agree some time");
+    let again = only(&table.listen(2, &["a"]), "resources/subscribe", "a");
+    assert!(table.done(&lost).is_empty(), "that one counts no more");
+    assert_eq!(agreed(&table.done(&again)), [(json!(2), json!(["a"]))]);
+    assert!(table.cancel(1).is_empty());
+    only(&table.cancel(2), "resources/unsubscribe", "a");
+    assert_eq!(agreed(&table.listen(3, &["a"])), [], "it is being left");
+    table.now += late;
+    only(&table.listen(4, &["a"]), "resources/subscribe", "a");
+    table.cancel(3);
+    table.now += late;
+    only(&table.cancel(4), "resources/unsubscribe", "a");
+}
+
+#[test]
+fn what_is_never_answered_takes_no_room_for_ever() {
+    let mut table = Table::in_session();
+    let uris: Vec<_> = (0..900).map(|number| number.to_string()).collect();
+    let uris: Vec<&str> = uris.iter().map(String::as_str).collect();
+    assert_eq!(table.listen(1, &uris).len(), 900);
+    assert!(table.cancel(1).is_empty());
+    let too_many = table.listen(2, &uris);
+    assert!(matches!(&too_many[..], [one] if parsed(one)["error"]["code"] == -32603), "{too_many:?}");
+    table.now += Duration::from_secs(10);
+    assert_eq!(table.listen(3, &uris).len(), 900);
+}
+
+/// Its acknowledgement cannot be taken back.
+#[test]
+fn a_late_refusal_leaves_what_stands_as_it_was_told() {
+    let mut table = Table::in_session();
+    let late = only(&table.listen(1, &["a"]), "resources/subscribe", "a");
+    table.after(Duration::from_secs(10));
+    assert!(table.failed(&late, -32603).is_empty());
+    let again = only(&table.listen(2, &["a"]), "resources/subscribe", "a");
+    assert_eq!(agreed(&table.done(&again)), [(json!(2), json!(["a"]))]);
+    let updated = r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a"}}"#;
+    assert_eq!(table.server(updated).len(), 2, "both hear of it");
 }
 
 /// The level that the server is asked to set, with the id.
