@@ -119,7 +119,7 @@ fn tell(outcome: Revocation, service: &Service) -> Result<(), Failure> {
              was made.\n"
         ),
         Revocation::NotAsked => {
-            format!("Logged out of {name}: deleted here only, as asked.\n{}", not_revoked(service))
+            format!("Logged out of {name}: deleted here only, as asked.\nNothing was revoked; {elsewhere}.\n")
         }
         Revocation::NothingKept => {
             let why = "nothing was left of it here to revoke it with".to_owned();
@@ -144,13 +144,8 @@ fn remaining(remains: &Remains) -> String {
     format!("Its last access token could not be revoked as well; it {end}.\n")
 }
 
-/// What becomes of a login that is forgotten here and nothing more.
-pub(super) fn not_revoked(service: &Service) -> String {
-    format!("Nothing was revoked; {}.\n", elsewhere(service))
-}
-
-/// What ends a login that was not revoked.
-fn elsewhere(service: &Service) -> String {
+/// What ends a login that was not revoked, as a clause.
+pub(super) fn elsewhere(service: &Service) -> String {
     service.preset.map_or(ELSEWHERE, |preset| preset.revocation_note).to_owned()
 }
 

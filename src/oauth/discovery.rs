@@ -199,8 +199,10 @@ fn covers(resource: &str, server: &ServerUri) -> bool {
 
 /// Metadata for `resource` at the endpoint's places: a sibling of the endpoint, or none of its kin.
 fn describes_another(resource: &str, server: &ServerUri) -> OauthError {
-    match ServerUri::parse(resource, false) {
-        Ok(described) if described.as_url().origin() == server.as_url().origin() => {
+    let is_sibling = |described: &ServerUri| described.as_url().origin() == server.as_url().origin();
+    // What is cut to be shown is no address any more. The person chose the scheme.
+    match ServerUri::parse(resource, true) {
+        Ok(described) if is_sibling(&described) && printable(described.as_str()) == described.as_str() => {
             OauthError::OtherResource(Box::new(described))
         }
         _ => OauthError::Refused {

@@ -37,11 +37,15 @@ fn an_address_without_its_scheme_is_recognised() {
 fn an_address_with_a_wrong_path_leads_to_the_right_one() {
     let service = Service::new();
     let meant = service.server.url().replace("/mcp", "/v2/m'cp");
-    for (described, is_suggested) in [(meant.as_str(), true), ("https://mcp.example.com/mcp", false)] {
+    let endless = format!("{meant}/{}", "x".repeat(1000));
+    for (described, is_suggested) in
+        [(meant.as_str(), true), ("https://mcp.example.com/mcp", false), (&endless, false)]
+    {
         service.server.describe(json!({"resource": described}));
         let said = service.home.run(service.login_arguments(&["--profile", "work"])).expect(3).stderr;
         let suggestion = format!("mcp-front login \"{meant}\" --name {NAME} --store file --profile work`");
         assert_eq!(said.contains(&suggestion), is_suggested, "{suggestion}: {said}");
+        assert!(!said.contains(&endless), "{said}");
         let url = service.server.url();
         let said = service.home.run(["doctor", &url]).stdout;
         assert_eq!(said.contains(&format!("mcp-front login \"{meant}\"")), is_suggested, "{said}");

@@ -288,13 +288,20 @@ fn without_a_terminal_a_login_speaks_in_plain_lines() {
 
 /// Deleting is not revoking, which the person hears before and after.
 #[test]
-fn deleting_a_login_tells_of_logout() {
-    let service = Service::logged_in();
-    let mut terminal = Terminal::start(&service.home, &["tokens", "delete", NAME]);
-    terminal.expect("good at its provider until it ends");
-    terminal.expect(&format!("logout {NAME}"));
-    terminal.expect("[y/N]: ");
-    terminal.type_in("y\r");
-    terminal.expect("Nothing was revoked; to end the login itself");
-    assert!(terminal.wait().success());
+fn deleting_a_login_tells_what_ends_it() {
+    for can_be_revoked in [true, false] {
+        let service = Service::new();
+        if can_be_revoked {
+            service.authorization.publish_revocation();
+        }
+        service.login(&[]).expect(0);
+        let mut terminal = Terminal::start(&service.home, &["tokens", "delete", NAME]);
+        terminal.expect("good at its provider until it ends");
+        let logout = format!("logout {NAME}");
+        terminal.expect(if can_be_revoked { &logout } else { "remove mcp-front's access at the provider" });
+        terminal.expect("[y/N]: ");
+        terminal.type_in("y\r");
+        terminal.expect("Nothing was revoked; to end the login itself");
+        assert!(terminal.wait().success());
+    }
 }

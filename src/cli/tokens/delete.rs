@@ -8,7 +8,7 @@ use crate::cli::terminal::{Input, InputError, Question};
 use crate::cli::{Context, keeping, logout, talk};
 use crate::config::service::Service;
 use crate::config::{ConfigError, Settings, Source};
-use crate::store::index::{EntryKind, Index, IndexError};
+use crate::store::index::{Entry, EntryKind, Index, IndexError};
 use crate::store::{Patience, StoreKind};
 
 const EXAMPLES: &str = "\
@@ -68,11 +68,14 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         talk::say("Nothing was deleted.\n");
         return Ok(());
     }
-    let outcome = erase(arguments, &service, context).await?;
-    talk::say(&format!("{outcome} {}.\n", service.name));
+    if !erase(arguments, &service, context).await? {
+        talk::say(&format!("Nothing was stored for {}.\n", service.name));
+        return Ok(());
+    }
+    talk::say(&format!("Deleted what was stored for {}.\n", service.name));
     let is_forgotten = index.get(&service.key).is_ok_and(|entry| entry.is_none_or(|entry| entry.deleted));
-    if is_login(&service) && is_forgotten {
-        talk::say(&logout::not_revoked(&service));
+    if login_of(&service).is_some() && is_forgotten {
+        talk::say(&format!("Nothing was revoked; {}.\n", logout::elsewhere(&service)));
     }
     Ok(())
 }
@@ -108,17 +111,16 @@ pub(in crate::cli) async fn is_known(
     Ok(false)
 }
 
-/// Erases what is stored, and says what that came to.
-async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> Result<&'static str, Failure> {
+/// Erases what is stored; false where nothing was.
+async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> Result<bool, Failure> {
     let settings = &context.settings;
     let paths = settings.paths()?;
     let failed = |error| Failure::Delete { error, commands: Box::new(service.commands(settings)) };
-    let done = |deleted| if deleted { "Deleted what was stored for" } else { "Nothing was stored for" };
     let kinds = match stores(service, settings, &Index::open(paths.clone())) {
         // It moved from there, and that store was out of reach.
         Err(ConfigError::StorePinned { asked, asked_by: Source::Flag(_), .. }) => {
             let config = settings.store_config(asked, paths);
-            return Ok(done(stored::erase_leftover(config, &service.key).await.map_err(failed)?));
+            return stored::erase_leftover(config, &service.key).await.map_err(failed);
         }
         kinds => kinds?,
     };
@@ -136,7 +138,7 @@ async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> R
             outcome => deleted |= outcome.map_err(failed)?,
         }
     }
-    Ok(done(deleted))
+    Ok(deleted)
 }
 
 /// Where the service's login may lie: a damaged entry does not say, so that no store is left out. The
@@ -156,21 +158,31 @@ pub(in crate::cli) fn stores(
     service.store(settings).map(|kind| vec![kind])
 }
 
-/// Whether a login is kept for it, and no token of the person's own.
-fn is_login(service: &Service) -> bool {
-    service.entry.as_ref().is_some_and(|entry| entry.kind == EntryKind::Oauth)
+/// What is known of the login that is kept, where it is no token of the person's own.
+fn login_of(service: &Service) -> Option<&Entry> {
+    service.entry.as_ref().filter(|entry| entry.kind == EntryKind::Oauth)
 }
 
 async fn confirmed(service: &Service, index: &Index, context: &Context) -> Result<bool, InputError> {
     let Service { name, server, profile, .. } = service;
     talk::say(&format!("{name} is {server}, profile {profile}.\n"));
-    if is_login(service) && stores(service, &context.settings, index).is_ok() {
-        let logout = service.commands(&context.settings).logout();
+    // Of what a login left in another store, nothing more ends.
+    if let Some(login) = login_of(service).filter(|_| stores(service, &context.settings, index).is_ok()) {
         talk::say(&format!(
-            "Its login is good at its provider until it ends; {logout} ends it there as well.\n"
+            "Its login is good at its provider until it ends; {}.\n",
+            end_of(login, service, context)
         ));
     }
     Input::open().confirm(&context.terminal, CONFIRMATION).await
+}
+
+/// What ends a login for good, as a clause.
+fn end_of(login: &Entry, service: &Service, context: &Context) -> String {
+    let binding = login.binding.as_ref().filter(|_| login.identity.store != StoreKind::Memory);
+    match binding.and_then(|binding| binding.revocation_endpoint.as_ref()) {
+        Some(_) => format!("{} ends it there as well", service.commands(&context.settings).logout()),
+        None => logout::elsewhere(service),
+    }
 }
 
 /// That there is no such service, with those that may be meant.

@@ -86,8 +86,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         Some(EntryKind::Token) => writeln!(stderr, "Updated the token of {name}, kept in {place}."),
         Some(EntryKind::Oauth) => writeln!(
             stderr,
-            "Added the token of {name}, kept in {place}, in place of its login.\n{}",
-            logout::not_revoked(&service).trim_end()
+            "Added the token of {name}, kept in {place}, in place of its login.\nNothing was revoked; {}.",
+            logout::elsewhere(&service)
         ),
     };
     if let Some(path) = &set.generated_key {
