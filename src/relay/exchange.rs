@@ -131,7 +131,8 @@ impl Inner {
             let mut headers = self.headers(outgoing.within)?;
             // All that was awaited took time, in which the host may have cancelled.
             let in_session = !matches!(outgoing.within, Within::Routed(_));
-            if outgoing.request.is_some_and(|request| !self.pending.mark_sent(request, in_session)) {
+            let session = in_session.then(|| self.legacy.handshake.epoch());
+            if outgoing.request.is_some_and(|request| !self.pending.mark_sent(request, session)) {
                 return Err(Failure::CalledOff { why: "the host has cancelled the request", sent: false });
             }
             authorization.apply(&mut headers);

@@ -290,7 +290,7 @@ impl Inner {
             && let Ok(Head::Response { successful: true, .. }) =
                 Message::parse(answer.clone()).as_ref().map(Message::head)
         {
-            self.legacy.wishes.granted(wish);
+            self.legacy.wishes.granted(wish, self.legacy.handshake.standing());
         }
         self.send_to(std::mem::take(&mut settled.destination), answer).await;
         drop(settled);

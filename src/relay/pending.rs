@@ -7,7 +7,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, watch};
 use tokio::task::AbortHandle;
 
 use super::batch::Destination;
-use super::legacy::Wish;
+use super::legacy::{Epoch, Wish};
 use crate::jsonrpc::Id;
 
 /// How many requests may be under way at once.
@@ -155,12 +155,16 @@ impl Pending {
         }
     }
 
-    /// Notes that the server may see the request from now on; false where it is settled or
-    /// cancelled already, and must not go out.
-    pub(super) fn mark_sent(&self, ticket: &Ticket, in_session: bool) -> bool {
+    /// Notes that the server may see the request from now on, in this session if in any; false where it is
+    /// settled or cancelled already, and must not go out.
+    pub(super) fn mark_sent(&self, ticket: &Ticket, session: Option<Epoch>) -> bool {
         let mut table = self.table();
-        let entry = table.entry(ticket).map(|entry| (entry.sent, entry.in_session) = (true, in_session));
-        entry.is_some()
+        let Some(entry) = table.entry(ticket) else { return false };
+        (entry.sent, entry.in_session) = (true, session.is_some());
+        if let (Some(wish), Some(epoch)) = (&mut entry.wish, session) {
+            wish.goes_out_in(epoch);
+        }
+        true
     }
 
     /// Notes that the server has not acted on the request.

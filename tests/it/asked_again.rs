@@ -351,3 +351,27 @@ fn the_server_hears_what_was_granted_in_its_place() {
     host.wait_for_changes();
     assert_eq!(host.echo(2, "served"), "served");
 }
+
+/// The server agreed in a session that was lost by then.
+#[test]
+fn what_a_lost_session_grants_late_is_said_to_the_new_one() {
+    let (changed, granting) = (Gate::default(), Gate::default());
+    let gate = granting.clone();
+    let server = telling(&changed, move |request, _| {
+        if subscribes(request, 1, "x:a") {
+            gate.pass();
+        }
+        false
+    });
+    let mut host = OpenSession::on(&server).bridge;
+    host.send(r#"{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"x:a"}}"#);
+    granting.wait_for_arrivals(1);
+    server.forget_sessions();
+    assert_eq!(host.echo(2, "again"), "again");
+    granting.open();
+    assert_eq!(host.response(&json!(1))["result"], json!({}));
+    server.wait_for("the subscription", |request| subscribes(request, 2, "x:a"));
+    changed.open();
+    assert_eq!(host.message()["params"]["uri"], "x:a");
+    leave(host);
+}

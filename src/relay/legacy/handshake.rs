@@ -128,6 +128,12 @@ impl Handshake {
         self.state().epoch
     }
 
+    /// The session that stands; `None` where it is lost, and the next one is yet to come.
+    pub(in crate::relay) fn standing(&self) -> Option<Epoch> {
+        let state = self.state();
+        (!state.lost).then_some(state.epoch)
+    }
+
     /// Starts a new session in place of a lost one; `None` where the host never initialized.
     pub(in crate::relay) fn restart(&self) -> Option<Replay> {
         let mut state = self.state();

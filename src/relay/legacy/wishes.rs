@@ -65,6 +65,15 @@ pub(in crate::relay) struct Wish {
     subject: Subject,
     request: Message,
     number: u64,
+    /// The session that it went out in last.
+    sent_in: Option<Epoch>,
+}
+
+impl Wish {
+    /// Notes the session that it goes out in.
+    pub(in crate::relay) fn goes_out_in(&mut self, epoch: Epoch) {
+        self.sent_in = Some(epoch);
+    }
 }
 
 /// A session that took a lost one's place.
@@ -111,7 +120,7 @@ impl Wishes {
         match Change::of(request)? {
             Change::Wanted(subject) => {
                 state.asked += 1;
-                Some(Wish { subject, request: request.clone(), number: state.asked })
+                Some(Wish { subject, request: request.clone(), number: state.asked, sent_in: None })
             }
             Change::Unwanted(subject) => {
                 state.forget(&subject);
@@ -120,9 +129,17 @@ impl Wishes {
         }
     }
 
-    /// The server has answered a wish with a result.
-    pub(in crate::relay) fn granted(&self, wish: Wish) {
-        let Wish { subject, request, number } = wish;
+    /// The server has answered a wish with a result, and `standing` is the session that stands by now, if
+    /// one does: the one that granted it may be gone.
+    pub(in crate::relay) fn granted(&self, wish: Wish, standing: Option<Epoch>) {
+        let sent_in = wish.sent_in;
+        self.keep(wish);
+        if let Some(standing) = standing.filter(|standing| sent_in.is_some_and(|epoch| epoch != *standing)) {
+            self.owe(standing);
+        }
+    }
+
+    fn keep(&self, Wish { subject, request, number, .. }: Wish) {
         let mut state = self.state();
         let is_late = state.granted.get(&subject).is_some_and(|granted| granted.number > number);
         if is_late || number <= state.void {
@@ -216,7 +233,7 @@ mod tests {
 
     fn grant(wishes: &Wishes, request: &Message) {
         let wish = wishes.asked(request).unwrap();
-        wishes.granted(wish);
+        wishes.granted(wish, None);
     }
 
     #[test]
@@ -242,12 +259,12 @@ mod tests {
         let [first, second] = ["info", "debug"].map(|level| {
             wishes.asked(&request("logging/setLevel", &format!(r#"{{"level":"{level}"}}"#))).unwrap()
         });
-        wishes.granted(second);
-        wishes.granted(first);
+        wishes.granted(second, None);
+        wishes.granted(first, None);
         assert!(wishes.granted_so_far()[0].1.contains("debug"));
         let late = wishes.asked(&subscribe("x:a")).unwrap();
         wishes.begin();
-        wishes.granted(late);
+        wishes.granted(late, None);
         assert!(kept(&wishes).is_empty());
     }
 
