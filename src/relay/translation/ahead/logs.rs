@@ -2,6 +2,7 @@
 //! (2026-07-28, logging), and a legacy session has once for all.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use super::super::retired::LOG_LEVELS;
 use super::Turn;
@@ -9,6 +10,8 @@ use crate::jsonrpc::{Id, Message, code, edit};
 
 /// How many requests may wait for a level to be set.
 const WAITING: usize = 1000;
+/// How long a server may take to set a level, before what waits for it goes all the same.
+const SETTING_LIMIT: Duration = Duration::from_secs(10);
 
 /// How grave a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +31,17 @@ pub(super) struct Logs {
     /// Whether the server has a log whose level can be set.
     can_be_set: bool,
     level: Option<Severity>,
-    /// What sets the level now, and the requests that go behind it.
-    setting: Option<(Id, VecDeque<Message>)>,
+    setting: Option<Setting>,
+}
+
+/// A level that is being set.
+#[derive(Debug)]
+struct Setting {
+    /// What sets it.
+    id: Id,
+    since: Instant,
+    /// The requests that go behind it.
+    waiting: VecDeque<Message>,
 }
 
 /// What becomes of a request.
@@ -53,9 +65,9 @@ impl Logs {
     /// more, where another that is under way does.
     pub(super) fn admit(&mut self, request: &Message, level: Severity, turn: &mut Turn<'_>) -> Then {
         match &mut self.setting {
-            Some((_, waiting)) if waiting.len() >= WAITING => Then::Refused,
-            Some((_, waiting)) => {
-                waiting.push_back(request.clone());
+            Some(setting) if setting.waiting.len() >= WAITING => Then::Refused,
+            Some(setting) => {
+                setting.waiting.push_back(request.clone());
                 Then::Waits { first: None }
             }
             None if !self.can_be_set || self.level == Some(level) => Then::Goes,
@@ -66,7 +78,8 @@ impl Logs {
                     id.as_json(),
                     LOG_LEVELS[level.0],
                 );
-                self.setting = Some((id, VecDeque::from([request.clone()])));
+                let waiting = VecDeque::from([request.clone()]);
+                self.setting = Some(Setting { id, since: turn.now, waiting });
                 self.level = Some(level);
                 Then::Waits { first: Some(frame) }
             }
@@ -76,9 +89,20 @@ impl Logs {
     /// The answer to the request `id`; the requests that waited for it, `None` where it is none of
     /// these. A server that knows no such request is not asked again.
     pub(super) fn answered(&mut self, id: &Id, answer: &Message) -> Option<VecDeque<Message>> {
-        let (_, waiting) = self.setting.take_if(|(setting, _)| setting == id)?;
+        let set = self.setting.take_if(|setting| setting.id == *id)?;
         self.can_be_set &= code::of(answer.bytes()) != Some(code::METHOD_NOT_FOUND);
-        Some(waiting)
+        Some(set.waiting)
+    }
+
+    /// When the level has not been set in time.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.setting.as_ref().map(|setting| setting.since + SETTING_LIMIT)
+    }
+
+    /// The requests that have waited long enough for a level to be set.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<VecDeque<Message>> {
+        let is_late = |setting: &mut Setting| now.saturating_duration_since(setting.since) >= SETTING_LIMIT;
+        self.setting.take_if(is_late).map(|late| late.waiting)
     }
 
     /// The level was not set. What waited for it goes all the same; what comes later asks again.
@@ -93,7 +117,7 @@ impl Logs {
 
     /// Lets go of the host's request `id`; false where it does not wait.
     pub(super) fn cancel(&mut self, id: &Id) -> bool {
-        let Some((_, waiting)) = &mut self.setting else { return false };
+        let Some(Setting { waiting, .. }) = &mut self.setting else { return false };
         let before = waiting.len();
         waiting.retain(|request| request.head().request_id() != Some(id));
         waiting.len() < before
@@ -113,7 +137,7 @@ impl Logs {
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Message> {
-        self.setting.iter().flat_map(|(_, waiting)| waiting)
+        self.setting.iter().flat_map(|setting| &setting.waiting)
     }
 }
 

@@ -97,7 +97,7 @@ impl Machine {
     /// What time brings.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Out> {
         match &mut self.phase {
-            Phase::Translating(translator) => translator.expire(&Turn { names: &mut self.names, now }),
+            Phase::Translating(translator) => translator.expire(&mut Turn { names: &mut self.names, now }),
             _ => Vec::new(),
         }
     }

@@ -125,11 +125,7 @@ impl Translator {
         match message.head() {
             Head::Response { id, successful, .. } => {
                 if let Some(waiting) = self.logs.answered(id, message) {
-                    let out = waiting.iter().flat_map(|request| self.host_again(request, turn)).collect();
-                    if !successful {
-                        self.logs.doubt();
-                    }
-                    return Ok(out);
+                    return Ok(self.let_go(&waiting, *successful, turn));
                 }
                 let answered = self.listens.answered(id, message, turn);
                 let answered = answered.or_else(|| self.calls.answer(id, message.clone(), turn));
@@ -155,21 +151,38 @@ impl Translator {
         }
     }
 
-    /// A request that has waited.
-    fn host_again(&mut self, request: &Message, turn: &mut Turn<'_>) -> Vec<Out> {
-        self.host(request, turn).unwrap_or_else(|repeated| super::ambiguous(request, repeated))
+    /// The requests that have waited for a log level.
+    fn let_go<'a>(
+        &mut self,
+        waiting: impl IntoIterator<Item = &'a Message>,
+        is_set: bool,
+        turn: &mut Turn<'_>,
+    ) -> Vec<Out> {
+        let mut out = Vec::new();
+        for request in waiting {
+            let said = self.host(request, turn);
+            out.extend(said.unwrap_or_else(|repeated| super::ambiguous(request, repeated)));
+        }
+        if !is_set {
+            self.logs.doubt();
+        }
+        out
     }
 
     /// What time brings.
-    pub(super) fn expire(&mut self, turn: &Turn<'_>) -> Vec<Out> {
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) -> Vec<Out> {
         let mut out = self.calls.expire(turn.now);
         out.extend(self.listens.expire(turn.now));
+        if let Some(waiting) = self.logs.expire(turn.now) {
+            out.extend(self.let_go(&waiting, false, turn));
+        }
         out
     }
 
     /// When time brings something next.
     pub(super) fn deadline(&self) -> Option<std::time::Instant> {
-        self.calls.deadline().into_iter().chain(self.listens.deadline()).min()
+        let deadlines = [self.calls.deadline(), self.listens.deadline(), self.logs.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The server has lost the session, or another one stood in its place, and a new one stands, which
@@ -184,14 +197,21 @@ impl Translator {
 
     /// The host has left, and will answer nothing more.
     pub(super) fn abandon(&mut self) -> Vec<Out> {
-        self.calls.abandon()
+        let mut out = self.call_off_unsent("the host has left");
+        out.extend(self.calls.abandon());
+        out
+    }
+
+    /// Ends the requests that wait for a log level.
+    fn call_off_unsent(&mut self, why: &'static str) -> Vec<Out> {
+        let unsent = |id: Id| Failure::CalledOff { why, sent: false }.to_response(id);
+        self.logs.end().into_iter().map(|id| Out::Host(unsent(id).into_bytes())).collect()
     }
 
     /// Ends all that is under way.
     pub(super) fn end(&mut self, reason: &'static str) -> Vec<Out> {
         let mut out = self.listens.end();
-        let unsent = |id: Id| Failure::CalledOff { why: reason, sent: false }.to_response(id);
-        out.extend(self.logs.end().into_iter().map(|id| Out::Host(unsent(id).into_bytes())));
+        out.extend(self.call_off_unsent(reason));
         out.extend(self.calls.end(reason));
         out
     }

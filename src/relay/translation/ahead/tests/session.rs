@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Table, json as parsed};
+use super::{Table, json as parsed, said};
 
 /// What the server is asked, with the id and what it is about.
 fn asked(said: &str) -> (String, String, Value) {
@@ -182,4 +182,20 @@ fn a_level_that_was_not_set_is_asked_for_again_unless_the_server_has_none() {
     }
     let gone = table.call_at(4, "error");
     assert!(matches!(&gone[..], [one] if one.contains(r#""method":"tools/call""#)), "{gone:?}");
+}
+
+#[test]
+fn a_level_that_is_never_set_holds_nobody_up() {
+    let late = Duration::from_secs(10);
+    let is_call = |said: &String| said.contains(r#""method":"tools/call""#);
+    let mut table = Table::in_session();
+    let (set, _) = level(&table.call_at(1, "debug"));
+    assert!(table.call_at(2, "error").is_empty());
+    assert_eq!(table.machine.deadline(), Some(table.now + late));
+    let gone = table.after(late);
+    assert!(gone.len() == 2 && gone.iter().all(is_call), "{gone:?}");
+    assert!(table.done(&set).is_empty(), "nobody waits for it any more");
+    level(&table.call_at(3, "info"));
+    let ended = said(table.machine.abandon());
+    assert_eq!((ended.len(), &parsed(&ended[0])["error"]["data"]["mayHaveExecuted"]), (1, &json!(false)));
 }
