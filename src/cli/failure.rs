@@ -19,7 +19,7 @@ use crate::authorizer::{AuthorizerError, Commands};
 use crate::bridge::BridgeError;
 use crate::config::ConfigError;
 use crate::demo::DemoError;
-use crate::http::HttpError;
+use crate::http::{HttpError, ROOTS_REMEDY};
 use crate::lock::LockError;
 use crate::oauth::{GrantError, OauthError};
 use crate::paths::PathsError;
@@ -184,6 +184,9 @@ impl Failure {
                 Verdict::plain(INTERRUPTED)
             }
             Self::Demo(DemoError::Told { exit }) => Verdict::plain(*exit),
+            Self::Demo(DemoError::Setup { .. }) => {
+                Verdict::of(FAILED, "TMPDIR names a folder that can be written to, where that is what fails")
+            }
             Self::Input(InputError::NotAsked { instead, .. }) => Verdict::of(USAGE, *instead),
             Self::Login { error, commands } => login(error, commands),
             Self::Delete { error: ChangeError::Store(StoreError::Absent { .. }), commands } => {
@@ -301,6 +304,7 @@ fn oauth(error: &OauthError, commands: &Commands) -> Verdict {
             Some(HttpError::NotSent { proxy: Some(_), .. }) => {
                 Verdict::of(SERVICE, "check that the proxy is up; NO_PROXY names the hosts that need none")
             }
+            Some(HttpError::NoRoots(_)) => Verdict::of(SERVICE, ROOTS_REMEDY),
             _ => Verdict::of(SERVICE, "check the address and the network"),
         },
         OauthError::OtherResource(described) => Verdict::of(
@@ -320,9 +324,8 @@ fn oauth(error: &OauthError, commands: &Commands) -> Verdict {
         OauthError::RegistrationRefused { .. } => {
             Verdict::of(SERVICE, "a client created at the provider may do: --client-id, --client-secret-file")
         }
-        OauthError::Refused { .. } | OauthError::Metadata { .. } | OauthError::PkceUnsupported => {
-            Verdict::plain(SERVICE)
-        }
+        OauthError::Refused { .. } => Verdict::of(SERVICE, "check the address with the provider"),
+        OauthError::Metadata { .. } | OauthError::PkceUnsupported => Verdict::plain(SERVICE),
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Check, Finding, Subject};
 use crate::authorizer::login::Survey;
 use crate::clock;
 use crate::credential::Binding;
-use crate::http::{Client, HttpError, Response};
+use crate::http::{Client, HttpError, ROOTS_REMEDY, Response};
 use crate::oauth::{Discovery, OauthError, Source};
 use crate::redact::{printable, with_causes};
 use crate::wire::EVENTS;
@@ -115,6 +115,7 @@ fn unreached(error: &HttpError, by_proxy: bool) -> Finding {
             "where a company's proxy signs for others, name its root certificate: --ca-file, or \
              MCP_FRONT_CA_FILE",
         ),
+        HttpError::NoRoots(_) => finding.with_remedy(ROOTS_REMEDY),
         HttpError::Setup(_) => finding.with_remedy("check --ca-file, --client-cert and the proxy variables"),
         _ if by_proxy => finding.with_remedy("check HTTPS_PROXY and NO_PROXY, and that the proxy is up"),
         _ => finding.with_remedy("check the address and the network; HTTPS_PROXY names a proxy"),

@@ -79,7 +79,7 @@ impl Client {
     ///
     /// # Errors
     /// [`HttpError`]; only [`HttpError::NotSent`], [`HttpError::Untrusted`], [`HttpError::Address`]
-    /// (another origin) and [`HttpError::Setup`] say that the server cannot have seen the request.
+    /// (another origin), [`HttpError::NoRoots`] and [`HttpError::Setup`] say that the server cannot have seen the request.
     ///
     /// # Cancel safety
     /// Dropping the future closes the exchange; the server may have seen the request.
@@ -193,7 +193,7 @@ impl Client {
 
     fn build(&self, endpoint: &Endpoint) -> Result<reqwest::Client, HttpError> {
         let limit = endpoint.fitted.unwrap_or(IDLE_LIMIT_UNKNOWN);
-        self.builder(&self.server)?.pool_idle_timeout(limit).build().map_err(HttpError::Setup)
+        self.builder(&self.server)?.pool_idle_timeout(limit).build().map_err(HttpError::NoRoots)
     }
 
     /// A client for requests to the origin of `url`.
@@ -255,7 +255,7 @@ impl Client {
         let host = authority(request.url()).to_owned();
         let resolver = policy.resolver(self.config.proxies.hosts());
         let builder = self.builder(request.url())?.pool_max_idle_per_host(0).dns_resolver(resolver);
-        let client = builder.build().map_err(HttpError::Setup)?;
+        let client = builder.build().map_err(HttpError::NoRoots)?;
         let whole = async {
             let response = client.execute(request).await.map_err(|error| self.told(error))?;
             failpoint::reached("after-headers");

@@ -43,6 +43,10 @@ pub use trust::{CertificateError, ClientCertificate, RootCertificates};
 /// The largest body that an OAuth exchange may have, in bytes.
 pub const EXCHANGE_LIMIT: usize = 1024 * 1024;
 
+/// What helps against [`HttpError::NoRoots`], as a clause.
+pub const ROOTS_REMEDY: &str = "install the system's root certificates (the package `ca-certificates` as a rule), \
+                                or name some with --ca-file or MCP_FRONT_CA_FILE";
+
 /// Why an exchange brought no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -95,7 +99,10 @@ pub enum HttpError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The client could not be set up (certificates, proxy settings).
+    /// The platform has no root certificates that can be used; nothing was sent.
+    #[error("this machine has no root certificates to know servers by")]
+    NoRoots(#[source] reqwest::Error),
+    /// The client could not be set up (proxy settings, a request that cannot be written).
     #[error("cannot set up the HTTP client")]
     Setup(#[source] reqwest::Error),
 }

@@ -216,6 +216,7 @@ pub(super) fn lost(error: HttpError) -> GrantError {
         HttpError::NotSent { .. }
         | HttpError::Untrusted { .. }
         | HttpError::Address { .. }
+        | HttpError::NoRoots(_)
         | HttpError::Setup(_) => GrantError::NotSent { cause },
         HttpError::Broken { .. } | HttpError::Timeout { .. } | HttpError::TooLarge { .. } => {
             GrantError::Transient { cause }

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::authorizer::AuthorizerError;
-use crate::http::HttpError;
+use crate::http::{HttpError, ROOTS_REMEDY};
 use crate::jsonrpc::edit::Repeated;
 use crate::jsonrpc::{ErrorResponse, Id, InvalidMessage, code};
 use crate::upstream::legacy_sse::EndpointError;
@@ -88,6 +88,10 @@ impl Failure {
             message.push_str(&crate::redact::printable(&error.to_string()));
             cause = error.source();
         }
+        if let Self::Http(HttpError::NoRoots(_)) = self {
+            message.push_str("; ");
+            message.push_str(ROOTS_REMEDY);
+        }
         message
     }
 
@@ -96,6 +100,7 @@ impl Failure {
             Self::Http(
                 HttpError::NotSent { .. }
                 | HttpError::Untrusted { .. }
+                | HttpError::NoRoots(_)
                 | HttpError::Setup(_)
                 | HttpError::Address { .. },
             ) => ("unreachable", false),

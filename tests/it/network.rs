@@ -31,9 +31,20 @@ fn what_is_reached_in_the_clear_on_loopback_needs_no_root_certificates() {
     let mut bridge = Bridge::start(&service.home, &[NAME]);
     bridge.initialize();
     assert_eq!(bridge.tools(1), ["echo"]);
-    let refused =
-        service.home.run(["login", "https://127.0.0.1:9/mcp", "--no-browser", "--no-input"]).expect(3);
-    assert!(refused.stderr.contains("No CA certificates"), "{}", refused.stderr);
+}
+
+/// Nothing can be wrong with the address where nothing was sent.
+#[test]
+fn a_machine_without_root_certificates_is_told_where_to_get_some() {
+    let home = Home::with_file_store().with("SSL_CERT_FILE", "/dev/null").with("SSL_CERT_DIR", "/dev/null");
+    let url = "https://127.0.0.1:9/mcp";
+    let remedy = "ca-certificates` as a rule), or name some with --ca-file";
+    let refused = home.run(["login", url, "--no-browser", "--no-input"]).expect(3).stderr;
+    assert!(refused.contains("no root certificates") && refused.contains(remedy), "{refused}");
+    let examined = home.run(["doctor", url]).stdout;
+    assert!(examined.contains("no root certificates") && examined.contains(remedy), "{examined}");
+    let answer = Bridge::start(&home, &[url, "--strict"]).initialize();
+    assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains(remedy)), "{answer}");
 }
 
 /// A file that was there when the bridge started, and is gone when a helper needs it: the request's error
