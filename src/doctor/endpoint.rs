@@ -148,15 +148,28 @@ fn judge_clock(ahead: SignedDuration) -> Finding {
 pub(super) struct Discovered {
     pub(super) finding: Finding,
     pub(super) found: Option<Discovery>,
-    /// Whether the service wants a login, as far as is known; `None` where it was not asked.
-    pub(super) demands_login: Option<bool>,
+    /// What is known of its demands.
+    pub(super) demand: Demand,
+}
+
+/// Whether the service wants a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// It was not asked.
+    Unknown,
+    /// It answers without one.
+    NoLogin,
+    /// It does.
+    Login,
+    /// It seems to, and how to log in was not found out.
+    NoWayIn,
 }
 
 impl Discovered {
     /// Nobody could be asked.
     pub(super) fn skipped() -> Self {
         let finding = Finding::skipped(Check::Discovery, "not tried: the endpoint is not reached");
-        Self { finding, found: None, demands_login: None }
+        Self { finding, found: None, demand: Demand::Unknown }
     }
 }
 
@@ -178,15 +191,15 @@ pub(super) async fn discover(http: &Client, subject: &Subject) -> Discovered {
     match found {
         Ok(Some(found)) => {
             let finding = compared(subject, bound, &found);
-            Discovered { finding, demands_login: Some(true), found: Some(found) }
+            Discovered { finding, demand: Demand::Login, found: Some(found) }
         }
         Ok(None) => {
             let finding = Finding::good(Check::Discovery, "the service answers without a login");
-            Discovered { finding, found: None, demands_login: Some(false) }
+            Discovered { finding, found: None, demand: Demand::NoLogin }
         }
         Err(error) => {
             let finding = undiscovered(&error, subject);
-            Discovered { finding, found: None, demands_login: Some(true) }
+            Discovered { finding, found: None, demand: Demand::NoWayIn }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
+use super::endpoint::Demand;
 use super::{Check, Finding, Subject, within};
 use crate::authorizer::AuthorizerError;
 use crate::clock;
@@ -88,13 +89,13 @@ pub(super) async fn redirect(record: Option<&Credential>, subject: &Subject) -> 
     }
 }
 
-/// What a bridge would send now; a token that is due is renewed for it. `demanded` is whether the service
-/// wants a login, where that is known.
-pub(super) async fn token(subject: &Subject, demanded: Option<bool>) -> Finding {
+/// What a bridge would send now; a token that is due is renewed for it. `demand` is whether the
+/// service wants a login.
+pub(super) async fn token(subject: &Subject, demand: Demand) -> Finding {
     let asked = async {
         match subject.authorizer.authorize().await {
             Ok(authorization) if !authorization.is_bare() => stands(subject),
-            Ok(_) => without(subject, demanded),
+            Ok(_) => without(subject, demand),
             Err(error) => fails(&error, subject),
         }
     };
@@ -102,17 +103,20 @@ pub(super) async fn token(subject: &Subject, demanded: Option<bool>) -> Finding 
 }
 
 /// No login is stored.
-fn without(subject: &Subject, demanded: Option<bool>) -> Finding {
+fn without(subject: &Subject, demand: Demand) -> Finding {
     let log_in = format!("run {}", subject.commands.login());
-    match demanded {
-        Some(false) => Finding::good(Check::Token, "none is needed"),
-        Some(true) => Finding::bad(Check::Token, "no login is stored").with_remedy(log_in),
+    match demand {
+        Demand::NoLogin => Finding::good(Check::Token, "none is needed"),
+        Demand::Login => Finding::bad(Check::Token, "no login is stored").with_remedy(log_in),
+        Demand::NoWayIn => {
+            Finding::bad(Check::Token, "no login is stored, and one would fail as the discovery does")
+        }
         // What is built in about a service is how it is logged in to.
-        None if subject.pinned.is_some() => {
+        Demand::Unknown if subject.pinned.is_some() => {
             Finding::skipped(Check::Token, "no login is stored, and the service wants one")
                 .with_remedy(log_in)
         }
-        None => Finding::skipped(
+        Demand::Unknown => Finding::skipped(
             Check::Token,
             "none is stored; whether one is needed is not known: the endpoint is not reached",
         ),

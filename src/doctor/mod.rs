@@ -198,7 +198,7 @@ pub async fn examine_service(subject: Subject, tell: &mut impl FnMut(Finding)) {
     let record = login::record(&Store::open(subject.store.clone()), subject.authorizer.key()).await;
     tell(login::client(record.as_ref(), discovery.found.as_ref(), &subject));
     tell(login::redirect(record.as_ref(), &subject).await);
-    let token = login::token(&subject, discovery.demands_login).await;
+    let token = login::token(&subject, discovery.demand).await;
     let usable = token.mark != Mark::Bad;
     tell(token);
     tell(login::scopes(&subject, discovery.found.as_ref()));

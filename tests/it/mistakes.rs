@@ -49,6 +49,7 @@ fn an_address_with_a_wrong_path_leads_to_the_right_one() {
         let url = service.server.url();
         let said = service.home.run(["doctor", &url]).stdout;
         assert_eq!(said.contains(&format!("mcp-front login \"{meant}\"")), is_suggested, "{said}");
+        assert!(!said.contains(&format!("login {url}")), "that would fail: {said}");
     }
 }
 
