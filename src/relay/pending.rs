@@ -148,6 +148,13 @@ impl Pending {
         }
     }
 
+    /// Forgets wishes that nobody has any more; their requests wait on.
+    pub(super) fn drop_wishes(&self, is_void: impl Fn(&Wish) -> bool) {
+        for entry in self.table().entries.values_mut() {
+            entry.wish.take_if(|wish| is_void(wish));
+        }
+    }
+
     /// Notes the task that carries a request, so that a cancellation can stop it.
     pub(super) fn attach(&self, ticket: &Ticket, task: AbortHandle) {
         if let Some(entry) = self.table().entry(ticket) {

@@ -352,17 +352,24 @@ fn the_server_hears_what_was_granted_in_its_place() {
     assert_eq!(host.echo(2, "served"), "served");
 }
 
+/// Agrees to subscriptions of the first session once the gate is open, whatever became of that.
+fn granting_late(gate: &Gate) -> impl Fn(&Request, &mut Responder) -> bool + Send + Sync + 'static {
+    let gate = gate.clone();
+    move |request, responder| {
+        let is_one = session(request) == Some(1) && is_post_of(request, "resources/subscribe");
+        if is_one {
+            gate.pass();
+            responder.reply(&result(request, json!({})));
+        }
+        is_one
+    }
+}
+
 /// The server agreed in a session that was lost by then.
 #[test]
 fn what_a_lost_session_grants_late_is_said_to_the_new_one() {
     let (changed, granting) = (Gate::default(), Gate::default());
-    let gate = granting.clone();
-    let server = telling(&changed, move |request, _| {
-        if subscribes(request, 1, "x:a") {
-            gate.pass();
-        }
-        false
-    });
+    let server = telling(&changed, granting_late(&granting));
     let mut host = OpenSession::on(&server).bridge;
     host.send(r#"{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"x:a"}}"#);
     granting.wait_for_arrivals(1);
@@ -373,5 +380,32 @@ fn what_a_lost_session_grants_late_is_said_to_the_new_one() {
     server.wait_for("the subscription", |request| subscribes(request, 2, "x:a"));
     changed.open();
     assert_eq!(host.message()["params"]["uri"], "x:a");
+    leave(host);
+}
+
+/// What a lost session grants late is not said where the host has said something else since.
+#[test]
+fn a_later_word_of_the_hosts_holds_against_a_late_grant() {
+    let (changed, granting) = (Gate::default(), Gate::default());
+    let server = telling(&changed, granting_late(&granting));
+    let mut host = OpenSession::on(&server).bridge;
+    for (id, uri) in [(1, "x:a"), (2, "x:b")] {
+        let params = json!({ "uri": uri });
+        let frame = json!({"jsonrpc": "2.0", "id": id, "method": "resources/subscribe", "params": params});
+        host.send(frame.to_string());
+    }
+    granting.wait_for_arrivals(2);
+    server.forget_sessions();
+    assert_eq!(host.echo(3, "again"), "again");
+    get(&mut host, 4, "resources/unsubscribe", json!({"uri": "x:a"}));
+    granting.open();
+    let mut granted = [host.message(), host.message()].map(|answer| answer["id"].as_i64());
+    granted.sort();
+    assert_eq!(granted, [Some(1), Some(2)]);
+    server.wait_for("the other subscription", |request| subscribes(request, 2, "x:b"));
+    assert_eq!(host.echo(5, "on"), "on");
+    assert!(!posted_in(&server, 2).iter().any(|request| subscribes(request, 2, "x:a")));
+    changed.open();
+    host.message();
     leave(host);
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::Epoch;
 use super::sse::{may_have_left, may_mean_sse};
 use super::stand_in::AUTHORIZATION_LIMIT;
+use super::wishes::Wishes;
 use crate::jsonrpc::{Message, code};
 use crate::relay::exchange::{Attendance, Outgoing, Within};
 use crate::relay::pending::Ticket;
@@ -114,9 +115,7 @@ impl Inner {
             drop(self.legacy.gate.read().await);
         }
         self.legacy.notifications.precede(earlier).await;
-        if let Some(wish) = self.legacy.wishes.asked(message) {
-            self.pending.keep_wish(request, wish);
-        }
+        self.note_wish(message, request);
         if self.stand_in(message, request).await {
             return Ok(());
         }
@@ -155,6 +154,18 @@ impl Inner {
                 (Sign::WantsNoSession, Ok(())) if translates => {}
                 _ => return self.settle(refusal, request).await,
             }
+        }
+    }
+
+    /// Notes what a request asks of the session, or takes back.
+    fn note_wish(&self, message: &Message, request: &Ticket) {
+        if !Wishes::concerns(message) {
+            return;
+        }
+        let standing = self.legacy.handshake.epoch();
+        self.pending.drop_wishes(|wish| wish.is_overtaken(message, standing));
+        if let Some(wish) = self.legacy.wishes.asked(message) {
+            self.pending.keep_wish(request, wish);
         }
     }
 

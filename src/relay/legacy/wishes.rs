@@ -70,6 +70,18 @@ pub(in crate::relay) struct Wish {
 }
 
 impl Wish {
+    /// Whether the host's later `request` takes its place, be it answered or not: what ends it does, and what
+    /// asks anew in the session that stands where it went out in one that is lost.
+    pub(in crate::relay) fn is_overtaken(&self, request: &Message, standing: Epoch) -> bool {
+        match Change::of(request) {
+            Some(Change::Unwanted(subject)) => subject == self.subject,
+            Some(Change::Wanted(subject)) => {
+                subject == self.subject && self.sent_in.is_some_and(|epoch| epoch != standing)
+            }
+            None => false,
+        }
+    }
+
     /// Notes the session that it goes out in.
     pub(in crate::relay) fn goes_out_in(&mut self, epoch: Epoch) {
         self.sent_in = Some(epoch);
@@ -114,6 +126,11 @@ impl Wishes {
         self.owed.send_replace(None);
     }
 
+    /// Whether a request does anything to what is kept.
+    pub(super) fn concerns(request: &Message) -> bool {
+        Change::of(request).is_some()
+    }
+
     /// Takes note of a request of the host's: gives the wish that it is, and forgets what it ends.
     pub(super) fn asked(&self, request: &Message) -> Option<Wish> {
         let mut state = self.state();
@@ -132,18 +149,21 @@ impl Wishes {
     /// The server has answered a wish with a result, and `standing` is the session that stands by now, if
     /// one does: the one that granted it may be gone.
     pub(in crate::relay) fn granted(&self, wish: Wish, standing: Option<Epoch>) {
-        let sent_in = wish.sent_in;
-        self.keep(wish);
-        if let Some(standing) = standing.filter(|standing| sent_in.is_some_and(|epoch| epoch != *standing)) {
+        let is_late = |standing: &Epoch| wish.sent_in.is_some_and(|epoch| epoch != *standing);
+        let owing = standing.filter(is_late);
+        if self.keep(wish)
+            && let Some(standing) = owing
+        {
             self.owe(standing);
         }
     }
 
-    fn keep(&self, Wish { subject, request, number, .. }: Wish) {
+    /// Whether it is kept: a later one holds, and there is no room for all.
+    fn keep(&self, Wish { subject, request, number, .. }: Wish) -> bool {
         let mut state = self.state();
         let is_late = state.granted.get(&subject).is_some_and(|granted| granted.number > number);
         if is_late || number <= state.void {
-            return;
+            return false;
         }
         state.forget(&subject);
         let frame: Arc<str> = request.text().into();
@@ -154,10 +174,11 @@ impl Wishes {
                      will hear of those beyond no more"
                 );
             }
-            return;
+            return false;
         }
         state.bytes += frame.len();
         state.granted.insert(subject, Granted { frame, number, refused: false });
+        true
     }
 
     /// All of it, as the host said it.
