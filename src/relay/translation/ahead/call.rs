@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::super::requests::ambiguous;
 use super::envelope::Envelope;
 use super::pages;
-use super::{Out, Turn, results};
-use crate::jsonrpc::{ErrorResponse, Id, Message, code, edit};
+use super::{Out, Turn, cancellation, results};
+use crate::jsonrpc::{ErrorResponse, Id, Message, code};
 use crate::relay::Failure;
 
 /// What a server hears that asks at the wrong time.
@@ -159,10 +159,7 @@ impl Call {
             let asked = parked.questions.iter().map(|(_, question)| question);
             out.extend(asked.chain(&parked.later).filter_map(|question| unasked(question, reason)));
         }
-        let (id, reason) = (id.as_json(), edit::written(reason));
-        out.push(Out::server(format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{reason}}}}}"#
-        )));
+        out.push(cancellation(id, reason));
         out
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Out, Turn};
+use super::{Out, Turn, UNANSWERED, cancellation};
 use crate::jsonrpc::edit::{self, Edit, Repeated};
 use crate::jsonrpc::{Head, Id, Message};
 use crate::relay::tells::Tells;
@@ -15,9 +15,9 @@ use crate::wire::META_SUBSCRIPTION;
 /// The most subscriptions at once, and the most resources in all of them.
 const SUBSCRIPTIONS: usize = 100;
 const RESOURCES: usize = 1000;
-/// How long the server may take to agree to a resource, before the host is told that its
-/// subscription stands: it will, once the server is there again.
-const OPENING_LIMIT: Duration = Duration::from_secs(10);
+/// How long the server may take to answer about a resource, before the host is told that its
+/// subscription stands all the same. Connecting has failed long before, and is told as it is.
+pub(super) const OPENING_LIMIT: Duration = Duration::from_secs(30);
 /// How many changes are kept for a subscription that does not stand yet.
 const KEPT: usize = 100;
 
@@ -82,10 +82,10 @@ impl Listens {
             .filter(|_| tells.updates)
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
-        self.forget_unanswered(turn.now);
+        let mut out = self.forget_unanswered(turn.now);
         let listed: usize = self.open.iter().map(|listen| listen.resources.len()).sum();
-        let held = listed.max(self.interests.len());
-        if self.open.len() >= SUBSCRIPTIONS || held + uris.len() > RESOURCES {
+        let others = self.interests.keys().filter(|uri| !uris.contains(*uri)).count();
+        if self.open.len() >= SUBSCRIPTIONS || listed.max(others) + uris.len() > RESOURCES {
             return Ok(None);
         }
         let wants = Tells {
@@ -96,36 +96,43 @@ impl Listens {
         };
         let opening = Some(Opening { kept: Vec::new(), since: turn.now });
         self.open.push(Listen { id: id.clone(), wants, resources: uris.clone(), opening });
-        let mut out: Vec<_> = uris.into_iter().filter_map(|uri| self.pursue(uri, turn)).collect();
+        out.extend(uris.into_iter().flat_map(|uri| self.pursue(uri, turn)));
         out.extend(self.acknowledge());
         Ok(Some(out))
     }
 
     /// Asks the server for what the subscriptions want of this resource by now, unless it still is to answer
     /// what it was asked before. One that never answers is asked anew, by whoever comes next.
-    fn pursue(&mut self, uri: String, turn: &mut Turn<'_>) -> Option<Out> {
+    fn pursue(&mut self, uri: String, turn: &mut Turn<'_>) -> Vec<Out> {
         let is_wanted = self.holds(&uri);
         let interest = self.interests.entry(uri.clone()).or_default();
         let (method, was_held) = match (is_wanted, interest.held) {
-            _ if interest.is_awaited(turn.now) => return None,
-            (true, true) if interest.asked.is_none() => return None,
+            _ if interest.is_awaited(turn.now) => return Vec::new(),
+            (true, true) if interest.asked.is_none() => return Vec::new(),
             (true, _) => ("resources/subscribe", false),
             (false, held) if held || interest.asked.is_some() => ("resources/unsubscribe", true),
             (false, _) => {
                 self.interests.remove(&uri);
-                return None;
+                return Vec::new();
             }
         };
         interest.held = was_held;
-        let (id, _) = interest.asked.insert((turn.names.id(), turn.now));
-        Some(about(method, id, &uri))
+        let id = turn.names.id();
+        let next = about(method, &id, &uri);
+        let overtaken = interest.asked.replace((id, turn.now));
+        overtaken.map(|(id, _)| cancellation(&id, UNANSWERED)).into_iter().chain([next]).collect()
     }
 
     /// Lets go of what nobody wants any more and the server has not answered to.
-    fn forget_unanswered(&mut self, now: Instant) {
+    fn forget_unanswered(&mut self, now: Instant) -> Vec<Out> {
         let wanted = |uri: &str| self.open.iter().any(|listen| listen.resources.contains(uri));
-        self.interests
-            .retain(|uri, interest| interest.asked.is_none() || interest.is_awaited(now) || wanted(uri));
+        let mut out = Vec::new();
+        self.interests.retain(|uri, interest| {
+            let is_over = !interest.is_awaited(now) && !wanted(uri);
+            out.extend(interest.asked.iter().filter(|_| is_over).map(|(id, _)| cancellation(id, UNANSWERED)));
+            interest.asked.is_none() || !is_over
+        });
+        out
     }
 
     /// Says of those that they stand whose resources the server has agreed to.
@@ -152,7 +159,7 @@ impl Listens {
             self.pursue(uri, turn)
         } else {
             self.refuse(&uri);
-            None
+            Vec::new()
         };
         Some(next.into_iter().chain(self.acknowledge()).collect())
     }
@@ -170,7 +177,7 @@ impl Listens {
     pub(super) fn close(&mut self, id: &Id, turn: &mut Turn<'_>) -> Option<Vec<Out>> {
         let place = self.open.iter().position(|listen| listen.id == *id)?;
         let closed = self.open.swap_remove(place);
-        Some(closed.resources.into_iter().filter_map(|uri| self.pursue(uri, turn)).collect())
+        Some(closed.resources.into_iter().flat_map(|uri| self.pursue(uri, turn)).collect())
     }
 
     /// Whether a subscription has this id.

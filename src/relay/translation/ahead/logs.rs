@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::super::retired::LOG_LEVELS;
-use super::Turn;
+use super::{Out, Turn, UNANSWERED, cancellation};
 use crate::jsonrpc::{Id, Message, code, edit};
 
 /// How many requests may wait for a level to be set.
@@ -99,10 +99,13 @@ impl Logs {
         self.setting.as_ref().map(|setting| setting.since + SETTING_LIMIT)
     }
 
-    /// The requests that have waited long enough for a level to be set.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<VecDeque<Message>> {
+    /// What has waited long enough for a level to be set, and the word that calls that off. A server that does
+    /// not answer is not asked again.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<(Out, VecDeque<Message>)> {
         let is_late = |setting: &mut Setting| now.saturating_duration_since(setting.since) >= SETTING_LIMIT;
-        self.setting.take_if(is_late).map(|late| late.waiting)
+        let Setting { id, waiting, .. } = self.setting.take_if(is_late)?;
+        self.can_be_set = false;
+        Some((cancellation(&id, UNANSWERED), waiting))
     }
 
     /// The level was not set. What waited for it goes all the same; what comes later asks again.

@@ -42,7 +42,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::jsonrpc::edit::Repeated;
+use crate::jsonrpc::edit::{self, Repeated};
 use crate::jsonrpc::{ErrorResponse, Head, Id, Message, code};
 use crate::relay::{Config, Leave, Session};
 use machine::Machine;
@@ -111,6 +111,17 @@ struct Turn<'a> {
 /// A refusal of the host's request `id`.
 fn refusal(id: &Id, code: i64, reason: &str) -> Out {
     Out::Host(ErrorResponse::new(id.clone(), code, reason).into_bytes())
+}
+
+/// Why a request is called off that the server does not answer.
+const UNANSWERED: &str = "it was not answered in time";
+
+/// Calls off a request that the server knows by `id`.
+fn cancellation(id: &Id, reason: &str) -> Out {
+    let (id, reason) = (id.as_json(), edit::written(reason));
+    Out::server(format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":{reason}}}}}"#
+    ))
 }
 
 /// What becomes of a message of the host's that could be read in two ways.

@@ -173,7 +173,8 @@ impl Translator {
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>) -> Vec<Out> {
         let mut out = self.calls.expire(turn.now);
         out.extend(self.listens.expire(turn.now));
-        if let Some(waiting) = self.logs.expire(turn.now) {
+        if let Some((word, waiting)) = self.logs.expire(turn.now) {
+            out.push(word);
             out.extend(self.let_go(&waiting, false, turn));
         }
         out

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::listens::OPENING_LIMIT;
 use super::{Table, json as parsed, said};
 
 /// What the server is asked, with the id and what it is about.
@@ -21,6 +22,13 @@ fn only(said: &[String], method: &str, uri: &str) -> String {
     let (id, asked_method, asked_uri) = asked(one);
     assert_eq!((asked_method.as_str(), asked_uri), (method, json!(uri)), "{one}");
     id
+}
+
+/// The id of the request that is called off; none where it is something else.
+fn cancelled(said: &str) -> String {
+    let frame = parsed(said);
+    assert_eq!(frame["method"], "notifications/cancelled", "{said}");
+    frame["params"]["requestId"].as_str().unwrap_or_default().to_owned()
 }
 
 /// The resources that the host is told are subscribed to, by subscription.
@@ -106,21 +114,23 @@ fn a_resource_that_is_refused_is_left_out_for_all_who_want_it() {
 
 #[test]
 fn a_server_that_never_answers_is_asked_anew() {
-    let late = Duration::from_secs(10);
+    let late = OPENING_LIMIT;
     let mut table = Table::in_session();
     let lost = only(&table.listen(1, &["a"]), "resources/subscribe", "a");
     assert_eq!(agreed(&table.after(late)), [(json!(1), json!(["a"]))], "it will agree some time");
-    let again = only(&table.listen(2, &["a"]), "resources/subscribe", "a");
+    let asked_anew = table.listen(2, &["a"]);
+    assert_eq!(cancelled(&asked_anew[0]), lost);
+    let again = only(&asked_anew[1..], "resources/subscribe", "a");
     assert!(table.done(&lost).is_empty(), "that one counts no more");
     assert_eq!(agreed(&table.done(&again)), [(json!(2), json!(["a"]))]);
     assert!(table.cancel(1).is_empty());
     only(&table.cancel(2), "resources/unsubscribe", "a");
     assert_eq!(agreed(&table.listen(3, &["a"])), [], "it is being left");
     table.now += late;
-    only(&table.listen(4, &["a"]), "resources/subscribe", "a");
+    only(&table.listen(4, &["a"])[1..], "resources/subscribe", "a");
     table.cancel(3);
     table.now += late;
-    only(&table.cancel(4), "resources/unsubscribe", "a");
+    only(&table.cancel(4)[1..], "resources/unsubscribe", "a");
 }
 
 #[test]
@@ -130,10 +140,16 @@ fn what_is_never_answered_takes_no_room_for_ever() {
     let uris: Vec<&str> = uris.iter().map(String::as_str).collect();
     assert_eq!(table.listen(1, &uris).len(), 900);
     assert!(table.cancel(1).is_empty());
-    let too_many = table.listen(2, &uris);
+    assert!(table.listen(2, &uris).is_empty(), "they take room once");
+    assert!(table.cancel(2).is_empty());
+    let others: Vec<_> = (1000..1900).map(|number| number.to_string()).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let too_many = table.listen(3, &others);
     assert!(matches!(&too_many[..], [one] if parsed(one)["error"]["code"] == -32603), "{too_many:?}");
-    table.now += Duration::from_secs(10);
-    assert_eq!(table.listen(3, &uris).len(), 900);
+    table.now += OPENING_LIMIT;
+    let said = table.listen(4, &others);
+    assert_eq!(said.len(), 1800, "and each of the others is called off");
+    assert!(said[..900].iter().all(|one| !cancelled(one).is_empty()));
 }
 
 /// Its acknowledgement cannot be taken back.
@@ -141,7 +157,7 @@ fn what_is_never_answered_takes_no_room_for_ever() {
 fn a_late_refusal_leaves_what_stands_as_it_was_told() {
     let mut table = Table::in_session();
     let late = only(&table.listen(1, &["a"]), "resources/subscribe", "a");
-    table.after(Duration::from_secs(10));
+    table.after(OPENING_LIMIT);
     assert!(table.failed(&late, -32603).is_empty());
     let again = only(&table.listen(2, &["a"]), "resources/subscribe", "a");
     assert_eq!(agreed(&table.done(&again)), [(json!(2), json!(["a"]))]);
@@ -193,8 +209,13 @@ fn a_level_that_is_never_set_holds_nobody_up() {
     assert!(table.call_at(2, "error").is_empty());
     assert_eq!(table.machine.deadline(), Some(table.now + late));
     let gone = table.after(late);
-    assert!(gone.len() == 2 && gone.iter().all(is_call), "{gone:?}");
+    assert_eq!(cancelled(&gone[0]), set);
+    assert!(gone.len() == 3 && gone[1..].iter().all(is_call), "{gone:?}");
     assert!(table.done(&set).is_empty(), "nobody waits for it any more");
+    let gone = table.call_at(3, "info");
+    assert!(gone.len() == 1 && gone.iter().all(is_call), "it is not asked again: {gone:?}");
+
+    let mut table = Table::in_session();
     level(&table.call_at(3, "info"));
     let ended = said(table.machine.abandon());
     assert_eq!((ended.len(), &parsed(&ended[0])["error"]["data"]["mayHaveExecuted"]), (1, &json!(false)));
