@@ -11,15 +11,13 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 
-use super::login::CLIENT_SECRET;
 use super::terminal::InputError;
-use crate::authorizer::login::LoginError;
+use crate::authorizer::login::{LoginError, next_step};
 use crate::authorizer::stored::ChangeError;
 use crate::authorizer::{AuthorizerError, Commands};
 use crate::bridge::BridgeError;
 use crate::config::ConfigError;
 use crate::demo::DemoError;
-use crate::http::{HttpError, ROOTS_REMEDY};
 use crate::lock::LockError;
 use crate::oauth::{GrantError, OauthError};
 use crate::paths::PathsError;
@@ -294,39 +292,11 @@ fn login(error: &LoginError, commands: &Commands) -> Verdict {
 }
 
 fn oauth(error: &OauthError, commands: &Commands) -> Verdict {
-    match error {
-        OauthError::ClientRequired => Verdict::of(
-            USAGE,
-            "create an OAuth client at the provider, and give --client-id and --client-secret-file",
-        ),
-        OauthError::SecretRequired => Verdict::of(USAGE, CLIENT_SECRET.instead),
-        OauthError::Unreachable { source, .. } => match source.downcast_ref() {
-            Some(HttpError::NotSent { proxy: Some(_), .. }) => {
-                Verdict::of(SERVICE, "check that the proxy is up; NO_PROXY names the hosts that need none")
-            }
-            Some(HttpError::NoRoots(_)) => Verdict::of(SERVICE, ROOTS_REMEDY),
-            _ => Verdict::of(SERVICE, "check the address and the network"),
-        },
-        OauthError::OtherResource(described) => Verdict::of(
-            SERVICE,
-            format!("if that is the address that the provider gives, run {}", commands.login_at(described)),
-        ),
-        OauthError::NoAuthorizationSupport => {
-            Verdict::of(SERVICE, format!("for a service with API tokens, run {}", commands.set_token()))
-        }
-        OauthError::ServerChanged { .. } => Verdict::of(
-            SERVICE,
-            format!(
-                "nothing was sent there; if the provider announced the change, run {} first, then log in",
-                commands.delete()
-            ),
-        ),
-        OauthError::RegistrationRefused { .. } => {
-            Verdict::of(SERVICE, "a client created at the provider may do: --client-id, --client-secret-file")
-        }
-        OauthError::Refused { .. } => Verdict::of(SERVICE, "check the address with the provider"),
-        OauthError::Metadata { .. } | OauthError::PkceUnsupported => Verdict::plain(SERVICE),
-    }
+    let exit = match error {
+        OauthError::ClientRequired | OauthError::SecretRequired => USAGE,
+        _ => SERVICE,
+    };
+    Verdict::of(exit, next_step(error, commands))
 }
 
 /// Its text says what to run.

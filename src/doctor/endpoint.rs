@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Check, Finding, Subject};
-use crate::authorizer::login::Survey;
+use crate::authorizer::login::{Survey, next_step};
 use crate::clock;
 use crate::credential::Binding;
 use crate::http::{Client, HttpError, ROOTS_REMEDY, Response};
@@ -238,16 +238,7 @@ fn undiscovered(error: &OauthError, subject: &Subject) -> Finding {
             format!("{text}; the stored login goes on, a new one would fail"),
         );
     }
-    let finding = Finding::bad(Check::Discovery, text);
-    match error {
-        OauthError::OtherResource(described) => finding.with_remedy(format!(
-            "if that is the address that the provider gives, run {}",
-            subject.commands.login_at(described)
-        )),
-        OauthError::NoAuthorizationSupport => finding
-            .with_remedy(format!("for a service with API tokens, run {}", subject.commands.set_token())),
-        _ => finding,
-    }
+    Finding::bad(Check::Discovery, text).with_remedy(next_step(error, &subject.commands))
 }
 
 #[cfg(test)]

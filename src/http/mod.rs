@@ -45,7 +45,8 @@ pub const EXCHANGE_LIMIT: usize = 1024 * 1024;
 
 /// What helps against [`HttpError::NoRoots`], as a clause.
 pub const ROOTS_REMEDY: &str = "install the system's root certificates (the package `ca-certificates` as a rule), \
-                                or name some with --ca-file or MCP_FRONT_CA_FILE";
+                                or name some with --ca-file or MCP_FRONT_CA_FILE; SSL_CERT_FILE and SSL_CERT_DIR \
+                                count instead of the system's where they are set";
 
 /// Why an exchange brought no answer.
 #[derive(Debug, thiserror::Error)]

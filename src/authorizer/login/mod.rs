@@ -6,6 +6,7 @@
 //! saved under the refresh lock; until the new credential is stored and read back, the old one
 //! stands. Every step but the first and the last can be dropped without a trace.
 
+mod advice;
 mod answer;
 mod child;
 mod journey;
@@ -35,6 +36,7 @@ use crate::store::index::{Identity, IndexError};
 use crate::store::{StoreConfig, StoreError, StoreKind};
 use crate::web::WebError;
 
+pub use advice::next_step;
 pub use child::{ChildError, LoginChild, SUBCOMMAND as CHILD, run_login_child, start_child};
 pub use journey::{check_storable, login};
 pub use survey::Survey;
