@@ -129,7 +129,7 @@ impl Inner {
             if self.legacy.wishes.precede(message).await {
                 epoch = self.current_session().await?;
             }
-            let (refusal, sign) = match self.translation.pair() {
+            let (reply, sign) = match self.translation.pair() {
                 Some(pair) => match self.translate_request(&pair, message, request).await? {
                     Translated::Answered => return Ok(()),
                     Translated::WantsSession(rejection) => {
@@ -142,7 +142,7 @@ impl Inner {
                     (reply, sign)
                 }
             };
-            let Some(sign) = sign.filter(|_| !renewed) else { return self.settle(refusal, request).await };
+            let Some(sign) = sign.filter(|_| !renewed) else { return self.settle(reply, request).await };
             renewed = true;
             let renewal = self.renew(epoch, Attendance::Person).await;
             let translates = self.translation.pair().is_some();
@@ -152,7 +152,7 @@ impl Inner {
                 // Where the era did not change, it spoke of something else, and may have acted.
                 (Sign::WantsSession, Ok(())) if !translates => {}
                 (Sign::WantsNoSession, Ok(())) if translates => {}
-                _ => return self.settle(refusal, request).await,
+                _ => return self.settle(reply, request).await,
             }
         }
     }
