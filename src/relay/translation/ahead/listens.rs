@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Out, Turn, UNANSWERED, cancellation};
+use super::{Out, Turn, UNANSWERED, cancellation, refusal};
 use crate::jsonrpc::edit::{self, Edit, Repeated};
-use crate::jsonrpc::{Head, Id, Message};
+use crate::jsonrpc::{Head, Id, Message, code};
 use crate::relay::tells::Tells;
 use crate::wire::META_SUBSCRIPTION;
 
@@ -64,15 +64,14 @@ struct Opening {
 }
 
 impl Listens {
-    /// Opens a subscription as far as the server tells of what it asks for; `None` where there are
-    /// too many.
+    /// Opens a subscription as far as the server tells of what it asks for, unless there are too many.
     pub(super) fn open(
         &mut self,
         request: &Message,
         tells: Tells,
         turn: &mut Turn<'_>,
-    ) -> Result<Option<Vec<Out>>, Repeated> {
-        let Some(id) = request.head().request_id() else { return Ok(None) };
+    ) -> Result<Vec<Out>, Repeated> {
+        let Some(id) = request.head().request_id() else { return Ok(Vec::new()) };
         let wanted = edit::member_at(request.text(), &["params", "notifications"])?.unwrap_or("{}");
         let [tools, prompts, resources, uris] = edit::members(
             wanted,
@@ -86,7 +85,8 @@ impl Listens {
         let listed: usize = self.open.iter().map(|listen| listen.resources.len()).sum();
         let others = self.interests.keys().filter(|uri| !uris.contains(*uri)).count();
         if self.open.len() >= SUBSCRIPTIONS || listed.max(others) + uris.len() > RESOURCES {
-            return Ok(None);
+            out.push(refusal(id, code::INTERNAL_ERROR, "there are too many subscriptions"));
+            return Ok(out);
         }
         let wants = Tells {
             tools: tells.tools && tools == Some("true"),
@@ -98,7 +98,7 @@ impl Listens {
         self.open.push(Listen { id: id.clone(), wants, resources: uris.clone(), opening });
         out.extend(uris.into_iter().flat_map(|uri| self.pursue(uri, turn)));
         out.extend(self.acknowledge());
-        Ok(Some(out))
+        Ok(out)
     }
 
     /// Asks the server for what the subscriptions want of this resource by now, unless it still is to answer

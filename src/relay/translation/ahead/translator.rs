@@ -78,11 +78,7 @@ impl Translator {
                 let (id, result) = (id.as_json(), &self.discovered);
                 Ok(vec![Out::host(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))])
             }
-            "subscriptions/listen" => {
-                let opened = self.listens.open(message, self.tells, turn)?;
-                let too_many = || vec![refusal(id, code::INTERNAL_ERROR, "there are too many subscriptions")];
-                Ok(opened.unwrap_or_else(too_many))
-            }
+            "subscriptions/listen" => self.listens.open(message, self.tells, turn),
             _ => self.call(message, id, turn),
         }
     }
