@@ -9,27 +9,43 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static FILE *kept(const char *what, ino_t inode) {
-    char path[4096];
-    snprintf(path, sizeof path, PLACE "/%s-%lu", what, (unsigned long)inode);
+static void name(char *path, size_t size, const char *what, ino_t inode, const char *end) {
+    snprintf(path, size, PLACE "/%s-%lu%s", what, (unsigned long)inode, end);
+}
+
+/* Under a name of its own until it is whole: the power may fail meanwhile. */
+static FILE *begin(const char *what, ino_t inode) {
+    char path[4096], end[32];
+    snprintf(end, sizeof end, ".%d", getpid());
+    name(path, sizeof path, what, inode, end);
     return fopen(path, "w");
+}
+
+static void finish(FILE *to, const char *what, ino_t inode) {
+    char whole[4096], path[4096], end[32];
+    if (!to)
+        return;
+    fclose(to);
+    snprintf(end, sizeof end, ".%d", getpid());
+    name(whole, sizeof whole, what, inode, end);
+    name(path, sizeof path, what, inode, "");
+    rename(whole, path);
 }
 
 static void keep_content(const char *path, ino_t inode) {
     char part[4096];
     size_t length;
-    FILE *from = fopen(path, "r"), *to = kept("content", inode);
+    FILE *from = fopen(path, "r"), *to = begin("content", inode);
     while (from && to && (length = fread(part, 1, sizeof part, from)))
         fwrite(part, 1, length, to);
     if (from)
         fclose(from);
-    if (to)
-        fclose(to);
+    finish(to, "content", inode);
 }
 
 static void keep_entries(const char *path, ino_t inode) {
     DIR *from = opendir(path);
-    FILE *to = kept("entries", inode);
+    FILE *to = begin("entries", inode);
     struct dirent *entry;
     while (from && to && (entry = readdir(from)))
         if (entry->d_name[0] != '.' || (entry->d_name[1] && entry->d_name[1] != '.'))
@@ -37,8 +53,7 @@ static void keep_entries(const char *path, ino_t inode) {
                     entry->d_name);
     if (from)
         closedir(from);
-    if (to)
-        fclose(to);
+    finish(to, "entries", inode);
 }
 
 int fsync(int descriptor) {
