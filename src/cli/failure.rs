@@ -293,7 +293,7 @@ fn login(error: &LoginError, commands: &Commands) -> Verdict {
 
 fn oauth(error: &OauthError, commands: &Commands) -> Verdict {
     let exit = match error {
-        OauthError::ClientRequired | OauthError::SecretRequired => USAGE,
+        OauthError::ClientRequired(_) => USAGE,
         _ => SERVICE,
     };
     Verdict::of(exit, next_step(error, commands))

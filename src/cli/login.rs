@@ -12,11 +12,13 @@ use super::network_flags::NetworkFlags;
 use super::standing::Standing;
 use super::terminal::{Input, Question};
 use super::{Context, keeping, talk};
-use crate::authorizer::login::{Config, LoginError, Redirect, check_storable};
+use crate::authorizer::login::{
+    CLIENT_BY_FLAGS, Config, LoginError, Redirect, SECRET_BY_FLAGS, check_storable,
+};
 use crate::clock;
 use crate::config::ConfigError;
 use crate::config::service::Service;
-use crate::oauth::{OauthError, PreRegistered};
+use crate::oauth::{Lacking, OauthError, PreRegistered};
 use crate::redact::Secret;
 use crate::store::index::{Entry, EntryKind, Index};
 
@@ -38,17 +40,10 @@ const TARGET: Question = Question {
     instead: "name it: `mcp-front login front`",
 };
 const CHOICE: Question = Question { prompt: "Number (or another service, or a URL)", ..TARGET };
-const CLIENT_ID: Question = Question {
-    prompt: "Client id",
-    what: "a client id",
-    instead: "create an OAuth client at the provider; give --client-id and --client-secret-file",
-};
+const CLIENT_ID: Question = Question { prompt: "Client id", what: "a client id", instead: CLIENT_BY_FLAGS };
 /// A confidential client's secret.
-pub(super) const CLIENT_SECRET: Question = Question {
-    prompt: "Client secret (not shown)",
-    what: "the client's secret",
-    instead: "give it with --client-secret-file or --client-secret-stdin",
-};
+pub(super) const CLIENT_SECRET: Question =
+    Question { prompt: "Client secret (not shown)", what: "the client's secret", instead: SECRET_BY_FLAGS };
 const PERHAPS_SECRET: Question =
     Question { prompt: "Client secret (not shown; Enter if it has none)", ..CLIENT_SECRET };
 
@@ -110,10 +105,14 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     }
     let outcome = loop {
         match journey::travel(&config, context, &mut input).await {
-            Err(LoginError::Oauth(OauthError::ClientRequired)) if config.options.client.is_none() => {
+            Err(LoginError::Oauth(OauthError::ClientRequired(Lacking::Id)))
+                if config.options.client.is_none() =>
+            {
                 config.options.client = Some(ask_client(&service, &config, context, &mut input).await?);
             }
-            Err(LoginError::Oauth(OauthError::SecretRequired)) if context.terminal.may_ask => {
+            Err(LoginError::Oauth(OauthError::ClientRequired(Lacking::Secret)))
+                if context.terminal.may_ask =>
+            {
                 talk::say("This authorization server takes no client without a secret.\n");
                 let secret = input.open().ask_hidden(&context.terminal, CLIENT_SECRET).await?;
                 config.options.client.iter_mut().for_each(|client| client.secret = Some(secret.clone()));

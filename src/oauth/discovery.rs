@@ -139,7 +139,7 @@ pub async fn discover_by(
         (Err(error), _) => return Err(judge(server, error)),
     };
     if source == Source::Metadata && !supports_pkce(&metadata) {
-        return Err(OauthError::PkceUnsupported);
+        return Err(OauthError::no_pkce());
     }
     manager.set_metadata(metadata.clone());
     let resource = resource_indicator(&mut manager).await.map_err(|error| judge(server, error))?;
@@ -302,7 +302,7 @@ fn judge(server: &ServerUri, error: AuthError) -> OauthError {
         | AuthError::AuthorizationServerMissingIssuer { .. } => {
             OauthError::Refused { reason: printable(&reveal(&error.to_string())) }
         }
-        AuthError::PkceUnsupported => OauthError::PkceUnsupported,
+        AuthError::PkceUnsupported => OauthError::no_pkce(),
         AuthError::NoAuthorizationSupport => OauthError::NoAuthorizationSupport,
         other => OauthError::Metadata { reason: printable(&reveal(&format!("{server}: {other}"))) },
     }

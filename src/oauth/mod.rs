@@ -72,18 +72,12 @@ pub enum OauthError {
         /// The one that the service names now, safe to print.
         named: String,
     },
-    /// The authorization server does not say that it supports PKCE with S256.
-    #[error("the authorization server does not support PKCE with S256, so codes could be stolen")]
-    PkceUnsupported,
     /// The service publishes no OAuth metadata at all.
     #[error("the service publishes no OAuth metadata")]
     NoAuthorizationSupport,
-    /// The authorization server takes registered clients only: an id is needed.
-    #[error("the authorization server registers no clients by itself: a client id is needed")]
-    ClientRequired,
-    /// The authorization server takes no client without a secret, and the one that was named has none.
-    #[error("the authorization server takes no client without a secret")]
-    SecretRequired,
+    /// The authorization server wants of the client what the person alone can give.
+    #[error(transparent)]
+    ClientRequired(Lacking),
     /// The authorization server refused to register a client.
     #[error("the authorization server refused to register a client: {reason}")]
     RegistrationRefused {
@@ -92,7 +86,24 @@ pub enum OauthError {
     },
 }
 
+/// What a client lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lacking {
+    /// An id: only registered clients are taken.
+    #[error("the authorization server registers no clients by itself: a client id is needed")]
+    Id,
+    /// A secret, which the one that was named came without.
+    #[error("the authorization server takes no client without a secret")]
+    Secret,
+}
+
 impl OauthError {
+    /// A server that does not say that it supports PKCE with S256.
+    fn no_pkce() -> Self {
+        let reason = "the authorization server does not support PKCE with S256, so codes could be stolen";
+        Self::Metadata { reason: reason.to_owned() }
+    }
+
     /// Wraps a failed exchange with `what`, a server's name for people.
     fn unreachable(what: impl Into<String>, source: HttpError) -> Self {
         match source {

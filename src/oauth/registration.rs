@@ -14,7 +14,7 @@ use url::Url;
 use zeroize::Zeroize;
 
 use super::transport::TIME_LIMIT;
-use super::{Discovery, OauthError, Source};
+use super::{Discovery, Lacking, OauthError, Source};
 use crate::credential::{Client, ClientAuthentication, Registration, optional_secret};
 use crate::http as client;
 use crate::redact::{Secret, Wiped, printable, with_causes};
@@ -93,7 +93,7 @@ pub async fn obtain_client(
         });
     }
     let Some(endpoint) = &discovery.registration_endpoint else {
-        return Err(OauthError::ClientRequired);
+        return Err(OauthError::ClientRequired(Lacking::Id));
     };
     let request = request(endpoint, discovery, &redirect_uri, scopes)?;
     let host = authority(endpoint);
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(found.id, "https://client.example/metadata.json");
         discovery.supports_metadata_document = false;
         let nothing = obtain_client(&http, &discovery, &unknown, &[]).await;
-        assert!(matches!(nothing, Err(OauthError::ClientRequired)));
+        assert!(matches!(nothing, Err(OauthError::ClientRequired(Lacking::Id))));
     }
 
     #[tokio::test]

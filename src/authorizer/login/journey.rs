@@ -17,7 +17,9 @@ use crate::clock;
 use crate::credential::{AccessToken, Credential, Generation, Kind, OauthCredential};
 use crate::http;
 use crate::lock::{LockError, Purpose, ServiceLock};
-use crate::oauth::{Applicant, Discovery, OauthError, Pending, TokenResponse, grant, granted, obtain_client};
+use crate::oauth::{
+    Applicant, Discovery, Lacking, OauthError, Pending, TokenResponse, grant, granted, obtain_client,
+};
 use crate::redact::printable;
 use crate::store::index::{Identity, IndexError};
 use crate::web::{CallbackListener, Page, WebError};
@@ -180,7 +182,7 @@ impl<'a> Journey<'a> {
         .await;
         let known = KnownClient::find(self.options(), stored, &discovery)?;
         if self.options().client_demanded && known.pre_registered.is_none() {
-            return Err(OauthError::ClientRequired.into());
+            return Err(OauthError::ClientRequired(Lacking::Id).into());
         }
         let (mut listener, redirect_uri) = self.listen(known.redirect_uri.as_ref())?;
         if listener.is_none() && self.interaction.pasted.is_closed() {

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::Options;
 use crate::credential::{Credential, Kind, Registration};
-use crate::oauth::{Discovery, OauthError, PreRegistered};
+use crate::oauth::{Discovery, Lacking, OauthError, PreRegistered};
 use crate::redact::printable;
 
 /// What is known of the client before anybody registers: what the user named, else the stored
@@ -24,7 +24,7 @@ pub(super) struct KnownClient {
 
 impl KnownClient {
     /// # Errors
-    /// [`OauthError::SecretRequired`] where the named client has no secret, and would need one; and
+    /// [`OauthError::ClientRequired`] where the named client has no secret, and would need one; and
     /// [`OauthError::ServerChanged`] where the named client belongs to the stored login's
     /// authorization server, and the service names another one by now; and for any named client
     /// where nobody asked for this very login.
@@ -94,7 +94,7 @@ impl KnownClient {
     fn with_secret(self, discovery: &Discovery) -> Result<Self, OauthError> {
         match &self.pre_registered {
             Some(client) if client.secret.is_none() && !discovery.takes_public_clients() => {
-                Err(OauthError::SecretRequired)
+                Err(OauthError::ClientRequired(Lacking::Secret))
             }
             _ => Ok(self),
         }

@@ -36,7 +36,7 @@ use crate::store::index::{Identity, IndexError};
 use crate::store::{StoreConfig, StoreError, StoreKind};
 use crate::web::WebError;
 
-pub use advice::next_step;
+pub use advice::{CLIENT_BY_FLAGS, SECRET_BY_FLAGS, next_step};
 pub use child::{ChildError, LoginChild, SUBCOMMAND as CHILD, run_login_child, start_child};
 pub use journey::{check_storable, login};
 pub use survey::Survey;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::authorizer::{Given, Program, Subject};
-use crate::oauth::CallbackError;
+use crate::oauth::{CallbackError, Lacking};
 use crate::store::StoreKind;
 use crate::store::index::EntryKind;
 
@@ -53,8 +53,8 @@ fn each_kind_has_its_exit_code() {
         (Failure::from(InputError::Interrupted), 130),
         (Failure::from(DemoError::Interrupted), 130),
         (Failure::write(io::Error::other("full")), 1),
-        (login(LoginError::Oauth(OauthError::PkceUnsupported)), 3),
-        (login(LoginError::Oauth(OauthError::ClientRequired)), 2),
+        (login(LoginError::Oauth(OauthError::Metadata { reason: String::new() })), 3),
+        (login(LoginError::Oauth(OauthError::ClientRequired(Lacking::Id))), 2),
         (login(LoginError::Grant(GrantError::Transient { cause: "503".into() })), 3),
         (
             login(LoginError::Grant(GrantError::Refused {
