@@ -52,7 +52,7 @@ fn patience(forced: bool) -> Patience {
 pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), Failure> {
     let settings = &context.settings;
     let paths = settings.paths()?;
-    let index = Index::open(paths.clone());
+    let index = Index::open(paths);
     let service = match Service::resolve_any(&arguments.target, settings, &index) {
         Err(error @ ConfigError::UnknownService { .. }) => {
             talk::say(&format!("Nothing to delete: {}\n", no_such_service(&error)));
