@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 use super::grant::GrantError;
 use super::scopes;
@@ -120,6 +121,11 @@ pub(super) fn normalise(
 /// The members of a JSON object, or of a form where a server answers with one in spite of `Accept`.
 fn members(answer: &Response<Vec<u8>>) -> Option<Map<String, Value>> {
     let body = unmarked(answer.body());
+    // A name in another encoding costs no login: whatever holds the replacement character is no token.
+    let mended = std::str::from_utf8(body)
+        .is_err()
+        .then(|| Zeroizing::new(String::from_utf8_lossy(body).into_owned()));
+    let body = mended.as_ref().map_or(body, |text| text.as_bytes());
     if let Ok(members) = serde_json::from_slice::<HashMap<String, &RawValue>>(body) {
         let read = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
         return Some(members.into_iter().map(|(name, raw)| (name, read(raw))).collect());

@@ -196,6 +196,20 @@ fn a_member_that_cannot_be_read_costs_no_token() {
     assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "r");
 }
 
+/// A name in Latin-1 is not what the tokens are lost by; one that is not ASCII is none.
+#[test]
+fn bytes_that_are_no_utf_8_cost_no_token() {
+    let mut odd = answer(200, r#"{"name":"Jos_","access_token":"a","refresh_token":"r"}"#, &[]);
+    let at = odd.body().iter().position(|byte| *byte == b'_').unwrap();
+    odd.body_mut()[at] = 0xe9;
+    let tokens = read(&odd);
+    assert_eq!(tokens.access_token.expose_secret(), "a");
+    assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "r");
+    let mut odd = answer(200, r#"{"access_token":"_","refresh_token":"r"}"#, &[]);
+    odd.body_mut()[17] = 0xe9;
+    assert!(normalise(&odd, &Known::default(), now()).is_err());
+}
+
 #[test]
 fn scopes_without_end_are_cut_and_the_tokens_kept() {
     let long = "l".repeat(257);
