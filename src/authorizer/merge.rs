@@ -7,12 +7,12 @@ use crate::oauth::{GrantError, TokenResponse, granted};
 use crate::redact::ExposeSecret;
 
 /// The login after a refresh. What the response omits stays (RFC 6749 §6): the refresh token, and
-/// the scopes.
+/// the scopes. So does the end of a token that stays, unless that is over: then the refresh disproves it.
 pub(super) fn merged(old: &OauthCredential, response: TokenResponse, now: Timestamp) -> OauthCredential {
     let is_rotated = response.refresh_token.as_ref().is_some_and(|new| {
         old.refresh_token.as_ref().is_none_or(|old| old.expose_secret() != new.expose_secret())
     });
-    let same_token_expiry = if is_rotated { None } else { old.refresh_token_expires_at };
+    let same_token_expiry = old.refresh_token_expires_at.filter(|end| !is_rotated && *end > now);
     OauthCredential {
         scopes: granted(response.scopes, &old.scopes, true),
         access_token: AccessToken {
@@ -46,8 +46,9 @@ pub(super) fn ended(
         GrantError::Refused { error, description } if cut_off => (
             error.as_str(),
             description,
-            "an earlier refresh was cut off before its answer was saved, or its answer could not be used, \
-             and the authorization server does not take the previous refresh token again",
+            "the authorization server ended the login: an earlier refresh was cut off before its answer was \
+             saved, or its answer could not be used, and the refresh token is spent; or it was revoked or has \
+             expired, its account was disabled, or a copy of it (another machine, a restored backup) is in use",
         ),
         GrantError::Refused { error, description } => (
             error.as_str(),
@@ -132,6 +133,16 @@ mod tests {
         }
     }
 
+    /// A server that lets one refresh token live on at each use may tell its life but once.
+    #[test]
+    fn a_refresh_disproves_an_end_that_is_over() {
+        let renewed = |at_second| merged(&login(), response(None), at(at_second)).refresh_token_expires_at;
+        assert_eq!(renewed(8999), Some(at(9000)));
+        assert_eq!(renewed(9000), None);
+        let told = TokenResponse { refresh_token_expires_at: Some(at(9500)), ..response(None) };
+        assert_eq!(merged(&login(), told, at(9001)).refresh_token_expires_at, Some(at(9500)));
+    }
+
     /// H13: a narrowed scope is recorded; an omitted one means no change.
     #[test]
     fn scopes_follow_the_answer() {
@@ -151,6 +162,7 @@ mod tests {
         for (error, cut_off, word) in [
             (refused("invalid_grant"), false, "restored backup"),
             (refused("invalid_grant"), true, "cut off"),
+            (refused("invalid_grant"), true, "revoked"),
             (client, false, "OAuth client"),
         ] {
             let dead = ended(&login(), &error, cut_off, at(7000));
