@@ -38,6 +38,8 @@ const WAITERS_LIMIT: Duration = Duration::from_secs(8);
 /// The pause before the one repetition of a request without a verdict: within the shortest grace
 /// that authorization servers give to the previous refresh token.
 const REPETITION_PAUSE: Duration = Duration::from_millis(250);
+/// How long after a request it is repeated at most: the longest grace that is common.
+const REPETITION_LIMIT: Duration = Duration::from_secs(60);
 /// How long saving is tried. Until then nobody else may refresh: the old refresh token is spent.
 const SAVE_PATIENCE: Duration = Duration::from_secs(600);
 /// The shortest and the longest pause between two tries to save.
@@ -208,9 +210,11 @@ async fn settle_journal(turn: &mut Turn) -> Result<(Option<Credential>, bool), F
 }
 
 /// Sends the refresh token to the bound token endpoint, once more where the connection broke before
-/// a verdict. Tells also whether an answer may have been lost on the way to the verdict.
+/// a verdict and the server may still take it. Tells also whether an answer may have been lost on the
+/// way to the verdict.
 async fn ask(turn: &Turn, due: &Due, delivery: &mut Delivery) -> (Result<TokenResponse, GrantError>, bool) {
     let request = || grant::refresh(&turn.place.http, &due.oauth.binding, &due.oauth.client, &due.token);
+    let begun = Instant::now();
     let mut first = std::pin::pin!(request());
     let verdict = match tokio::time::timeout(WAITERS_LIMIT, &mut first).await {
         Ok(verdict) => verdict,
@@ -218,11 +222,14 @@ async fn ask(turn: &Turn, due: &Due, delivery: &mut Delivery) -> (Result<TokenRe
             let cause = "the authorization server has not answered yet, and is still listened to".to_owned();
             let silence = Failure::Unavailable { cause, retry_after: None };
             delivery.send(Err(relocation::known(turn).map_or(silence, |reason| Failure::Moved { reason })));
-            // Whoever asks twice has spent the token twice.
-            return (first.await, false);
+            // Whoever asks twice while the server thinks has spent the token twice.
+            first.await
         }
     };
     let lost = matches!(verdict, Err(GrantError::Transient { .. }));
+    if begun.elapsed() > REPETITION_LIMIT {
+        return (verdict, lost);
+    }
     if lost || matches!(verdict, Err(GrantError::NotSent { .. })) {
         tokio::time::sleep(REPETITION_PAUSE).await;
         return (request().await, lost);

@@ -26,6 +26,8 @@ const IDLE_LIMIT_UNKNOWN: Duration = Duration::from_secs(4);
 const IDLE_LIMIT_HTTP2: Duration = Duration::from_secs(90);
 /// The longest `Keep-Alive: timeout` that is believed.
 const IDLE_LIMIT_MOST: Duration = Duration::from_secs(300);
+/// How long a small exchange waits for a sign of life from the other end's system.
+const DEATH_NOTICED: Duration = Duration::from_secs(6);
 /// A jump of the wall clock ahead of the monotonic one that counts as sleep.
 const SLEEP_NOTICED: Duration = Duration::from_secs(5);
 /// The HTTP client of one process; clones share connections. It is built at first use, for the
@@ -255,6 +257,7 @@ impl Client {
         let host = authority(request.url()).to_owned();
         let resolver = policy.resolver(self.config.proxies.hosts());
         let builder = self.builder(request.url())?.pool_max_idle_per_host(0).dns_resolver(resolver);
+        let builder = noticing_death(builder);
         let client = builder.build().map_err(HttpError::NoRoots)?;
         let whole = async {
             let response = client.execute(request).await.map_err(|error| self.told(error))?;
@@ -267,6 +270,15 @@ impl Client {
         };
         tokio::time::timeout(limit, whole).await.unwrap_or(Err(HttpError::Timeout { host }))
     }
+}
+
+/// Notices within [`DEATH_NOTICED`] that nobody is there any more (a changed network), however long whoever is
+/// there may think: a refresh token is to be sent again while the server still takes it.
+fn noticing_death(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    let probe = DEATH_NOTICED / 3;
+    #[cfg(target_os = "linux")]
+    let builder = builder.tcp_user_timeout(DEATH_NOTICED);
+    builder.tcp_keepalive(probe).tcp_keepalive_interval(probe).tcp_keepalive_retries(2)
 }
 
 /// Whether an address is on the port that a URL means. A proxy is on another, as a rule, and its name

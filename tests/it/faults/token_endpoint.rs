@@ -13,11 +13,14 @@ use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::{Bridge, OUTAGE_LIMIT, initialize_params};
 use crate::support::clock::{Clock, HOUR};
 use crate::support::connect_proxy::PASSWORD;
+use crate::support::gate::Gate;
+use crate::support::home::Home;
 use crate::support::http_server::Reply;
-use crate::support::kept_login::{KeptLogin, carried, login_required, run};
+use crate::support::kept_login::{KeptLogin, carried, login_required, run, until};
 use crate::support::mcp_server::{McpServer, Setup};
 use crate::support::open_session::is_named;
 use crate::support::service::{NAME, Service};
+use crate::support::silence::Silence;
 use crate::support::tls::{Authority, TlsFront};
 use crate::support::tls_service::TlsService;
 
@@ -37,6 +40,46 @@ fn h01_a_lost_answer_is_asked_for_again() {
         assert_eq!(sent.len(), 2);
         assert!(sent[1] - sent[0] < GRACE, "{:?}", sent[1] - sent[0]);
     });
+}
+
+/// Nor is one given up that is lost after those who waited were told so: the server may still give it again.
+#[test]
+fn h01_an_answer_that_is_lost_late_is_asked_for_again_at_once() {
+    run(async {
+        let kept = KeptLogin::new(Memory, -10).await;
+        kept.authorization.be_lenient();
+        let gate = Gate::default();
+        kept.authorization.fault(Fault::Hold(gate.clone()));
+        kept.authorization.fault(Fault::Lose);
+        let told = kept.authorizer().authorize().await;
+        assert!(matches!(told, Err(AuthorizerError::Unavailable { .. })), "{told:?}");
+        gate.open();
+        until("the repetition", || kept.authorization.refreshes() == 2).await;
+        drop(kept.lock().await);
+        assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
+    });
+}
+
+/// A network that changes under a refresh is noticed while the server still gives its answer again.
+#[test]
+fn h01_an_answer_that_falls_silent_is_asked_for_again() {
+    let Some(silence) = Silence::to_come() else { return };
+    let (service, clock) = Service::with_clock_in(silence.around(Home::with_file_store()));
+    let url = service.server.url();
+    let mut bridge =
+        Bridge::start(&service.home, &[&url, "--login", "--store", "memory", "--name", NAME, "--strict"]);
+    bridge.initialize();
+    let gate = Gate::default();
+    service.authorization.be_lenient();
+    service.authorization.fault(Fault::Hold(gate.clone()));
+    clock.advance(2 * HOUR);
+    let call = json!({"name": "echo", "arguments": {"text": "on"}});
+    bridge.send(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).to_string());
+    gate.wait_for_arrivals(1);
+    let Some(()) = silence.fall() else { return };
+    gate.open();
+    assert!(bridge.response(&json!(1))["result"].is_object());
+    assert_eq!((service.authorization.refreshes(), service.authorization.living_grants()), (2, 1));
 }
 
 /// Without a grace the server's verdict stands, after one repetition; the login is marked, and kept.

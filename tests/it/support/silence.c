@@ -60,5 +60,7 @@ int setsockopt(int descriptor, int level, int name, const void *value, socklen_t
     if (level != IPPROTO_TCP || !is_time || length != sizeof(int))
         return next(descriptor, level, name, value, length);
     int tenth = *(const int *)value / 10;
+    if (tenth == 0)
+        tenth = 1;
     return next(descriptor, level, name, &tenth, sizeof tenth);
 }
