@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{self, HeaderMap};
+use http::{Method, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -97,8 +97,11 @@ impl Client {
             return Err(HttpError::Address { url, reason: "it is not the endpoint's origin" });
         }
         self.cookies.apply(&url, &mut headers, clock::now());
+        let (begun, asked) = (Instant::now(), method.clone());
         let request = self.endpoint()?.request(method, url).headers(headers).body(body);
-        let response = request.send().await.map_err(|error| self.failed(error))?;
+        let answer = request.send().await.map_err(|error| self.failed(error));
+        log(&asked, authority(&self.server), answer.as_ref().map(|got| (got.status(), got.headers())), begun);
+        let response = answer?;
         self.cookies.keep(response.url(), response.headers(), clock::now());
         self.observe(response.version(), response.headers());
         Ok(response)
@@ -254,7 +257,8 @@ impl Client {
         // It may hold a code or a refresh token.
         let request = request.map(|body| Bytes::from_owner(Zeroizing::new(body)));
         let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
-        let host = authority(request.url()).to_owned();
+        let (host, asked, begun) =
+            (authority(request.url()).to_owned(), request.method().clone(), Instant::now());
         let resolver = policy.resolver(self.config.proxies.hosts());
         let builder = self.builder(request.url())?.pool_max_idle_per_host(0).dns_resolver(resolver);
         let builder = noticing_death(builder);
@@ -268,7 +272,10 @@ impl Client {
             *parts.body_mut() = read_bounded(response, EXCHANGE_LIMIT).await?.into();
             Ok(parts)
         };
-        tokio::time::timeout(limit, whole).await.unwrap_or(Err(HttpError::Timeout { host }))
+        let late = HttpError::Timeout { host: host.clone() };
+        let answer = tokio::time::timeout(limit, whole).await.unwrap_or(Err(late));
+        log(&asked, &host, answer.as_ref().map(|got| (got.status(), got.headers())), begun);
+        answer
     }
 }
 
@@ -279,6 +286,27 @@ fn noticing_death(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     #[cfg(target_os = "linux")]
     let builder = builder.tcp_user_timeout(DEATH_NOTICED);
     builder.tcp_keepalive(probe).tcp_keepalive_interval(probe).tcp_keepalive_retries(2)
+}
+
+/// Tells the log of an exchange: neither a path, which may hold a key, nor what anybody wrote.
+fn log(method: &Method, host: &str, answer: Result<(StatusCode, &HeaderMap), &HttpError>, begun: Instant) {
+    match answer {
+        Ok((status, headers)) => tracing::debug!(
+            %method,
+            host,
+            status = status.as_u16(),
+            content = coding::kind(headers),
+            milliseconds = begun.elapsed().as_millis(),
+            "asked"
+        ),
+        Err(error) => tracing::debug!(
+            %method,
+            host,
+            %error,
+            milliseconds = begun.elapsed().as_millis(),
+            "asked without an answer"
+        ),
+    }
 }
 
 /// Whether an address is on the port that a URL means. A proxy is on another, as a rule, and its name

@@ -5,7 +5,7 @@
 //! `identity`. A server may answer with another coding all the same; whoever reads the answer asks
 //! [`content_coding`] first.
 
-use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 /// `Accept-Encoding` of every request.
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
@@ -14,6 +14,15 @@ pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 pub fn content_coding(headers: &HeaderMap) -> Option<String> {
     let coding = headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("unreadable").trim().to_ascii_lowercase();
     (!matches!(coding.as_str(), "" | "identity")).then(|| crate::redact::printable(&coding))
+}
+
+/// The kind of content that `Content-Type` names, for the log: what else a server may write there is not
+/// repeated.
+pub(super) fn kind(headers: &HeaderMap) -> &'static str {
+    let Some(named) = headers.get(CONTENT_TYPE) else { return "none named" };
+    let essence = named.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    const KNOWN: [&str; 4] = ["application/json", "text/event-stream", "text/html", "text/plain"];
+    KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(essence)).unwrap_or("another")
 }
 
 /// A JSON text without the byte order mark that some servers start it with, which is not allowed and may be
@@ -36,6 +45,21 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(unmarked(text.as_bytes()), unmarked_text.as_bytes(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_known_kinds_of_content_are_named() {
+        for (value, shown) in [
+            (None, "none named"),
+            (Some("Application/JSON; charset=utf-8"), "application/json"),
+            (Some("text/event-stream"), "text/event-stream"),
+            (Some("sk-secret"), "another"),
+            (Some(""), "another"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.extend(value.map(|value| (CONTENT_TYPE, HeaderValue::from_static(value))));
+            assert_eq!(kind(&headers), shown, "{value:?}");
         }
     }
 

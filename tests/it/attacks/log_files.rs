@@ -40,6 +40,27 @@ fn c15_processes_share_a_private_log_file() {
     assert!(lines.len() >= bridges.len(), "{text}");
 }
 
+/// What was asked of whom, when and with what outcome; neither paths nor contents.
+#[test]
+fn c15_a_verbose_log_tells_of_each_exchange() {
+    let service = Service::logged_in();
+    let log = service.home.path().join("log");
+    let arguments = ["service", "--log-format", "json", "-vv", "--log-file"];
+    let arguments: Vec<_> = arguments.into_iter().chain(log.to_str()).collect();
+    let mut bridge = Bridge::start(&service.home, &arguments);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "a word"), "a word");
+    bridge.close_stdin();
+    bridge.wait();
+    let text = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let told = |message: &str, name: &str, value: Value| {
+        lines.iter().any(|line| line["message"] == message && line[name] == value)
+    };
+    assert!(told("asked", "status", 200.into()) && told("asked", "method", "POST".into()), "{text}");
+    assert!(!text.contains("a word") && !text.contains("/mcp"), "{text}");
+}
+
 /// Whatever the umask, and without a word on stderr that was not asked for.
 #[test]
 fn c15_a_log_file_is_private_from_the_first_byte() {
