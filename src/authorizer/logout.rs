@@ -141,6 +141,7 @@ async fn revoke(remote: &Remote, store: &Store, lock: &ServiceLock, listed: Opti
         },
         Ok(Some(Kind::Token(_))) => Revocation::StaticToken,
         Ok(Some(Kind::Oauth(login))) => Revoker::new(remote, *login).revoke().await,
+        Err(_) if listed.is_some_and(|entry| entry.kind == EntryKind::Token) => Revocation::StaticToken,
         Err(why) => Revocation::Unreadable { why },
     }
 }

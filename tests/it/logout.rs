@@ -251,6 +251,18 @@ fn a_static_token_is_deleted_here() {
     assert_gone(&service);
 }
 
+/// That it cannot be read any more makes it no login.
+#[test]
+fn a_static_token_that_cannot_be_read_is_no_login() {
+    let service = Service::new();
+    let set = ["tokens", "set", &service.server.url(), "--name", NAME];
+    service.home.run_with_input(set, b"a-token").expect(0);
+    std::fs::write(service.home.key_file(), [b'k'; 32]).unwrap();
+    let said = log_out(&service, &[]).expect(0).stderr;
+    assert!(said.contains("until it is revoked at the provider, where it was made"), "{said}");
+    assert_gone(&service);
+}
+
 /// Front publishes no endpoint: who can end the login is told. Nothing is asked of Front.
 #[test]
 fn for_front_an_admin_is_named() {
