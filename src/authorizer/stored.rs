@@ -18,8 +18,9 @@ use crate::server_uri::ServiceKey;
 use crate::store::index::{Entry, EntryKind, Identity, Index, IndexError};
 use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, returned};
 
-/// How long a refresh that is under way may hold the lock before a person is told.
-const WAIT: Duration = Duration::from_secs(60);
+/// How long a refresh that is under way may hold the lock before a person is told: longer than a token
+/// endpoint is listened to.
+const WAIT: Duration = Duration::from_secs(150);
 
 /// A person waits, and may unlock the keychain.
 const PATIENCE: Patience = Patience::Person;
@@ -87,18 +88,24 @@ pub async fn check_storable(config: StoreConfig, key: &ServiceKey) -> Result<(),
     Ok(index.check_room()?)
 }
 
-/// Stores a static token in place of whatever was stored, where it moves from as well.
+/// Stores a static token in place of whatever was stored, where it moves from as well. `waits` is told how
+/// long another process is waited for at most, where one has the lock.
 ///
 /// # Errors
 /// [`ChangeError`].
 ///
 /// # Cancel safety
 /// A write that has begun goes on to its end; the index is then repaired by whoever comes next.
-pub async fn set_token(config: StoreConfig, key: &ServiceKey, token: NewToken) -> Result<Set, ChangeError> {
+pub async fn set_token(
+    config: StoreConfig,
+    key: &ServiceKey,
+    token: NewToken,
+    waits: impl FnOnce(Duration),
+) -> Result<Set, ChangeError> {
     let NewToken { value, identity, is_named, former, replaces_login } = token;
     let index = Index::open(config.paths.clone());
     let former = former.map(|kind| Store::open(StoreConfig { kind, ..config.clone() }));
-    let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
+    let lock = take_turn(&config.paths, key, waits).await?;
     let store = Store::open(config);
     let token = StaticToken { value, set_at: clock::now() };
     let record = match store.load(key, PATIENCE).await {

@@ -8,7 +8,7 @@ use crate::authorizer::stored::{self, ChangeError, NewToken};
 use crate::cli::failure::Failure;
 use crate::cli::login_flags::{check_secret, secret_of_stdin};
 use crate::cli::terminal::{Input, Question};
-use crate::cli::{Context, keeping, logout};
+use crate::cli::{Context, keeping, logout, talk};
 use crate::config::ConfigError;
 use crate::config::service::Service;
 use crate::oauth::fits_header;
@@ -79,7 +79,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         former: service.left_by(kind),
         replaces_login: arguments.force,
     };
-    let set = stored::set_token(config, &service.key, token).await.map_err(failed)?;
+    let waits = |limit| talk::say(&keeping::waiting(limit));
+    let set = stored::set_token(config, &service.key, token, waits).await.map_err(failed)?;
     let name = &service.name;
     let _ = match set.replaced {
         None => writeln!(stderr, "Added the token of {name}, kept in {place}."),
