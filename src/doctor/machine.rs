@@ -11,7 +11,7 @@ use crate::lock::{LockError, NamedLock, Purpose, ServiceLock, Shared};
 use crate::paths::Paths;
 use crate::redact::{Secret, printable, with_causes};
 use crate::server_uri::{ServerUri, ServiceKey};
-use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, returned};
+use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, check_new_key, returned};
 
 /// How long a store may take for its round trip.
 const STORE_LIMIT: Duration = Duration::from_secs(15);
@@ -136,6 +136,7 @@ async fn round_trip(config: StoreConfig) -> Result<bool, Trouble> {
         && config.encryption_key.is_none()
         && !config.paths.key_file().exists();
     if makes_key {
+        check_new_key(&config.paths)?;
         return Err(Trouble::NoKeyYet);
     }
     let Ok(server) = ServerUri::parse(TRIAL.1, true) else { return Ok(false) };

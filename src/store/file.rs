@@ -120,7 +120,7 @@ impl FileItems {
     }
 
     /// Refuses where there is any sealed file: a new key could not open it.
-    fn refuse_if_any(&self) -> Result<(), StoreError> {
+    pub(super) fn refuse_if_any(&self) -> Result<(), StoreError> {
         let directory = self.paths.credentials();
         let files = match fs::read_dir(&directory) {
             Ok(files) => files,

@@ -303,6 +303,14 @@ pub fn is_gone_from_files(paths: &Paths, key: &ServiceKey) -> bool {
     FileItems::of(paths, None, GeneratedKey::default()).has_nothing(key)
 }
 
+/// Finds out whether the encrypted files may get a new key: what is there already, it could not open.
+///
+/// # Errors
+/// [`KeyError::Missing`] where a file needs another one, and what keeps that from being found out.
+pub fn check_new_key(paths: &Paths) -> Result<(), StoreError> {
+    FileItems::of(paths, None, GeneratedKey::default()).refuse_if_any()
+}
+
 /// Whether the encrypted files hold a journal of the service: a refresh is under way, or was interrupted.
 /// No key is needed to tell.
 pub fn journal_lies_in_files(paths: &Paths, key: &ServiceKey) -> bool {

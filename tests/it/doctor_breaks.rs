@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use mcp_front::lock::{NamedLock, Shared};
+use mcp_front::paths::Paths;
 use serde_json::{Value, json};
 
 use crate::doctor::{examine, finding, marked};
@@ -92,6 +93,26 @@ fn a_store_that_takes_nothing_is_told_with_what_to_do() {
     let findings = examine(&service.home, &[NAME], 1);
     let (text, remedy) = is_broken(&findings, "store");
     assert!(text.contains("credentials") && remedy.contains("MCP_FRONT_HOME"), "{text}: {remedy}");
+}
+
+/// No login makes a key where there are files that it could not open.
+#[test]
+fn a_key_that_is_missing_is_told_from_one_that_is_not_made_yet() {
+    let place = |home: &Home| home.path().to_str().expect("a plain path").to_owned();
+    let home = Home::bare();
+    let home = home.with("MCP_FRONT_STORE", "file");
+    let place = place(&home);
+    let home = home.with("MCP_FRONT_HOME", place);
+    let server = McpServer::open();
+    let findings = examine(&home, &[], 0);
+    let store = findings.iter().find(|finding| finding["check"] == "store").unwrap();
+    assert!(store["text"].as_str().unwrap().contains("makes its key"), "{store}");
+    let set = ["tokens", "set", &server.url(), "--name", NAME];
+    home.run_with_input(set, b"a-token").expect(0);
+    std::fs::remove_file(Paths::resolve(Some(home.path())).unwrap().key_file()).unwrap();
+    let findings = examine(&home, &[], 1);
+    let (text, remedy) = is_broken(&findings, "store");
+    assert!(text.contains("is missing") && remedy.contains("ENCRYPTION_KEY"), "{text}: {remedy}");
 }
 
 /// What the client was made for may not be what the authorization server takes by now.
