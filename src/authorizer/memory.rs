@@ -141,16 +141,21 @@ impl Memory {
         if self.seen.as_ref().is_none_or(|seen| seen.as_ref() != generation) {
             return Recalled::Unknown { meanwhile: None };
         }
+        // Another process's renewal would fare no better.
         if let (Some(rejection), Refused::Token(token)) = (&self.rejection, refused)
-            && rejection.token == token
             && now.steady < rejection.until
             && self.token() == Some(token)
         {
             return Recalled::Settled(Err(Problem::Rejected));
         }
         let Some(held) = &self.held else {
+            let is_demanded = self.is_demanded(now);
             return match refused {
-                Refused::No if !self.is_demanded(now) => Recalled::Settled(Ok(Authorization::bare())),
+                // What is listed may come back: a keychain that shows itself late, a directory that was away.
+                _ if self.demand.is_some() && !is_demanded && self.seen().is_some() => {
+                    Recalled::Unknown { meanwhile: None }
+                }
+                Refused::No if !is_demanded => Recalled::Settled(Ok(Authorization::bare())),
                 // The store was asked when the first one was refused.
                 _ if self.demand.is_some() => Recalled::Settled(Err(Problem::Person(Person::LogInFirst))),
                 _ => Recalled::Unknown { meanwhile: None },
@@ -300,6 +305,11 @@ impl Memory {
     /// Whether it was noted that the token was renewed and refused again.
     pub(super) fn is_rejected(&self, token: TokenDigest) -> bool {
         self.rejection.as_ref().is_some_and(|rejection| rejection.token == token)
+    }
+
+    /// The service took `token`: what was refused before it says nothing of the next one.
+    pub(super) fn note_acceptance(&mut self, token: TokenDigest) {
+        self.rejection.take_if(|rejection| rejection.token != token);
     }
 
     /// Takes back that the token was renewed and refused again.

@@ -214,7 +214,10 @@ impl Authorizer {
     /// more. Touches nothing where nothing was noted.
     pub fn accepted(&self, authorization: &Authorization) {
         match authorization.digest() {
-            Some(token) => refusal::take_back(&self.keeper, token),
+            Some(token) => {
+                self.keeper.memory().note_acceptance(token);
+                refusal::take_back(&self.keeper, token);
+            }
             None => self.keeper.memory().forget_demand(),
         }
     }

@@ -143,6 +143,43 @@ fn a_rejected_token_is_not_renewed_again() {
     assert!(matches!(memory.recall(Refused::Token(digest), seen.as_ref(), later), Recalled::Unknown { .. }));
 }
 
+/// H14: nor is the token that another process renewed meanwhile, until the service takes one.
+#[test]
+fn a_rejection_holds_for_another_process_s_token_until_one_is_taken() {
+    let credential = oauth(3600);
+    let (mut memory, seen) = holding(&credential);
+    let first = memory.token().unwrap();
+    memory.note_rejection(first, now());
+    let renewed = samples::oauth("access-2", "refresh-2");
+    memory.hold(seen.clone(), Some(&standing(&renewed)));
+    let second = memory.token().unwrap();
+    assert_ne!(first, second);
+    let recall = |memory: &Memory| memory.recall(Refused::Token(second), seen.as_ref(), now());
+    assert!(matches!(recall(&memory), Recalled::Settled(Err(Problem::Rejected))));
+    memory.note_acceptance(first);
+    assert!(matches!(recall(&memory), Recalled::Settled(Err(Problem::Rejected))), "it was taken before");
+    memory.note_acceptance(second);
+    assert!(matches!(recall(&memory), Recalled::Unknown { .. }));
+}
+
+/// A login that is listed may be back in its store, where a service without an entry has none.
+#[test]
+fn a_listed_login_that_was_away_is_looked_for_again() {
+    let listed = Generation::draw().unwrap();
+    for seen in [Some(listed), None] {
+        let (mut memory, asked) = (Memory::default(), now());
+        memory.hold(seen.clone(), None);
+        memory.demand(asked);
+        let recall = |memory: &Memory, now: Now| memory.recall(Refused::No, seen.as_ref(), now);
+        assert!(matches!(
+            recall(&memory, asked),
+            Recalled::Settled(Err(Problem::Person(Person::LogInFirst)))
+        ));
+        let later = Now { steady: asked.steady + Duration::from_secs(6), ..asked };
+        assert_eq!(matches!(recall(&memory, later), Recalled::Unknown { .. }), seen.is_some());
+    }
+}
+
 /// B11: a static token that is refused stays, and a person is told which command helps.
 #[test]
 fn a_refused_static_token_is_kept() {
