@@ -245,16 +245,31 @@ impl Authorizer {
         {
             return Ok(self.used(authorization.clone()).answering_refusal());
         }
-        let scopes = union(self.keeper.memory().scopes(), challenge.scope.as_deref());
-        let cause = Cause::StepUp(scopes.clone());
+        let cause = Cause::StepUp(self.scopes_with(challenge));
         if let Some(config) = self.login_allowed()
             && self.automatic.log_in(config, cause, Some(challenge), asked).await.is_ok()
         {
             let outcome = resolve(&self.keeper, Refused::No).await;
             return outcome.map(Authorization::answering_refusal).map_err(|problem| self.error(problem));
         }
+        Err(self.lack_of_scope(refused, challenge))
+    }
+
+    /// The scopes at hand and those that `challenge` names.
+    fn scopes_with(&self, challenge: &Challenge) -> Vec<String> {
+        union(self.keeper.memory().scopes(), challenge.scope.as_deref())
+    }
+
+    /// What a request is told whose 403 to `refused` stands: [`AuthorizerError::InsufficientScope`].
+    pub fn lack_of_scope(&self, refused: &Authorization, challenge: &Challenge) -> AuthorizerError {
+        let scopes = self.scopes_with(&refused.hide_in(challenge));
         let command = self.keeper.commands().login_with(&scopes);
-        Err(AuthorizerError::InsufficientScope { scopes, command })
+        AuthorizerError::InsufficientScope { scopes, command }
+    }
+
+    /// What a request is told that was refused with every token there is: [`AuthorizerError::Rejected`].
+    pub fn rejection(&self) -> AuthorizerError {
+        self.error(Problem::Rejected)
     }
 
     /// Turns an outcome into the caller's; opens a browser first, where that helps and is allowed.

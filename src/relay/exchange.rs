@@ -126,7 +126,7 @@ impl Inner {
         let by = outgoing.authorized_by;
         let mut authorization = within(by, authorizer.authorize()).await?;
         let mut reconnects = None;
-        let (mut refused, mut stepped_up) = (false, false);
+        let (mut refusals, mut stepped_up) = (0, false);
         loop {
             let mut headers = self.headers(outgoing.within)?;
             // All that was awaited took time, in which the host may have cancelled.
@@ -155,12 +155,14 @@ impl Inner {
             match answer.reply {
                 Reply::Unauthorized(challenge) => {
                     self.mark_unsent(&outgoing);
-                    // The second refusal is the authorizer's to judge; it is never sent a third time.
-                    let renewed = within(by, authorizer.refused(&authorization, &challenge)).await?;
-                    if std::mem::replace(&mut refused, true) {
-                        return Err(Failure::NoAnswer("the server refused two access tokens in a row"));
+                    // The second refusal is the authorizer's to judge. A login that the request waited for is
+                    // worth a third attempt, and no further one is started for it.
+                    let judge = if refusals < 2 { authorizer.clone() } else { authorizer.unattended() };
+                    authorization = within(by, judge.refused(&authorization, &challenge)).await?;
+                    refusals += 1;
+                    if refusals > 2 {
+                        return Err(judge.rejection().into());
                     }
-                    authorization = renewed;
                 }
                 Reply::Forbidden(challenge) => {
                     self.mark_unsent(&outgoing);
@@ -168,7 +170,7 @@ impl Inner {
                     let stepper = if stepped_up { authorizer.unattended() } else { authorizer.clone() };
                     let renewed = within(by, stepper.step_up(&authorization, &challenge)).await?;
                     if std::mem::replace(&mut stepped_up, true) {
-                        return Err(Failure::NoAnswer("the server asks for more scope than it grants"));
+                        return Err(stepper.lack_of_scope(&authorization, &challenge).into());
                     }
                     authorization = renewed;
                 }

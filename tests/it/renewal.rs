@@ -3,18 +3,20 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::authorization_server::Fault;
+use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::{Bridge, OUTAGE_LIMIT, REFUSAL_LIMIT, initialize_params};
 use crate::support::browser::follow;
 use crate::support::gate::Gate;
-use crate::support::home::BINARY;
-use crate::support::http_server::Request;
+use crate::support::home::{BINARY, Home};
+use crate::support::http_server::{Reply, Request};
 use crate::support::kept_login::run;
+use crate::support::mcp_server::{McpServer, Setup};
 use crate::support::service::{NAME, Service};
 
 /// The token that a request carries.
@@ -187,6 +189,32 @@ fn with_login_allowed_one_tab_serves_all_bridges() {
     });
     assert_eq!(service.browser.tabs(), 1);
     assert_eq!(service.authorization.token_requests().len(), 1);
+}
+
+/// A person who logs in for a request gets its answer, and not its two refusals.
+#[test]
+fn a_request_that_a_login_was_made_for_is_sent_with_it() {
+    let refusals = AtomicUsize::new(2);
+    let authorization = AuthorizationServer::start();
+    let server = McpServer::start(Setup {
+        authorization: Some(authorization.clone()),
+        script: Some(Box::new(move |request, responder| {
+            let is_refused = request.json()["method"] == "tools/call"
+                && refusals.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+            if is_refused {
+                responder.reply(&Reply::json(401, "{}").header("WWW-Authenticate", "Bearer"));
+            }
+            is_refused
+        })),
+        ..Setup::default()
+    });
+    let service = Service::of(authorization, server, Home::with_file_store());
+    service.login(&[]).expect(0);
+    service.browser.opened();
+    let mut bridge = Bridge::start(&service.home, &[NAME, "--login"]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "in"), "in");
+    assert_eq!(service.browser.tabs(), 1);
 }
 
 /// What is encoded cannot be read: nobody offers that, and if a server does so all the same, the refresh
