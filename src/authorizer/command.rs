@@ -245,6 +245,11 @@ impl Commands {
         self.words("status", "", StoreKind::Keyring)
     }
 
+    /// Refreshes the login where that is due, and reads what is stored in any case.
+    pub fn refresh(&self) -> CommandLine {
+        self.words("refresh", "", self.subject.store)
+    }
+
     /// Refreshes the login, though none is due.
     pub fn refresh_anew(&self) -> CommandLine {
         self.words("refresh", " --force", self.subject.store)

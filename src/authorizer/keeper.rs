@@ -94,9 +94,11 @@ impl Keeper {
             Ok(record) => record,
             Err(error) => {
                 let failure = Failure::of_store(&error, &store.place());
+                self.note_unreadable(entry.as_ref(), &failure);
                 return self.without_store(failure, refused, entry.is_some());
             }
         };
+        self.note_readable(entry.as_ref());
         let step = match is_admitted(entry.as_ref(), record.as_ref()) {
             true => match self.remember(seen.clone(), record.as_ref(), refused) {
                 Ok(step) => step,

@@ -41,6 +41,7 @@ mod renewal;
 mod standing;
 pub mod stored;
 mod turn;
+mod unreadable;
 
 use std::sync::Arc;
 

@@ -66,9 +66,14 @@ impl Authorizer {
             Err(StoreError::Absent { .. }) if matches!(listed, Listed::Not) => {
                 return Err(required(NOTHING.to_owned()));
             }
-            Err(error) => return Err(Failure::of_store(&error, &store.place()).into_error(&commands)),
+            Err(error) => {
+                let failure = Failure::of_store(&error, &store.place());
+                keeper.note_unreadable(listed.as_entry(), &failure);
+                return Err(failure.into_error(&commands));
+            }
             Ok(record) => record,
         };
+        keeper.note_readable(listed.as_entry());
         let before = record.as_ref().map(|record| Standing::of(record).view());
         let refused = match &before {
             // A login that was killed before its record stands in the journal, which this settles.

@@ -26,7 +26,7 @@ use crate::oauth::{GrantError, TokenResponse, grant};
 use crate::paths::Paths;
 use crate::redact::{ExposeSecret, Secret, with_causes};
 use crate::server_uri::ServiceKey;
-use crate::store::index::{Identity, LastError, UNSAVED_ROTATION};
+use crate::store::index::{Identity, LastError, State, UNSAVED_ROTATION};
 use crate::store::{JournalEntry, Store};
 use crate::{clock, failpoint};
 
@@ -44,6 +44,9 @@ const REPETITION_LIMIT: Duration = Duration::from_secs(60);
 const SAVE_PATIENCE: Duration = Duration::from_secs(600);
 /// The shortest and the longest pause between two tries to save.
 const SAVE_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// The code of a note that no refresh was begun.
+const NOT_WRITTEN: &str = "credential_store";
 
 /// What the login stands at after the renewal (`None`: nothing is stored), or why it failed.
 pub(super) type Answer = Result<Option<Standing>, Failure>;
@@ -80,7 +83,10 @@ pub(super) async fn renew(place: Place, refused: Refused, deliver: oneshot::Send
             Ok(record.as_ref().map(|record| Standing::of(record).remarking(remark)))
         }
         Ok(Advance::Renewed { base, kind }) => return keep(turn, base, kind, delivery).await,
-        Err(failure) => Err(failure),
+        Err(failure) => {
+            note_store(&turn, &failure);
+            Err(failure)
+        }
     };
     drop(turn);
     delivery.send(answer);
@@ -255,6 +261,15 @@ async fn postpone(turn: &mut Turn, error: &GrantError, moved: Option<String>, lo
     turn.note_until(LastError { at, code: code.to_owned(), text }, retry_at);
     if !lost && !matches!(error, GrantError::Transient { .. } | GrantError::Unusable { .. }) {
         turn.clear_journal().await;
+    }
+}
+
+/// Notes that no refresh was begun, for the store would not take its answer. What lasts is worth more.
+fn note_store(turn: &Turn, failure: &Failure) {
+    let Failure::Store { problem, .. } = failure else { return };
+    let Some(entry) = turn.entry().ok().flatten() else { return };
+    if entry.state == State::Valid && entry.last_error.is_none_or(|last| last.code != UNSAVED_ROTATION) {
+        turn.note(LastError { at: clock::now(), code: NOT_WRITTEN.to_owned(), text: problem.clone() });
     }
 }
 

@@ -85,6 +85,14 @@ pub(super) enum Failure {
         /// What to run.
         hint: String,
     },
+    /// `status` found a login that could not be read when somebody last tried.
+    #[error("the login of {whose} could not be read when that was last tried")]
+    Unreadable {
+        /// Whose.
+        whose: String,
+        /// What to run.
+        hint: String,
+    },
     /// Nobody says when a login ends, and not to know was called a failure.
     #[error("{what}")]
     EndUnknown {
@@ -201,6 +209,7 @@ impl Failure {
             Self::Helper { .. } => Verdict::of(FAILED, "`mcp-front --help` names the commands"),
             Self::Refresh(error) => Verdict::plain(refresh(error)),
             Self::LoginNeeded { hint, .. } => Verdict::of(LOGIN, hint.as_str()),
+            Self::Unreadable { hint, .. } => Verdict::of(STORE, hint.as_str()),
             Self::EndUnknown { .. } => Verdict::of(
                 FAILED,
                 "name what has an end; --refresh-lifetime tells how long a refresh token lasts",

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::redact::printable;
 use crate::store::StoreKind;
-use crate::store::index::{Entry, EntryKind, State};
+use crate::store::index::{Entry, EntryKind, STORE_UNREADABLE, State};
 
 /// What a login is good for, as far as the index tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,6 +89,11 @@ impl Problem {
     pub(super) fn last(entry: &Entry) -> Option<Self> {
         let error = entry.last_error.as_ref()?;
         Some(Self { at: error.at, code: printable(&error.code), text: printable(&error.text) })
+    }
+
+    /// Whether the store could not be read when somebody last tried.
+    pub(super) fn is_of_store(&self) -> bool {
+        self.code == STORE_UNREADABLE
     }
 
     /// What it was, with its code once.

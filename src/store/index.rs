@@ -22,7 +22,9 @@ use crate::server_uri::ServiceKey;
 mod entry;
 mod glance;
 
-pub use entry::{Entry, EntryKind, Identity, LastError, SCHEMA, State, TOKEN_REJECTED, UNSAVED_ROTATION};
+pub use entry::{
+    Entry, EntryKind, Identity, LastError, SCHEMA, STORE_UNREADABLE, State, TOKEN_REJECTED, UNSAVED_ROTATION,
+};
 use glance::Glances;
 
 /// What a login writes at most, as a rule: record, journal, entry and perhaps a key.

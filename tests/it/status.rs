@@ -370,3 +370,27 @@ fn no_command_is_a_short_status() {
     assert!(help.contains("Usage: mcp-front [OPTIONS] [COMMAND]"), "{help}");
     let _host: Bridge = bridge;
 }
+
+/// A store that could not be read is told until somebody reads it: no monitor stays green meanwhile.
+#[test]
+fn a_store_that_could_not_be_read_is_told_until_it_is_read() {
+    let service = Service::logged_in();
+    let (key, away) = (service.home.key_file(), service.home.path().join("away"));
+    fs::rename(&key, &away).unwrap();
+    assert_eq!(only(&service.home)["last_error"], Value::Null);
+    for _ in 0..2 {
+        service.home.run(["refresh", NAME]).expect(5);
+    }
+    let told = only(&service.home);
+    assert_eq!((&told["state"], &told["last_error"]["code"]), (&json!("renews"), &json!("store_unreadable")));
+    let probed = service.home.run(["status", NAME, "--fail-within", "1m"]).expect(5);
+    assert!(probed.stdout.starts_with('!') && probed.stdout.contains("encryption key"), "{}", probed.stdout);
+    assert!(probed.stderr.contains(&format!("refresh {NAME}` tries again")), "{}", probed.stderr);
+    let mut bridge = service.strict_bridge();
+    assert_eq!(bridge.refusal()["data"]["reason"], "credential_store");
+    assert_eq!(only(&service.home)["last_error"], told["last_error"], "noted once");
+    fs::rename(&away, &key).unwrap();
+    bridge.initialize();
+    assert_eq!(only(&service.home)["last_error"], Value::Null);
+    service.home.run(["status", NAME]).expect(0);
+}

@@ -38,7 +38,8 @@ Exit codes:
   0  every login can be used; with --fail-within, for longer than that
   1  with --strict: nobody says when a login ends
   4  a login is required; with --fail-within, now or within that time
-  5  what is known of a service cannot be read
+  5  what is known of a service cannot be read, or its login could not be when
+     somebody last tried
 
 Examples:
   mcp-front status
@@ -240,7 +241,7 @@ fn verdict(
             Some(needed)
         }
         (None, Some(first)) => Some(ConfigError::from(first).into()),
-        (None, None) => unknown(arguments, reports),
+        (None, None) => store(reports).or_else(|| unknown(arguments, reports)),
     };
     unreadable.for_each(|error| warn(&error, context));
     failure.map_or(Ok(()), Err)
@@ -271,6 +272,13 @@ fn needed(
         .zip(arguments.fail_within)
         .map(|(names, within)| format!("within {within:#}, a login will be required for {names}"));
     Some(Failure::LoginNeeded { what: over.into_iter().chain(soon).collect::<Vec<_>>().join("; "), hint })
+}
+
+/// The failure where a store could not be read.
+fn store(reports: &[Report]) -> Option<Failure> {
+    let whose = names(reports, Report::is_unreadable)?;
+    let first = reports.iter().find(|report| report.is_unreadable())?;
+    Some(Failure::Unreadable { whose, hint: format!("{} tries again", first.commands.refresh()) })
 }
 
 /// What nobody says, as a failure where that is to be one, else as a note.

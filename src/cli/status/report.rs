@@ -68,6 +68,13 @@ pub(super) struct Report {
     pub(super) commands: Commands,
 }
 
+impl Report {
+    /// Whether what is stored could not be read when somebody last tried: nothing works until it can be.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.last_error.as_ref().is_some_and(Problem::is_of_store) && self.standing.required().is_none()
+    }
+}
+
 /// The end of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct End {

@@ -42,7 +42,9 @@ pub(super) fn mark(report: &Report) -> (&'static str, AnsiColor) {
     match (&report.standing, report.probe) {
         (Standing::LoginRequired { .. }, _) => ("✗", AnsiColor::Red),
         (_, Some(Verdict::Ends)) => ("!", AnsiColor::Yellow),
-        _ if report.unsaved_rotation == Rotation::Unsaved => ("!", AnsiColor::Yellow),
+        _ if report.is_unreadable() || report.unsaved_rotation == Rotation::Unsaved => {
+            ("!", AnsiColor::Yellow)
+        }
         (Standing::NotStored, _) => ("?", AnsiColor::Yellow),
         _ => ("✓", AnsiColor::Green),
     }

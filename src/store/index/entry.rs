@@ -17,6 +17,9 @@ pub const SCHEMA: u32 = 1;
 /// The code of a [`LastError`] that lasts: a refreshed login is not in the store yet.
 pub const UNSAVED_ROTATION: &str = "unsaved_rotation";
 
+/// The code of a [`LastError`] that lasts until somebody reads the store: it could not be read.
+pub const STORE_UNREADABLE: &str = "store_unreadable";
+
 /// The code of a [`LastError`] that lasts until the service takes the token: it refused it.
 pub const TOKEN_REJECTED: &str = "token_rejected";
 
