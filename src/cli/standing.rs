@@ -43,11 +43,11 @@ impl Standing {
             return required(reason, Some(*since));
         }
         match entry.kind {
-            EntryKind::Oauth if entry.renews && ended(entry.refresh_expires_at) => {
+            EntryKind::Oauth if entry.renews && !ended(entry.refresh_expires_at) => Self::Renews,
+            EntryKind::Oauth if entry.renews && ended(entry.access_expires_at) => {
                 required("the refresh token has expired", entry.refresh_expires_at)
             }
-            EntryKind::Oauth if entry.renews => Self::Renews,
-            EntryKind::Oauth if ended(entry.access_expires_at) => {
+            EntryKind::Oauth if !entry.renews && ended(entry.access_expires_at) => {
                 let reason = "the access token has expired, and there is no refresh token";
                 required(reason, entry.access_expires_at)
             }

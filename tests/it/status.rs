@@ -371,6 +371,46 @@ fn no_command_is_a_short_status() {
     let _host: Bridge = bridge;
 }
 
+/// `change` made to what a home's one entry says.
+fn edit_entry(home: &Home, change: impl FnOnce(&mut Value)) {
+    let services = home.path().join("state/services");
+    let file = fs::read_dir(&services).unwrap().next().unwrap().unwrap().path();
+    let mut entry = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    change(&mut entry);
+    fs::remove_file(&file).unwrap();
+    write_private(&file, &entry.to_string());
+}
+
+/// Where the refresh token ends first, the login is worth what is left of the access token.
+#[test]
+fn an_access_token_that_outlives_its_refresh_token_is_valid() {
+    let home = front(1.day());
+    let ended = Timestamp::now() - 5.minutes();
+    edit_entry(&home, |entry| entry["refresh_expires_at"] = json!(ended));
+    let service = only(&home);
+    assert_eq!(service["state"], "valid", "{service}");
+    assert_eq!(service["login_ends"]["at"], service["access_token_expires_at"]);
+    home.run(["status"]).expect(0);
+    home.run(["status", "--fail-within", "1h"]).expect(4);
+    edit_entry(&home, |entry| entry["access_expires_at"] = json!(ended));
+    let service = only(&home);
+    assert_eq!((&service["state"], &service["since"]), (&json!("login_required"), &json!(ended)));
+    home.run(["status"]).expect(4);
+}
+
+/// A clock that was ahead when the login was made says nothing of its end: no monitor believes it.
+#[test]
+fn a_login_from_the_future_has_no_known_end() {
+    for (ahead, is_known) in [(23.hours(), true), (400.days(), false)] {
+        let home = front(-ahead);
+        assert_eq!(only(&home)["login_ends"].is_object(), is_known, "{ahead}");
+        let code = if is_known { 0 } else { 1 };
+        home.run(["status", "--fail-within", "14d", "--strict"]).expect(code);
+        let shown = home.run(["status"]).expect(0).stdout;
+        assert_eq!(shown.contains("clock was ahead"), !is_known, "{shown}");
+    }
+}
+
 /// A store that could not be read is told until somebody reads it: no monitor stays green meanwhile.
 #[test]
 fn a_store_that_could_not_be_read_is_told_until_it_is_read() {

@@ -55,6 +55,7 @@ impl Journey<'_> {
             Scope::Automatic | Scope::None => &[],
         };
         oauth.ended.is_none()
+            && oauth.refresh_token_expires_at.is_none_or(|end| end > clock::now())
             && client.is_none_or(|client| client.id == oauth.client.id)
             && scopes.iter().all(|scope| oauth.scopes.contains(scope))
     }

@@ -2,7 +2,7 @@
 //! nothing secret is read.
 
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 use serde::Serialize;
 
 use super::ending::{self, Ending};
@@ -18,6 +18,9 @@ use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::index::{Entry, EntryKind, Identity, UNSAVED_ROTATION};
 use crate::store::{Store, StoreKind, is_gone_from_files, journal_lies_in_files};
+
+/// How far ahead of this one a clock may have been that a login's times are believed from.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What reports are made from.
 pub(super) struct Surroundings<'a> {
@@ -44,6 +47,9 @@ pub(super) struct Report {
     /// When the login ends unless something renews it further, where that is known.
     #[serde(rename = "login_ends")]
     pub(super) end: Option<End>,
+    /// Whether the end is unknown because the clock was wrong when the login was received.
+    #[serde(skip)]
+    pub(super) is_ahead: bool,
     pub(super) logged_in_at: Option<Timestamp>,
     /// When the refresh token in hand was first received.
     pub(super) refresh_token_obtained_at: Option<Timestamp>,
@@ -125,7 +131,7 @@ impl Surroundings<'_> {
     pub(super) fn report(&self, entry: &Entry) -> Report {
         let preset = preset_of(entry);
         let standing = self.standing(entry);
-        let end = self.end(entry, preset).filter(|_| standing.required().is_none());
+        let end = self.end(entry, &standing, preset).filter(|_| standing.required().is_none());
         let program = self.context.settings.program.clone();
         let commands = Commands::new(program, crate::authorizer::Subject::of(entry));
         let server = entry.binding.as_ref().map(|binding| match &binding.issuer {
@@ -136,6 +142,7 @@ impl Surroundings<'_> {
             kind: Some(entry.kind),
             access_token_expires_at: entry.access_expires_at,
             end,
+            is_ahead: self.is_ahead(entry),
             logged_in_at: Some(entry.logged_in_at),
             refresh_token_obtained_at: entry.refresh_obtained_at,
             last_refresh_at: entry.last_refresh_at,
@@ -176,6 +183,7 @@ impl Surroundings<'_> {
             kind: None,
             access_token_expires_at: None,
             end: None,
+            is_ahead: false,
             logged_in_at: None,
             refresh_token_obtained_at: None,
             last_refresh_at: None,
@@ -208,24 +216,29 @@ impl Surroundings<'_> {
     }
 
     /// When the login ends: the server's word, else the caller's, else what is built in.
-    fn end(&self, entry: &Entry, preset: Option<&Preset>) -> Option<End> {
-        if entry.kind == EntryKind::Token {
+    fn end(&self, entry: &Entry, standing: &Standing, preset: Option<&Preset>) -> Option<End> {
+        if entry.kind == EntryKind::Token || self.is_ahead(entry) {
             return None;
         }
-        let of_server = if entry.renews { entry.refresh_expires_at } else { entry.access_expires_at };
+        let renews = *standing == Standing::Renews;
+        let of_server = if renews { entry.refresh_expires_at } else { entry.access_expires_at };
         if let Some(at) = of_server {
             return Some(End { at, by: Authority::Server });
         }
-        if !entry.renews {
+        if !renews {
             return None;
         }
-        // An entry of an earlier version does not tell since when: the login is no younger.
-        let start = entry.refresh_obtained_at.unwrap_or(entry.logged_in_at);
+        let start = obtained_at(entry);
         let preset =
             || preset.map(|preset| (Span::new().months(preset.refresh_token_months), Authority::Preset));
         let (life, by) =
             self.refresh_lifetime.map(|life| (life, Authority::RefreshLifetime)).or_else(preset)?;
         Some(End { at: after(start, life), by })
+    }
+
+    /// Whether the login was received by a clock that was far ahead of this one: its times say nothing.
+    fn is_ahead(&self, entry: &Entry) -> bool {
+        obtained_at(entry).duration_since(self.now) > CLOCK_TOLERANCE
     }
 
     fn rotation(&self, entry: &Entry) -> Rotation {
@@ -264,6 +277,15 @@ impl Running {
             started_at: bridge.started_at,
             version: printable(&bridge.version),
         }
+    }
+}
+
+/// Since when the login lasts. An entry of an earlier version does not tell: the login is no younger than
+/// that.
+fn obtained_at(entry: &Entry) -> Timestamp {
+    match entry.renews {
+        true => entry.refresh_obtained_at.unwrap_or(entry.logged_in_at),
+        false => entry.logged_in_at,
     }
 }
 

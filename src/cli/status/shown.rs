@@ -128,6 +128,9 @@ fn login_ends(report: &Report, now: Timestamp) -> String {
             format!("{}, {}{since}", moment::shown(at, now), whose(by))
         }
         (None, Standing::LoginRequired { .. }) => "it has ended".to_owned(),
+        (None, _) if report.is_ahead => {
+            "unknown: it was received while this machine's clock was ahead of now".to_owned()
+        }
         (None, _) => "unknown: the server does not say; --refresh-lifetime tells it here".to_owned(),
     }
 }
