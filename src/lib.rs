@@ -66,9 +66,10 @@
 //! store again (authoritative) → journals → asks the token endpoint that the login bound → merges →
 //! saves → reads back → clears the journal → unlocks, and hands the access token back over a pipe.
 //! While the token at hand is good no request waits for that: it happens behind the request, or
-//! before one comes, for as long as the session lasts. A 401 takes the same way, once. A login takes
-//! it from the other end, under the same lock. A record that is bound elsewhere than the index knows is
-//! refused: whoever can write to a keychain can put one there.
+//! before one comes, for as long as the session lasts. A 401 takes the same way, once, and once more
+//! behind a login that was made for it. A login takes it from the other end, under the same lock. A
+//! record that is bound elsewhere than the index knows is refused: whoever can write to a keychain can
+//! put one there.
 //!
 //! # Invariants
 //!

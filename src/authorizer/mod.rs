@@ -11,9 +11,10 @@
 //! a token that is still good does not wait: it is renewed behind the request, or before one comes
 //! ([`Authorizer::tend`]).
 //!
-//! A request that was refused with a 401 takes the same way, once. What the authorization server
-//! ended stays stored, marked as ended, and costs no token request until somebody logs in again;
-//! that the service refuses a good token is noted in the index.
+//! A request that was refused with a 401 takes the same way, once, and once more behind a login that was
+//! made for it. What the authorization server ended stays stored, marked as ended, and costs no token
+//! request until somebody logs in again; that the service refuses a good token is noted in the index, and
+//! so is a store that could not be read.
 //! Nothing secret goes anywhere but to the token endpoint that the login bound, and no discovery
 //! happens here (MCP authorization, "Token Handling"; RFC 6749 §6; RFC 6750 §3; RFC 9700 §4.14).
 

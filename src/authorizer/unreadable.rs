@@ -5,6 +5,7 @@
 
 use super::failure::Failure;
 use super::keeper::Keeper;
+use super::relocation;
 use crate::clock;
 use crate::lock::{Purpose, ServiceLock};
 use crate::redact::with_causes;
@@ -14,23 +15,19 @@ use crate::store::index::{Entry, LastError, STORE_UNREADABLE, State, UNSAVED_ROT
 impl Keeper {
     /// Notes that the store, which keeps what `listed` is about, could not be read.
     pub(super) fn note_unreadable(&self, listed: Option<&Entry>, failure: &Failure) {
-        let Some(listed) = listed else { return };
-        let lasts = |error: &LastError| matches!(error.code.as_str(), UNSAVED_ROTATION | STORE_UNREADABLE);
-        let is_moot = listed.deleted
-            || listed.identity.store == StoreKind::Memory
-            || listed.state != State::Valid
-            || listed.last_error.as_ref().is_some_and(lasts);
-        if !is_moot {
-            let text = failure.clone().reason();
-            let error = LastError { at: clock::now(), code: STORE_UNREADABLE.to_owned(), text };
-            self.change_note(|entry| entry.last_error = Some(error));
-        }
+        let Some(listed) = listed.filter(|entry| is_worth_it(entry)) else { return };
+        let text = failure.clone().reason();
+        let error = LastError { at: clock::now(), code: STORE_UNREADABLE.to_owned(), text };
+        // Reading took its time, in which another process may have written.
+        self.change_note(|entry| {
+            if entry.generation == listed.generation && is_worth_it(entry) {
+                entry.last_error = Some(error);
+            }
+        });
     }
 
     /// Takes that back: the store can be read.
     pub(super) fn note_readable(&self, listed: Option<&Entry>) {
-        let is_unreadable =
-            |entry: &Entry| entry.last_error.as_ref().is_some_and(|error| error.code == STORE_UNREADABLE);
         if listed.is_some_and(is_unreadable) {
             self.change_note(|entry| {
                 if is_unreadable(entry) {
@@ -51,4 +48,19 @@ impl Keeper {
             tracing::warn!(error, "cannot note how the store is");
         }
     }
+}
+
+/// Whether the entry should say that its store cannot be read.
+fn is_worth_it(entry: &Entry) -> bool {
+    let lasts = |error: &LastError| {
+        matches!(error.code.as_str(), UNSAVED_ROTATION | STORE_UNREADABLE | relocation::CODE)
+    };
+    !entry.deleted
+        && entry.identity.store != StoreKind::Memory
+        && entry.state == State::Valid
+        && !entry.last_error.as_ref().is_some_and(lasts)
+}
+
+fn is_unreadable(entry: &Entry) -> bool {
+    entry.last_error.as_ref().is_some_and(|error| error.code == STORE_UNREADABLE)
 }

@@ -238,8 +238,9 @@ impl Index {
         let Some(mut entry) = self.get(lock.key())? else {
             return Ok(());
         };
+        let before = entry.clone();
         change(&mut entry);
-        self.write(&entry)
+        if entry == before { Ok(()) } else { self.write(&entry) }
     }
 
     /// Marks that the service refuses the token in the record of `generation`. It changes no
