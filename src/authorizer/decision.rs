@@ -113,7 +113,7 @@ impl View {
     }
 
     /// Whether the token may still be sent.
-    fn is_valid(&self, now: Timestamp) -> bool {
+    pub(super) fn is_valid(&self, now: Timestamp) -> bool {
         self.life().is_none_or(|(_, expiry)| now < expiry)
     }
 

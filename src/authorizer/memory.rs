@@ -23,6 +23,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(5);
 /// How long a token that was renewed and refused again is not renewed once more; doubles as well.
 const REJECTION_PAUSE: Duration = Duration::from_secs(60);
+/// How often a login is looked for that is listed and was not there.
+const ABSENCE_PAUSE: Duration = Duration::from_secs(5);
 /// How old a token may be that counts as new when it is refused.
 const JUST_NOW: SignedDuration = SignedDuration::from_secs(30);
 
@@ -31,6 +33,8 @@ const JUST_NOW: SignedDuration = SignedDuration::from_secs(30);
 pub(super) struct Memory {
     /// The index's generation before what is held was read; `None` before the first reading.
     seen: Option<Option<Generation>>,
+    /// When the store was read last.
+    read_at: Option<Instant>,
     held: Option<Held>,
     /// The last token that a request used.
     used: Option<TokenDigest>,
@@ -144,7 +148,8 @@ impl Memory {
         // Another process's renewal would fare no better.
         if let (Some(rejection), Refused::Token(token)) = (&self.rejection, refused)
             && now.steady < rejection.until
-            && self.token() == Some(token)
+            && self.holds_good(token, now)
+            && self.held.as_ref().is_some_and(|held| held.view.renewal == Renewal::Refresh)
         {
             return Recalled::Settled(Err(Problem::Rejected));
         }
@@ -152,7 +157,7 @@ impl Memory {
             let is_demanded = self.is_demanded(now);
             return match refused {
                 // What is listed may come back: a keychain that shows itself late, a directory that was away.
-                _ if self.demand.is_some() && !is_demanded && self.seen().is_some() => {
+                _ if self.demand.is_some() && self.seen().is_some() && self.is_long_since_read(now) => {
                     Recalled::Unknown { meanwhile: None }
                 }
                 Refused::No if !is_demanded => Recalled::Settled(Ok(Authorization::bare())),
@@ -180,6 +185,12 @@ impl Memory {
     /// Remembers what the store says, as of the index's generation `seen`.
     pub(super) fn hold(&mut self, seen: Option<Generation>, standing: Option<&Standing>) {
         self.seen = Some(seen);
+        self.read_at = Some(Instant::now());
+        // Somebody logged in, or stored a token: that one is judged anew.
+        if standing.is_some_and(Standing::is_first) {
+            let token = standing.map(|standing| standing.view().digest);
+            self.rejection.take_if(|rejection| Some(rejection.token) != token);
+        }
         self.held = standing.map(|standing| Held {
             view: View { stagger: self.stagger, ..standing.view() },
             generation: standing.generation.clone(),
@@ -189,6 +200,11 @@ impl Memory {
         if self.held.is_some() {
             self.demand = None;
         }
+    }
+
+    /// Whether a login that is listed and was not there is to be looked for again.
+    fn is_long_since_read(&self, now: Now) -> bool {
+        self.read_at.is_none_or(|read_at| now.steady >= read_at + ABSENCE_PAUSE)
     }
 
     /// Forgets which generation was seen, so that the next request asks the store again.
@@ -289,10 +305,13 @@ impl Memory {
     /// Whether the token at hand is `token` and was issued a moment ago: what is refused then would
     /// be refused after another renewal as well.
     pub(super) fn has_just_got(&self, token: TokenDigest, now: Now) -> bool {
-        self.held.as_ref().is_some_and(|held| {
-            let age = now.wall.duration_since(held.view.obtained_at);
-            held.view.digest == token && age < JUST_NOW
-        })
+        let age = |held: &Held| now.wall.duration_since(held.view.obtained_at);
+        self.holds_good(token, now) && self.held.as_ref().is_some_and(|held| age(held) < JUST_NOW)
+    }
+
+    /// Whether the token at hand is `token`, and not over by its own time, which would explain a refusal.
+    fn holds_good(&self, token: TokenDigest, now: Now) -> bool {
+        self.held.as_ref().is_some_and(|held| held.view.digest == token && held.view.is_valid(now.wall))
     }
 
     /// Notes that a renewed token was refused again.

@@ -20,6 +20,8 @@ pub(super) struct Standing {
     pub(super) generation: Generation,
     obtained_at: Timestamp,
     expires_at: Option<Timestamp>,
+    /// Whether a login or a person brought it, and no refresh.
+    is_first: bool,
     scopes: Vec<String>,
     renewal: Renewal,
     /// Whether the store keeps it; `false` while a save is still being tried.
@@ -46,6 +48,7 @@ impl Standing {
                 generation,
                 obtained_at: oauth.access_token.obtained_at,
                 expires_at: oauth.access_token.expires_at,
+                is_first: oauth.access_token.obtained_at <= oauth.logged_in_at,
                 scopes: oauth.scopes.clone(),
                 renewal: match (&oauth.ended, &oauth.refresh_token) {
                     (Some(ended), _) => Renewal::Ended(ended.reason.clone()),
@@ -60,6 +63,7 @@ impl Standing {
                 generation,
                 obtained_at: token.set_at,
                 expires_at: None,
+                is_first: true,
                 scopes: Vec::new(),
                 renewal: Renewal::Static,
                 saved,
@@ -71,6 +75,11 @@ impl Standing {
     /// The same, with what the renewal has to say.
     pub(super) fn remarking(self, remark: Option<String>) -> Self {
         Self { remark, ..self }
+    }
+
+    /// Whether a login or a person brought the token, and no refresh.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
     }
 
     /// The scopes granted; empty where nobody named any.

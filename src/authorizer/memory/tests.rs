@@ -150,7 +150,11 @@ fn a_rejection_holds_for_another_process_s_token_until_one_is_taken() {
     let (mut memory, seen) = holding(&credential);
     let first = memory.token().unwrap();
     memory.note_rejection(first, now());
-    let renewed = samples::oauth("access-2", "refresh-2");
+    let mut renewed = samples::oauth("access-2", "refresh-2");
+    if let (Kind::Oauth(new), Kind::Oauth(old)) = (&mut renewed.kind, &credential.kind) {
+        new.access_token.expires_at = old.access_token.expires_at;
+        new.logged_in_at = new.access_token.obtained_at - SignedDuration::from_hours(1);
+    }
     memory.hold(seen.clone(), Some(&standing(&renewed)));
     let second = memory.token().unwrap();
     assert_ne!(first, second);
@@ -160,6 +164,15 @@ fn a_rejection_holds_for_another_process_s_token_until_one_is_taken() {
     assert!(matches!(recall(&memory), Recalled::Settled(Err(Problem::Rejected))), "it was taken before");
     memory.note_acceptance(second);
     assert!(matches!(recall(&memory), Recalled::Unknown { .. }));
+
+    // Nor of what a person brings, whatever kind it is.
+    for brought in [samples::token("static"), samples::oauth("access-3", "refresh-3")] {
+        memory.note_rejection(first, now());
+        memory.hold(seen.clone(), Some(&standing(&brought)));
+        let token = memory.token().unwrap();
+        let recalled = memory.recall(Refused::Token(token), seen.as_ref(), now());
+        assert!(!matches!(recalled, Recalled::Settled(Err(Problem::Rejected))), "{recalled:?}");
+    }
 }
 
 /// A login that is listed may be back in its store, where a service without an entry has none.
