@@ -121,7 +121,7 @@ pub(super) fn normalise(
 /// The members of a JSON object, or of a form where a server answers with one in spite of `Accept`.
 fn members(answer: &Response<Vec<u8>>) -> Option<Map<String, Value>> {
     let body = unmarked(answer.body());
-    // A name in another encoding costs no login: whatever holds the replacement character is no token.
+    // A name in another encoding costs no login.
     let mended = std::str::from_utf8(body)
         .is_err()
         .then(|| Zeroizing::new(String::from_utf8_lossy(body).into_owned()));
@@ -196,6 +196,9 @@ fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> 
     if !fits_header(access_token) {
         let reason = "its access token holds what no header can carry (RFC 6750 §2.1)".to_owned();
         return Err(GrantError::Unusable { reason });
+    }
+    if refresh_token.is_some_and(|token| token.contains(char::REPLACEMENT_CHARACTER)) {
+        return Err(GrantError::Unusable { reason: "its refresh token is no text".to_owned() });
     }
     let clock = Clock { now, server: server_time(headers).unwrap_or(now) };
     let mut strict = json!({

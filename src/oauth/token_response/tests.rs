@@ -205,9 +205,14 @@ fn bytes_that_are_no_utf_8_cost_no_token() {
     let tokens = read(&odd);
     assert_eq!(tokens.access_token.expose_secret(), "a");
     assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "r");
-    let mut odd = answer(200, r#"{"access_token":"_","refresh_token":"r"}"#, &[]);
-    odd.body_mut()[17] = 0xe9;
-    assert!(normalise(&odd, &Known::default(), now()).is_err());
+    for body in [r#"{"access_token":"_","refresh_token":"r"}"#, r#"{"access_token":"a","refresh_token":"_"}"#]
+    {
+        let mut odd = answer(200, body, &[]);
+        let at = body.find("\"_\"").unwrap() + 1;
+        odd.body_mut()[at] = 0xe9;
+        let refused = normalise(&odd, &Known::default(), now());
+        assert!(matches!(refused, Err(GrantError::Unusable { .. })), "{body}");
+    }
 }
 
 #[test]
