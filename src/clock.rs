@@ -4,7 +4,16 @@
 //! the file that `MCP_FRONT_CLOCK` names holds the seconds by which every process is ahead. Waits and
 //! deadlines go by the clock that never jumps, and are not asked of here.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// How far ahead of this one a clock may have been whose times are believed.
+const TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether something that has happened is said to have happened so long after `now` that the clock was wrong
+/// then.
+pub fn was_ahead(happened: Timestamp, now: Timestamp) -> bool {
+    happened.duration_since(now) > TOLERANCE
+}
 
 /// The time of day.
 #[cfg(not(feature = "failpoints"))]
@@ -16,6 +25,6 @@ pub fn now() -> Timestamp {
 #[cfg(feature = "failpoints")]
 pub fn now() -> Timestamp {
     let ahead = std::env::var_os("MCP_FRONT_CLOCK").and_then(|file| std::fs::read_to_string(file).ok());
-    let ahead = ahead.and_then(|text| text.trim().parse().ok()).map(jiff::SignedDuration::from_secs);
+    let ahead = ahead.and_then(|text| text.trim().parse().ok()).map(SignedDuration::from_secs);
     ahead.and_then(|ahead| Timestamp::now().checked_add(ahead).ok()).unwrap_or_else(Timestamp::now)
 }

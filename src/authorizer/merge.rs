@@ -2,17 +2,21 @@
 
 use jiff::Timestamp;
 
+use crate::clock;
 use crate::credential::{AccessToken, Ended, OauthCredential};
 use crate::oauth::{GrantError, TokenResponse, granted};
 use crate::redact::ExposeSecret;
 
 /// The login after a refresh. What the response omits stays (RFC 6749 §6): the refresh token, and
-/// the scopes. So does the end of a token that stays, unless that is over: then the refresh disproves it.
+/// the scopes. So does the end of a token that stays, unless that is over: then the refresh disproves it;
+/// or unless a clock gave it that was wrong.
 pub(super) fn merged(old: &OauthCredential, response: TokenResponse, now: Timestamp) -> OauthCredential {
     let is_rotated = response.refresh_token.as_ref().is_some_and(|new| {
         old.refresh_token.as_ref().is_none_or(|old| old.expose_secret() != new.expose_secret())
     });
-    let same_token_expiry = old.refresh_token_expires_at.filter(|end| !is_rotated && *end > now);
+    let is_believed = !old.refresh_token_obtained_at.is_some_and(|at| clock::was_ahead(at, now));
+    let same_token_expiry =
+        old.refresh_token_expires_at.filter(|end| !is_rotated && is_believed && *end > now);
     OauthCredential {
         scopes: granted(response.scopes, &old.scopes, true),
         access_token: AccessToken {
@@ -20,7 +24,11 @@ pub(super) fn merged(old: &OauthCredential, response: TokenResponse, now: Timest
             obtained_at: now,
             expires_at: response.expires_at,
         },
-        refresh_token_obtained_at: if is_rotated { Some(now) } else { old.refresh_token_obtained_at },
+        refresh_token_obtained_at: match is_rotated || !is_believed {
+            true => Some(now),
+            false => old.refresh_token_obtained_at,
+        },
+        logged_in_at: old.logged_in_at.min(now),
         refresh_token_expires_at: response.refresh_token_expires_at.or(same_token_expiry),
         refresh_token: response.refresh_token.or_else(|| old.refresh_token.clone()),
         ended: None,
@@ -141,6 +149,18 @@ mod tests {
         assert_eq!(renewed(9000), None);
         let told = TokenResponse { refresh_token_expires_at: Some(at(9500)), ..response(None) };
         assert_eq!(merged(&login(), told, at(9001)).refresh_token_expires_at, Some(at(9500)));
+    }
+
+    /// Times that a clock gave which was far ahead end with the first refresh by the right one.
+    #[test]
+    fn a_wrong_clock_s_times_are_put_right() {
+        let day = 24 * 60 * 60;
+        for (now_second, obtained) in [(1000 - day, 1000), (999 - day, 999 - day)] {
+            let new = merged(&login(), response(None), at(now_second));
+            assert_eq!(new.refresh_token_obtained_at, Some(at(obtained)));
+            assert_eq!(new.refresh_token_expires_at.is_some(), obtained == 1000);
+            assert_eq!(new.logged_in_at, at(now_second));
+        }
     }
 
     /// H13: a narrowed scope is recorded; an omitted one means no change.
