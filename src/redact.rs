@@ -34,7 +34,7 @@ impl Known {
     }
 
     /// `text` with `[secret]` in place of each of them: as it is, percent-encoded, or either in base64
-    /// wherever it begins there, as in HTTP Basic.
+    /// wherever it begins there, as in HTTP Basic; or in small letters, as in a host's name.
     pub fn hide(&self, text: &str) -> String {
         let mut shown = text.to_owned();
         for form in self.0.iter().filter(|form| form.len() >= SHORTEST) {
@@ -66,6 +66,10 @@ fn forms(secret: &str) -> Vec<Zeroizing<String>> {
     // HTTP Basic holds a client's secret as a form spells it (RFC 6749 §2.3.1).
     let encoded: Vec<_> = forms.iter().flat_map(|form| in_base64(form.as_bytes())).collect();
     forms.extend(encoded);
+    // The host of a URL shows its letters in small ones (RFC 3986 §3.2.2).
+    if secret.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        forms.push(Zeroizing::new(secret.to_ascii_lowercase()));
+    }
     forms
 }
 
@@ -217,6 +221,8 @@ mod tests {
         ] {
             assert_eq!(known.hide(text), shown);
         }
+        let known_host = Known::new([&Secret::from("S3cret-Token")]);
+        assert_eq!(known_host.hide("https://s3cret-token.test/"), "https://[secret].test/");
         for before in ["", "a", "ab", "abc"] {
             let encoded = BASE64_STANDARD.encode(format!("{before}:s3cret+with/parts=\n"));
             let hidden = known.hide(&encoded);
