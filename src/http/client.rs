@@ -97,10 +97,10 @@ impl Client {
             return Err(HttpError::Address { url, reason: "it is not the endpoint's origin" });
         }
         self.cookies.apply(&url, &mut headers, clock::now());
-        let (begun, asked) = (Instant::now(), method.clone());
+        let logged = Logged::begin(method.clone(), authority(&self.server));
         let request = self.endpoint()?.request(method, url).headers(headers).body(body);
         let answer = request.send().await.map_err(|error| self.failed(error));
-        log(&asked, authority(&self.server), answer.as_ref().map(|got| (got.status(), got.headers())), begun);
+        logged.end(answer.as_ref().map(|got| (got.status(), got.headers())));
         let response = answer?;
         self.cookies.keep(response.url(), response.headers(), clock::now());
         self.observe(response.version(), response.headers());
@@ -257,8 +257,8 @@ impl Client {
         // It may hold a code or a refresh token.
         let request = request.map(|body| Bytes::from_owner(Zeroizing::new(body)));
         let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
-        let (host, asked, begun) =
-            (authority(request.url()).to_owned(), request.method().clone(), Instant::now());
+        let host = authority(request.url()).to_owned();
+        let logged = Logged::begin(request.method().clone(), &host);
         let resolver = policy.resolver(self.config.proxies.hosts());
         let builder = self.builder(request.url())?.pool_max_idle_per_host(0).dns_resolver(resolver);
         let builder = noticing_death(builder);
@@ -272,9 +272,8 @@ impl Client {
             *parts.body_mut() = read_bounded(response, EXCHANGE_LIMIT).await?.into();
             Ok(parts)
         };
-        let late = HttpError::Timeout { host: host.clone() };
-        let answer = tokio::time::timeout(limit, whole).await.unwrap_or(Err(late));
-        log(&asked, &host, answer.as_ref().map(|got| (got.status(), got.headers())), begun);
+        let answer = tokio::time::timeout(limit, whole).await.unwrap_or(Err(HttpError::Timeout { host }));
+        logged.end(answer.as_ref().map(|got| (got.status(), got.headers())));
         answer
     }
 }
@@ -288,24 +287,40 @@ fn noticing_death(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder.tcp_keepalive(probe).tcp_keepalive_interval(probe).tcp_keepalive_retries(2)
 }
 
-/// Tells the log of an exchange: neither a path, which may hold a key, nor what anybody wrote.
-fn log(method: &Method, host: &str, answer: Result<(StatusCode, &HeaderMap), &HttpError>, begun: Instant) {
-    match answer {
-        Ok((status, headers)) => tracing::debug!(
-            %method,
-            host,
-            status = status.as_u16(),
-            content = coding::kind(headers),
-            milliseconds = begun.elapsed().as_millis(),
-            "asked"
-        ),
-        Err(error) => tracing::debug!(
-            %method,
-            host,
-            %error,
-            milliseconds = begun.elapsed().as_millis(),
-            "asked without an answer"
-        ),
+/// An exchange, for the log: neither a path, which may hold a key, nor what anybody wrote.
+struct Logged {
+    method: Method,
+    host: String,
+    begun: Instant,
+    ended: bool,
+}
+
+impl Logged {
+    fn begin(method: Method, host: &str) -> Self {
+        Self { method, host: host.to_owned(), begun: Instant::now(), ended: false }
+    }
+
+    fn end(mut self, answer: Result<(StatusCode, &HeaderMap), &HttpError>) {
+        self.ended = true;
+        let Self { method, host, begun, .. } = &self;
+        let milliseconds = begun.elapsed().as_millis();
+        match answer {
+            Ok((status, headers)) => {
+                let (status, content) = (status.as_u16(), coding::kind(headers));
+                tracing::debug!(%method, host, status, content, milliseconds, "asked");
+            }
+            Err(error) => tracing::debug!(%method, host, %error, milliseconds, "asked without an answer"),
+        }
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        if !self.ended {
+            let (method, host) = (&self.method, &self.host);
+            let milliseconds = self.begun.elapsed().as_millis();
+            tracing::debug!(%method, host, milliseconds, "asked, and called off");
+        }
     }
 }
 
