@@ -13,7 +13,7 @@ use crate::store::index::{Entry, EntryKind, STORE_UNREADABLE, State};
 pub(super) enum Standing {
     /// It can be used, and renews by itself.
     Renews,
-    /// It can be used until its access token expires: there is no refresh token.
+    /// It can be used until its access token expires: there is no refresh token, or that is over.
     Valid,
     /// It is a static token, which is good until somebody says otherwise.
     Static,
@@ -53,6 +53,17 @@ impl Standing {
             }
             EntryKind::Oauth => Self::Valid,
             EntryKind::Token => Self::Static,
+        }
+    }
+
+    /// When what stands so ends, by the server's own word: where the access token outlives the refresh token,
+    /// with that one.
+    pub(super) fn named_end(&self, entry: &Entry) -> Option<Timestamp> {
+        let (refresh, access) = (entry.refresh_expires_at, entry.access_expires_at);
+        match self {
+            Self::Renews => refresh.map(|end| access.map_or(end, |access| end.max(access))),
+            Self::Valid => access,
+            Self::Static | Self::NotStored | Self::LoginRequired { .. } => refresh,
         }
     }
 

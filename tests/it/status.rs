@@ -385,6 +385,11 @@ fn edit_entry(home: &Home, change: impl FnOnce(&mut Value)) {
 #[test]
 fn an_access_token_that_outlives_its_refresh_token_is_valid() {
     let home = front(1.day());
+    edit_entry(&home, |entry| entry["refresh_expires_at"] = json!(Timestamp::now() + 5.minutes()));
+    let service = only(&home);
+    assert_eq!(service["state"], "renews", "{service}");
+    assert_eq!(service["login_ends"]["at"], service["access_token_expires_at"]);
+    home.run(["status", "--fail-within", "10m"]).expect(0);
     let ended = Timestamp::now() - 5.minutes();
     edit_entry(&home, |entry| entry["refresh_expires_at"] = json!(ended));
     let service = only(&home);

@@ -31,7 +31,7 @@ const ROTATED_ELSEWHERE: Ending = Ending {
 };
 const ACCESS_TOKEN_EXPIRED: Ending = Ending {
     cause: "access_token_expired",
-    text: "its access token expires: the authorization server issued no refresh token",
+    text: "its access token expires, and no refresh token renews it",
 };
 const REFUSED: Ending = Ending {
     cause: "refused",

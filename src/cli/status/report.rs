@@ -2,13 +2,14 @@
 //! nothing secret is read.
 
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span, Timestamp};
+use jiff::{Span, Timestamp};
 use serde::Serialize;
 
 use super::ending::{self, Ending};
 use crate::authorizer::Commands;
 use crate::cli::Context;
 use crate::cli::standing::{Problem, Standing};
+use crate::clock;
 use crate::config::preset::{self, Preset};
 use crate::config::service::Service;
 use crate::lock::running::Bridge;
@@ -18,9 +19,6 @@ use crate::redact::printable;
 use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::index::{Entry, EntryKind, Identity, UNSAVED_ROTATION};
 use crate::store::{Store, StoreKind, is_gone_from_files, journal_lies_in_files};
-
-/// How far ahead of this one a clock may have been that a login's times are believed from.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What reports are made from.
 pub(super) struct Surroundings<'a> {
@@ -220,12 +218,10 @@ impl Surroundings<'_> {
         if entry.kind == EntryKind::Token || self.is_ahead(entry) {
             return None;
         }
-        let renews = *standing == Standing::Renews;
-        let of_server = if renews { entry.refresh_expires_at } else { entry.access_expires_at };
-        if let Some(at) = of_server {
+        if let Some(at) = standing.named_end(entry) {
             return Some(End { at, by: Authority::Server });
         }
-        if !renews {
+        if *standing != Standing::Renews {
             return None;
         }
         let start = obtained_at(entry);
@@ -238,7 +234,7 @@ impl Surroundings<'_> {
 
     /// Whether the login was received by a clock that was far ahead of this one: its times say nothing.
     fn is_ahead(&self, entry: &Entry) -> bool {
-        obtained_at(entry).duration_since(self.now) > CLOCK_TOLERANCE
+        clock::was_ahead(obtained_at(entry), self.now)
     }
 
     fn rotation(&self, entry: &Entry) -> Rotation {

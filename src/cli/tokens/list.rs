@@ -110,6 +110,8 @@ struct Row {
     logged_in_at: Timestamp,
     last_refresh_at: Option<Timestamp>,
     last_error: Option<Problem>,
+    #[serde(skip)]
+    login_ends: Option<Timestamp>,
     /// What makes it good again.
     #[serde(skip)]
     renewal: CommandLine,
@@ -124,6 +126,7 @@ impl Row {
             url: entry.identity.address(),
             kind: entry.kind,
             renews: entry.renews && standing.required().is_none(),
+            login_ends: standing.named_end(entry),
             standing,
             access_token_expires_at: entry.access_expires_at,
             refresh_token_expires_at: entry.refresh_expires_at,
@@ -150,7 +153,7 @@ fn table(rows: &[Row], now: Timestamp) -> String {
             kind_shown(row.kind).to_owned(),
             row.standing.shown().to_owned(),
             time(row.access_token_expires_at),
-            time(row.refresh_token_expires_at),
+            time(row.login_ends),
             row.store.clone(),
             time(row.last_refresh_at),
         ]
