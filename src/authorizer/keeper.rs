@@ -288,8 +288,8 @@ impl Keeper {
             }
         }
         match memory.step(refused, now) {
-            Step::Renew { usable: false } if refused != Refused::No => {
-                // The server issued the refused token once more.
+            // The server issued the refused token once more. One that was over on its way is another matter.
+            Step::Renew { usable: false } if memory.token().map(Refused::Token) == Some(refused) => {
                 if let Refused::Token(token) = refused {
                     memory.note_rejection(token, now);
                 }

@@ -93,7 +93,7 @@ fn a_token_in_use_is_renewed_before_the_next_call() {
 /// One that is to keep its login alive goes on.
 #[test]
 fn an_idle_bridge_asks_for_nothing() {
-    let service = short_lived(1);
+    let service = short_lived(2);
     let mut bridge = service.bridge();
     bridge.initialize();
     let clock = Clock::start();
