@@ -39,7 +39,7 @@ const WAITERS_LIMIT: Duration = Duration::from_secs(8);
 /// that authorization servers give to the previous refresh token.
 const REPETITION_PAUSE: Duration = Duration::from_millis(250);
 /// How long after a request it is repeated at most: the longest grace that is common.
-const REPETITION_LIMIT: Duration = Duration::from_secs(30);
+const REPETITION_LIMIT: Duration = Duration::from_secs(60);
 /// How long saving is tried. Until then nobody else may refresh: the old refresh token is spent.
 const SAVE_PATIENCE: Duration = Duration::from_secs(600);
 /// The shortest and the longest pause between two tries to save.

@@ -20,7 +20,7 @@ use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, returned
 
 /// How long a refresh that is under way may hold the lock before a person is told: longer than a token
 /// endpoint is listened to, its one repetition included.
-const WAIT: Duration = Duration::from_secs(160);
+const WAIT: Duration = Duration::from_secs(190);
 
 /// A person waits, and may unlock the keychain.
 const PATIENCE: Patience = Patience::Person;

@@ -289,7 +289,7 @@ fn a_refresh_under_way_is_waited_for() {
     );
     gate.wait_for_arrivals(1);
     let mut logout = Process::start(&mut service.home.command(["logout", NAME]));
-    logout.stderr.wait_for("the notice", |text| text.contains("waiting up to 160 s"));
+    logout.stderr.wait_for("the notice", |text| text.contains("waiting up to 190 s"));
     gate.open();
     let (status, said) = (logout.wait(), String::from_utf8(logout.stderr.to_end()).unwrap());
     assert!(status.success() && said.contains("revoked by 127.0.0.1"), "{status}: {said}");
