@@ -5,7 +5,6 @@
 
 use super::failure::Failure;
 use super::keeper::Keeper;
-use super::relocation;
 use crate::clock;
 use crate::lock::{Purpose, ServiceLock};
 use crate::redact::with_causes;
@@ -52,9 +51,7 @@ impl Keeper {
 
 /// Whether the entry should say that its store cannot be read.
 fn is_worth_it(entry: &Entry) -> bool {
-    let lasts = |error: &LastError| {
-        matches!(error.code.as_str(), UNSAVED_ROTATION | STORE_UNREADABLE | relocation::CODE)
-    };
+    let lasts = |error: &LastError| matches!(error.code.as_str(), UNSAVED_ROTATION | STORE_UNREADABLE);
     !entry.deleted
         && entry.identity.store != StoreKind::Memory
         && entry.state == State::Valid
