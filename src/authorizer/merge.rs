@@ -1,6 +1,6 @@
 //! The record that follows from a token endpoint's answer: pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clock;
 use crate::credential::{AccessToken, Ended, OauthCredential};
@@ -14,7 +14,10 @@ pub(super) fn merged(old: &OauthCredential, response: TokenResponse, now: Timest
     let is_rotated = response.refresh_token.as_ref().is_some_and(|new| {
         old.refresh_token.as_ref().is_none_or(|old| old.expose_secret() != new.expose_secret())
     });
-    let is_believed = !old.refresh_token_obtained_at.is_some_and(|at| clock::was_ahead(at, now));
+    let obtained_at = old.refresh_token_obtained_at.unwrap_or(old.logged_in_at);
+    let is_believed = !clock::was_ahead(obtained_at, now);
+    // A login comes before its refresh, whatever the clock said then.
+    let before = now.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(now);
     let same_token_expiry =
         old.refresh_token_expires_at.filter(|end| !is_rotated && is_believed && *end > now);
     OauthCredential {
@@ -28,7 +31,7 @@ pub(super) fn merged(old: &OauthCredential, response: TokenResponse, now: Timest
             true => Some(now),
             false => old.refresh_token_obtained_at,
         },
-        logged_in_at: old.logged_in_at.min(now),
+        logged_in_at: old.logged_in_at.min(before),
         refresh_token_expires_at: response.refresh_token_expires_at.or(same_token_expiry),
         refresh_token: response.refresh_token.or_else(|| old.refresh_token.clone()),
         ended: None,
@@ -159,7 +162,7 @@ mod tests {
             let new = merged(&login(), response(None), at(now_second));
             assert_eq!(new.refresh_token_obtained_at, Some(at(obtained)));
             assert_eq!(new.refresh_token_expires_at.is_some(), obtained == 1000);
-            assert_eq!(new.logged_in_at, at(now_second));
+            assert!(new.logged_in_at < at(now_second) && new.logged_in_at > at(now_second - 1));
         }
     }
 
