@@ -97,8 +97,8 @@ impl Client {
             return Err(HttpError::Address { url, reason: "it is not the endpoint's origin" });
         }
         self.cookies.apply(&url, &mut headers, clock::now());
-        let logged = Logged::begin(method.clone(), authority(&self.server));
-        let request = self.endpoint()?.request(method, url).headers(headers).body(body);
+        let request = self.endpoint()?.request(method.clone(), url).headers(headers).body(body);
+        let logged = Logged::begin(method, authority(&self.server));
         let answer = request.send().await.map_err(|error| self.failed(error));
         logged.end(answer.as_ref().map(|got| (got.status(), got.headers())));
         let response = answer?;
@@ -258,11 +258,11 @@ impl Client {
         let request = request.map(|body| Bytes::from_owner(Zeroizing::new(body)));
         let request = reqwest::Request::try_from(request).map_err(HttpError::of)?;
         let host = authority(request.url()).to_owned();
-        let logged = Logged::begin(request.method().clone(), &host);
         let resolver = policy.resolver(self.config.proxies.hosts());
         let builder = self.builder(request.url())?.pool_max_idle_per_host(0).dns_resolver(resolver);
         let builder = noticing_death(builder);
         let client = builder.build().map_err(HttpError::NoRoots)?;
+        let logged = Logged::begin(request.method().clone(), &host);
         let whole = async {
             let response = client.execute(request).await.map_err(|error| self.told(error))?;
             failpoint::reached("after-headers");
