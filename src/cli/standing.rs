@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::clock;
 use crate::redact::printable;
 use crate::store::StoreKind;
 use crate::store::index::{Entry, EntryKind, STORE_UNREADABLE, State};
@@ -57,8 +58,11 @@ impl Standing {
     }
 
     /// When what stands so ends, by the server's own word: where the access token outlives the refresh token,
-    /// with that one.
-    pub(super) fn named_end(&self, entry: &Entry) -> Option<Timestamp> {
+    /// with that one. What a clock gave that was wrong is no word of anybody's.
+    pub(super) fn named_end(&self, entry: &Entry, now: Timestamp) -> Option<Timestamp> {
+        if clock::was_ahead(obtained_at(entry), now) {
+            return None;
+        }
         let (refresh, access) = (entry.refresh_expires_at, entry.access_expires_at);
         match self {
             Self::Renews => refresh.map(|end| access.map_or(end, |access| end.max(access))),
@@ -84,6 +88,15 @@ impl Standing {
             Self::NotStored => "nothing stored",
             Self::LoginRequired { .. } => "login required",
         }
+    }
+}
+
+/// Since when the login lasts. An entry of an earlier version does not tell: the login is no younger than
+/// that.
+pub(super) fn obtained_at(entry: &Entry) -> Timestamp {
+    match entry.renews {
+        true => entry.refresh_obtained_at.unwrap_or(entry.logged_in_at),
+        false => entry.logged_in_at,
     }
 }
 

@@ -92,7 +92,9 @@ fn facts(summary: &Summary, now: Timestamp) -> String {
     let former = former.map(|name| format!("  renamed from  {}\n", printable(name))).unwrap_or_default();
     let mut text = format!("{former}  scopes        {scopes}\n  access token  {expiry}; {renewal}\n");
     if summary.renews {
-        let end = match summary.refresh_expires_at {
+        // An access token may outlive its refresh token, and the login with it.
+        let end = summary.refresh_expires_at.map(|end| end.max(summary.access_expires_at.unwrap_or(end)));
+        let end = match end {
             Some(at) => format!("ends {}", moment::shown(at, now)),
             None => "lasts until the server ends it".to_owned(),
         };

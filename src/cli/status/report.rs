@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::ending::{self, Ending};
 use crate::authorizer::Commands;
 use crate::cli::Context;
-use crate::cli::standing::{Problem, Standing};
+use crate::cli::standing::{Problem, Standing, obtained_at};
 use crate::clock;
 use crate::config::preset::{self, Preset};
 use crate::config::service::Service;
@@ -218,7 +218,7 @@ impl Surroundings<'_> {
         if entry.kind == EntryKind::Token || self.is_ahead(entry) {
             return None;
         }
-        if let Some(at) = standing.named_end(entry) {
+        if let Some(at) = standing.named_end(entry, self.now) {
             return Some(End { at, by: Authority::Server });
         }
         if *standing != Standing::Renews {
@@ -273,15 +273,6 @@ impl Running {
             started_at: bridge.started_at,
             version: printable(&bridge.version),
         }
-    }
-}
-
-/// Since when the login lasts. An entry of an earlier version does not tell: the login is no younger than
-/// that.
-fn obtained_at(entry: &Entry) -> Timestamp {
-    match entry.renews {
-        true => entry.refresh_obtained_at.unwrap_or(entry.logged_in_at),
-        false => entry.logged_in_at,
     }
 }
 

@@ -126,7 +126,7 @@ impl Row {
             url: entry.identity.address(),
             kind: entry.kind,
             renews: entry.renews && standing.required().is_none(),
-            login_ends: standing.named_end(entry),
+            login_ends: standing.named_end(entry, now),
             standing,
             access_token_expires_at: entry.access_expires_at,
             refresh_token_expires_at: entry.refresh_expires_at,
