@@ -79,6 +79,16 @@ impl Failure {
         }
     }
 
+    /// Whether the server has not acted, and may at another time.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Authorizer(_) => true,
+            Self::Http(error) => error.is_worth_repeating(),
+            Self::Rejected { status, .. } => matches!(status.as_u16(), 429 | 502..=504),
+            _ => false,
+        }
+    }
+
     /// The failure with its causes.
     pub(super) fn message(&self) -> String {
         let mut message = self.to_string();

@@ -1,6 +1,6 @@
 //! One host session on a server that restarts, stalls, misreads or breaks off.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -34,6 +34,38 @@ fn requests_wait_for_a_renewal_under_way() {
         assert!(answer["result"].is_object(), "{answer}");
     }
     assert_eq!(server.sessions().0, 2);
+}
+
+/// A server that insists on its `initialized` hears it again where it did not take it, ahead of the next
+/// request; one that refuses it for good is not asked again.
+#[test]
+fn an_initialized_that_was_not_taken_is_said_again() {
+    for (status, is_taken) in [(503, true), (405, false)] {
+        let (said, heard) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let server = McpServer::scripted(move |request, responder| {
+            if is_post_of(request, "notifications/initialized") {
+                let first = said.fetch_add(1, Ordering::SeqCst) == 0;
+                heard.store(!first, Ordering::SeqCst);
+                if first {
+                    responder.reply(&Reply::status(status));
+                }
+                return first;
+            }
+            let is_early = is_post_of(request, "tools/call") && is_taken && !heard.load(Ordering::SeqCst);
+            if is_early {
+                let error = json!({"code": -32602, "message": "Received request before initialization"});
+                let answer = json!({"jsonrpc": "2.0", "id": request.json()["id"], "error": error});
+                responder.reply(&Reply::json(200, answer.to_string()));
+            }
+            is_early
+        });
+        let mut session = OpenSession::on(&server);
+        assert_eq!(session.bridge.echo(1, "heard"), "heard");
+        assert_eq!(session.bridge.echo(2, "and once"), "and once");
+        let said = server.requests();
+        let said = said.iter().filter(|request| is_post_of(request, "notifications/initialized")).count();
+        assert_eq!(said, if is_taken { 2 } else { 1 }, "{status}");
+    }
 }
 
 /// The Python SDK refuses an unknown session with plain text.

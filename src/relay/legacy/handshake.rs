@@ -37,6 +37,8 @@ struct State {
     epoch: Epoch,
     /// Cancelled when another session takes this one's place.
     superseded: CancellationToken,
+    /// The session whose server has not taken `initialized`.
+    unheard: Option<Epoch>,
     listening: Option<Epoch>,
     /// Whether the server has lost the session, and no new one stands yet.
     lost: bool,
@@ -106,6 +108,22 @@ impl Handshake {
     /// Keeps the host's `notifications/initialized` for a replay.
     pub(in crate::relay) fn record_initialized(&self, message: Message) {
         self.state().initialized = Some(message);
+    }
+
+    /// Notes that the server of the session `epoch` has not taken `initialized`.
+    pub(in crate::relay) fn note_unheard(&self, epoch: Epoch) {
+        self.state().unheard = Some(epoch);
+    }
+
+    /// Notes that it has.
+    pub(in crate::relay) fn note_heard(&self) {
+        self.state().unheard = None;
+    }
+
+    /// The host's `initialized`, where the server of this session has not taken it.
+    pub(in crate::relay) fn unheard(&self) -> Option<Message> {
+        let state = self.state();
+        state.initialized.clone().filter(|_| state.unheard == Some(state.epoch))
     }
 
     /// Claims the listening for this session, and gives what is cancelled at its end; `None` where

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::jsonrpc::Message;
-use crate::relay::Inner;
+use crate::relay::{Failure, Inner};
 
 /// How many may wait for their turn.
 const QUEUE: usize = 1024;
@@ -110,14 +110,58 @@ impl Inner {
         if let Some(pair) = self.translation.pair() {
             return self.translate_notification(&pair, &message).await;
         }
-        let sending = self.send_unanswered(&message, None);
-        if tokio::time::timeout(INITIALIZED_LIMIT, sending).await.is_err() {
-            tracing::warn!("the server does not answer to notifications/initialized");
-        }
+        self.say_initialized(&message).await;
         // What follows does not wait for the stream's head: a server, or a proxy before it, may hold that
         // back until there is something to say, and every session would start late for a message that is
         // rarely sent in that moment.
         self.start_listening();
         drop(gate);
+    }
+
+    /// Says `initialized`, and notes where the server has not taken it, though it may another time.
+    async fn say_initialized(self: &Arc<Self>, message: &Message) -> Option<Failure> {
+        if self.legacy.stand_in.stands() {
+            return None;
+        }
+        let epoch = self.legacy.handshake.epoch();
+        let sending = self.try_send_unanswered(message, None);
+        match tokio::time::timeout(INITIALIZED_LIMIT, sending).await {
+            Ok(Ok(())) => self.legacy.handshake.note_heard(),
+            Ok(Err(failure)) => {
+                tracing::warn!(%failure, "notifications/initialized did not reach the server");
+                match failure.may_pass() {
+                    true => self.legacy.handshake.note_unheard(epoch),
+                    false => self.legacy.handshake.note_heard(),
+                }
+                return Some(failure);
+            }
+            Err(_) => {
+                tracing::warn!("the server does not answer to notifications/initialized");
+                self.legacy.handshake.note_heard();
+            }
+        }
+        None
+    }
+
+    /// Says it again ahead of a request, where the server has not taken it: until then it need not answer
+    /// any (2025-11-25, lifecycle, "Initialization").
+    ///
+    /// # Errors
+    /// What a browser was opened for: the request would only wait for it as long once more.
+    pub(super) async fn insist_on_initialized(self: &Arc<Self>) -> Result<(), Failure> {
+        if self.legacy.handshake.unheard().is_none() {
+            return Ok(());
+        }
+        let _in_turn = self.legacy.gate.write().await;
+        let Some(message) = self.legacy.handshake.unheard() else { return Ok(()) };
+        match self.say_initialized(&message).await {
+            Some(failure @ Failure::Authorizer(_)) if self.authorizer.may_open_browser() => Err(failure),
+            // The request finds out by itself.
+            Some(_) => Ok(()),
+            None => {
+                self.start_listening();
+                Ok(())
+            }
+        }
     }
 }

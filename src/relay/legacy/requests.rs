@@ -126,6 +126,7 @@ impl Inner {
                 return Ok(());
             }
             let mut epoch = self.current_session().await?;
+            self.insist_on_initialized().await?;
             if self.legacy.wishes.precede(message).await {
                 epoch = self.current_session().await?;
             }
@@ -200,7 +201,7 @@ impl Inner {
         }
     }
 
-    async fn try_send_unanswered(
+    pub(super) async fn try_send_unanswered(
         self: &Arc<Self>,
         message: &Message,
         asked: Option<Epoch>,
