@@ -50,7 +50,7 @@ pub fn check(data: &[u8]) {
         assert!(keeps_disguises(url.as_str(), text), "{url}");
     }
     match found {
-        Ok(discovery) => check_found(&discovery, &server, &policy, authorization, text),
+        Ok(discovery) => check_found(&discovery, &server, &policy, [authorization, resource], text),
         Err(error) => check_refusal(&error, text),
     }
 }
@@ -115,7 +115,7 @@ fn check_found(
     discovery: &Discovery,
     server: &ServerUri,
     policy: &AddressPolicy,
-    document: &str,
+    documents: [&str; 2],
     text: &str,
 ) {
     let Discovery { issuer, authorization_endpoint, token_endpoint, resource, scopes, .. } = discovery;
@@ -131,14 +131,9 @@ fn check_found(
     let resource_url = Url::parse(resource).expect("the resource is a URL");
     assert_eq!(resource_url.origin(), server.as_url().origin(), "{resource}");
     if discovery.source == Source::Metadata {
-        let document = document.strip_prefix('\u{feff}').unwrap_or(document);
-        let published: Value = serde_json::from_str(document).expect("it was read as JSON");
-        // A name that only this program gives, and anybody may write, means the address it stands for.
-        let named = published["issuer"].as_str();
-        let is_disguised = named.is_some_and(|named| named.contains(DISGUISE));
-        assert!(issuer.as_deref() == named || is_disguised, "{issuer:?}");
-        let methods = published["code_challenge_methods_supported"].as_array().expect("methods of PKCE");
-        assert!(methods.iter().any(|method| method == "S256"));
+        // A relative address of an authorization server may lead to the other document.
+        let is_published = documents.iter().any(|document| publishes(document, issuer.as_deref()));
+        assert!(is_published, "{issuer:?}");
     }
     let redirect_uri = Url::parse("http://127.0.0.1:7777/callback").expect("a URL");
     let pending =
@@ -146,6 +141,17 @@ fn check_found(
     assert_eq!(pending.authorization_url().origin(), authorization_endpoint.origin());
     let debug = format!("{discovery:?} {pending:?}");
     assert!(!debug.contains(login::CLIENT_SECRET) && !debug.contains(&login::state(&pending)));
+}
+
+/// Whether a document names this issuer, and PKCE with S256. A name that only this program gives, and anybody
+/// may write, means the address it stands for.
+fn publishes(document: &str, issuer: Option<&str>) -> bool {
+    let document = document.strip_prefix('\u{feff}').unwrap_or(document);
+    let Ok(published) = serde_json::from_str::<Value>(document) else { return false };
+    let named = published["issuer"].as_str();
+    let mut methods = published["code_challenge_methods_supported"].as_array().into_iter().flatten();
+    (issuer == named || named.is_some_and(|named| named.contains(DISGUISE)))
+        && methods.any(|method| method == "S256")
 }
 
 fn check_refusal(error: &OauthError, text: &str) {
