@@ -139,8 +139,8 @@ impl Keeper {
         refused: Refused,
     ) -> Result<Step, Outcome> {
         let mut memory = self.memory();
-        memory.hold(seen, record.map(Standing::of).as_ref());
         let now = Now::read();
+        memory.hold(seen, record.map(Standing::of).as_ref(), now);
         match (memory.step(refused, now), memory.trouble(now)) {
             (Step::Renew { usable: true }, Some(_)) => Err(memory.carry()),
             (Step::Renew { usable: false }, Some(error)) if error.holds_off() => {
@@ -270,7 +270,7 @@ impl Keeper {
             }
         };
         memory.clear_trouble();
-        memory.hold(generation.clone(), standing.as_ref());
+        memory.hold(generation.clone(), standing.as_ref(), now);
         if let Some(standing) = &standing {
             if let Some(remark) = &standing.remark {
                 tracing::warn!("{remark}");
@@ -287,15 +287,13 @@ impl Keeper {
                 memory.doubt();
             }
         }
-        match memory.step(refused, now) {
+        match (memory.step(refused, now), refused) {
             // The server issued the refused token once more. One that was over on its way is another matter.
-            Step::Renew { usable: false } if memory.token().map(Refused::Token) == Some(refused) => {
-                if let Refused::Token(token) = refused {
-                    memory.note_rejection(token, now);
-                }
+            (Step::Renew { usable: false }, Refused::Token(token)) if memory.token() == Some(token) => {
+                memory.note_rejection(token, now);
                 Err(Problem::Rejected)
             }
-            step => {
+            (step, _) => {
                 drop(memory);
                 self.without_renewal(step, refused)
             }

@@ -11,6 +11,7 @@ use super::decision::{Ahead, Refused, Renewal, Stagger, Step, View, decide};
 use super::demand::Demand;
 use super::error::AuthorizerError;
 use super::flight::Flight;
+use super::rejection::Rejection;
 use super::standing::Standing;
 use crate::clock;
 use crate::credential::Generation;
@@ -21,8 +22,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The longest wait that is our own choice: a request that waits for the next attempt has to see one.
 const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(5);
-/// How long a token that was renewed and refused again is not renewed once more; doubles as well.
-const REJECTION_PAUSE: Duration = Duration::from_secs(60);
 /// How often a login is looked for that is listed and was not there.
 const ABSENCE_PAUSE: Duration = Duration::from_secs(5);
 /// How old a token may be that counts as new when it is refused.
@@ -77,14 +76,6 @@ struct Trouble {
     until: Instant,
     failures: u32,
     error: AuthorizerError,
-}
-
-/// A renewed token that was refused again.
-#[derive(Debug)]
-struct Rejection {
-    token: TokenDigest,
-    until: Instant,
-    count: u32,
 }
 
 /// The moment of a question, by the clock that expiries use and by the one that never jumps.
@@ -145,11 +136,9 @@ impl Memory {
         if self.seen.as_ref().is_none_or(|seen| seen.as_ref() != generation) {
             return Recalled::Unknown { meanwhile: None };
         }
-        // Another process's renewal would fare no better.
         if let (Some(rejection), Refused::Token(token)) = (&self.rejection, refused)
-            && now.steady < rejection.until
-            && self.holds_good(token, now)
-            && self.held.as_ref().is_some_and(|held| held.view.renewal == Renewal::Refresh)
+            && rejection.holds(now)
+            && self.held_good(token, now).is_some_and(|held| held.view.renewal == Renewal::Refresh)
         {
             return Recalled::Settled(Err(Problem::Rejected));
         }
@@ -183,13 +172,12 @@ impl Memory {
     }
 
     /// Remembers what the store says, as of the index's generation `seen`.
-    pub(super) fn hold(&mut self, seen: Option<Generation>, standing: Option<&Standing>) {
+    pub(super) fn hold(&mut self, seen: Option<Generation>, standing: Option<&Standing>, now: Now) {
         self.seen = Some(seen);
-        self.read_at = Some(Instant::now());
+        self.read_at = Some(now.steady);
         // Somebody logged in, or stored a token: that one is judged anew.
-        if standing.is_some_and(Standing::is_first) {
-            let token = standing.map(|standing| standing.view().digest);
-            self.rejection.take_if(|rejection| Some(rejection.token) != token);
+        if let Some(standing) = standing.filter(|standing| standing.is_first()) {
+            self.end_rejection(standing.view().digest);
         }
         self.held = standing.map(|standing| Held {
             view: View { stagger: self.stagger, ..standing.view() },
@@ -306,34 +294,33 @@ impl Memory {
     /// be refused after another renewal as well.
     pub(super) fn has_just_got(&self, token: TokenDigest, now: Now) -> bool {
         let age = |held: &Held| now.wall.duration_since(held.view.obtained_at);
-        self.holds_good(token, now) && self.held.as_ref().is_some_and(|held| age(held) < JUST_NOW)
+        self.held_good(token, now).is_some_and(|held| age(held) < JUST_NOW)
     }
 
-    /// Whether the token at hand is `token`, and not over by its own time, which would explain a refusal.
-    fn holds_good(&self, token: TokenDigest, now: Now) -> bool {
-        self.held.as_ref().is_some_and(|held| held.view.digest == token && held.view.is_valid(now.wall))
+    /// The token at hand where it is `token`, and not over by its own time, which would explain a refusal.
+    fn held_good(&self, token: TokenDigest, now: Now) -> Option<&Held> {
+        self.held.as_ref().filter(|held| held.view.digest == token && held.view.is_valid(now.wall))
     }
 
     /// Notes that a renewed token was refused again.
     pub(super) fn note_rejection(&mut self, token: TokenDigest, now: Now) {
-        let count = self.rejection.as_ref().map_or(0, |rejection| rejection.count);
-        let pause = REJECTION_PAUSE.saturating_mul(1 << count.min(4));
-        self.rejection = Some(Rejection { token, until: now.steady + pause, count: count + 1 });
+        self.rejection = Some(Rejection::again(self.rejection.take(), token, now));
     }
 
     /// Whether it was noted that the token was renewed and refused again.
     pub(super) fn is_rejected(&self, token: TokenDigest) -> bool {
-        self.rejection.as_ref().is_some_and(|rejection| rejection.token == token)
+        self.rejection.as_ref().is_some_and(|rejection| rejection.is_of(token))
     }
 
-    /// The service took `token`: what was refused before it says nothing of the next one.
-    pub(super) fn note_acceptance(&mut self, token: TokenDigest) {
-        self.rejection.take_if(|rejection| rejection.token != token);
+    /// The service took `token`, or a person brought it: what was refused before it says nothing of the
+    /// next one.
+    pub(super) fn end_rejection(&mut self, token: TokenDigest) {
+        self.rejection.take_if(|rejection| !rejection.is_of(token));
     }
 
     /// Takes back that the token was renewed and refused again.
     pub(super) fn forget_rejection(&mut self, token: TokenDigest) {
-        self.rejection.take_if(|rejection| rejection.token == token);
+        self.rejection.take_if(|rejection| rejection.is_of(token));
     }
 
     /// The record to note as refused, where it is the one that `token` is from and it was not noted

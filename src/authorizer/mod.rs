@@ -37,6 +37,7 @@ mod on_demand;
 mod process;
 mod refresh_child;
 mod refusal;
+mod rejection;
 mod relocation;
 mod renewal;
 mod standing;
@@ -217,7 +218,7 @@ impl Authorizer {
     pub fn accepted(&self, authorization: &Authorization) {
         match authorization.digest() {
             Some(token) => {
-                self.keeper.memory().note_acceptance(token);
+                self.keeper.memory().end_rejection(token);
                 refusal::take_back(&self.keeper, token);
             }
             None => self.keeper.memory().forget_demand(),

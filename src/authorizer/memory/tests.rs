@@ -1,6 +1,7 @@
 //! What memory answers, as tables.
 
 use super::*;
+use crate::authorizer::rejection;
 use crate::credential::{Credential, Kind};
 use crate::store::samples;
 
@@ -20,7 +21,7 @@ fn standing(credential: &Credential) -> Standing {
 fn holding(credential: &Credential) -> (Memory, Option<Generation>) {
     let mut memory = Memory::default();
     let seen = Some(generation());
-    memory.hold(seen.clone(), Some(&standing(credential)));
+    memory.hold(seen.clone(), Some(&standing(credential)), now());
     (memory, seen)
 }
 
@@ -53,7 +54,7 @@ fn the_store_is_asked_first_and_after_every_change() {
 #[test]
 fn bare_until_a_login_is_demanded() {
     let mut memory = Memory::default();
-    memory.hold(None, None);
+    memory.hold(None, None, now());
     let Recalled::Settled(Ok(authorization)) = memory.recall(Refused::No, None, now()) else {
         panic!("a request goes out bare");
     };
@@ -69,7 +70,7 @@ fn bare_until_a_login_is_demanded() {
     memory.forget_demand();
     assert!(matches!(memory.recall(Refused::No, None, now()), Recalled::Settled(Ok(_))));
     memory.demand(now());
-    memory.hold(None, Some(&standing(&samples::token("static"))));
+    memory.hold(None, Some(&standing(&samples::token("static"))), now());
     assert!(matches!(memory.recall(Refused::No, None, now()), Recalled::Settled(Ok(_))));
 }
 
@@ -77,7 +78,7 @@ fn bare_until_a_login_is_demanded() {
 #[test]
 fn a_demand_lapses() {
     let mut memory = Memory::default();
-    memory.hold(None, None);
+    memory.hold(None, None, now());
     let mut at = now();
     for pause in [5, 10, 20, 40, 80, 160, 300, 300] {
         memory.demand(at);
@@ -139,7 +140,7 @@ fn a_rejected_token_is_not_renewed_again() {
     assert!(matches!(recall(&memory), Recalled::Settled(Err(Problem::Rejected))));
     // Other requests still go out: the service may have come to its senses.
     assert!(matches!(memory.recall(Refused::No, seen.as_ref(), now()), Recalled::Settled(Ok(_))));
-    let later = Now { steady: Instant::now() + REJECTION_PAUSE * 2, ..now() };
+    let later = Now { steady: Instant::now() + rejection::PAUSE * 2, ..now() };
     assert!(matches!(memory.recall(Refused::Token(digest), seen.as_ref(), later), Recalled::Unknown { .. }));
 }
 
@@ -155,20 +156,20 @@ fn a_rejection_holds_for_another_process_s_token_until_one_is_taken() {
         new.access_token.expires_at = old.access_token.expires_at;
         new.logged_in_at = new.access_token.obtained_at - SignedDuration::from_hours(1);
     }
-    memory.hold(seen.clone(), Some(&standing(&renewed)));
+    memory.hold(seen.clone(), Some(&standing(&renewed)), now());
     let second = memory.token().unwrap();
     assert_ne!(first, second);
     let recall = |memory: &Memory| memory.recall(Refused::Token(second), seen.as_ref(), now());
     assert!(matches!(recall(&memory), Recalled::Settled(Err(Problem::Rejected))));
-    memory.note_acceptance(first);
+    memory.end_rejection(first);
     assert!(matches!(recall(&memory), Recalled::Settled(Err(Problem::Rejected))), "it was taken before");
-    memory.note_acceptance(second);
+    memory.end_rejection(second);
     assert!(matches!(recall(&memory), Recalled::Unknown { .. }));
 
     // Nor of what a person brings, whatever kind it is.
     for brought in [samples::token("static"), samples::oauth("access-3", "refresh-3")] {
         memory.note_rejection(first, now());
-        memory.hold(seen.clone(), Some(&standing(&brought)));
+        memory.hold(seen.clone(), Some(&standing(&brought)), now());
         let token = memory.token().unwrap();
         let recalled = memory.recall(Refused::Token(token), seen.as_ref(), now());
         assert!(!matches!(recalled, Recalled::Settled(Err(Problem::Rejected))), "{recalled:?}");
@@ -181,7 +182,7 @@ fn a_listed_login_that_was_away_is_looked_for_again() {
     let listed = Generation::draw().unwrap();
     for seen in [Some(listed), None] {
         let (mut memory, asked) = (Memory::default(), now());
-        memory.hold(seen.clone(), None);
+        memory.hold(seen.clone(), None, now());
         memory.demand(asked);
         let recall = |memory: &Memory, now: Now| memory.recall(Refused::No, seen.as_ref(), now);
         assert!(matches!(
@@ -208,13 +209,13 @@ fn a_refused_static_token_is_kept() {
 
     // It is noted once a record, however often the record is read.
     assert_eq!(memory.note_refusal(token, false), Some(credential.generation.clone()));
-    memory.hold(seen.clone(), Some(&standing(&credential)));
+    memory.hold(seen.clone(), Some(&standing(&credential)), now());
     assert_eq!(memory.note_refusal(token, false), None);
     memory.see_refusal();
     assert_eq!(memory.note_refusal(token, true), None);
     assert!(memory.note_refusal(token, false).is_some(), "another process took it back");
     assert_eq!(memory.note_refusal(token, false), None, "it is on its way");
-    memory.hold(seen, Some(&standing(&samples::token("another"))));
+    memory.hold(seen, Some(&standing(&samples::token("another"))), now());
     assert_eq!(memory.note_refusal(token, false), None);
     assert!(memory.note_refusal(memory.token().unwrap(), false).is_some());
 }
