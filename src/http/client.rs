@@ -81,7 +81,8 @@ impl Client {
     ///
     /// # Errors
     /// [`HttpError`]; only [`HttpError::NotSent`], [`HttpError::Untrusted`], [`HttpError::Address`]
-    /// (another origin), [`HttpError::NoRoots`] and [`HttpError::Setup`] say that the server cannot have seen the request.
+    /// (another origin), [`HttpError::NoRoots`] and [`HttpError::Setup`] say that the server cannot have
+    /// seen the request.
     ///
     /// # Cancel safety
     /// Dropping the future closes the exchange; the server may have seen the request.
@@ -272,7 +273,8 @@ impl Client {
             *parts.body_mut() = read_bounded(response, EXCHANGE_LIMIT).await?.into();
             Ok(parts)
         };
-        let answer = tokio::time::timeout(limit, whole).await.unwrap_or(Err(HttpError::Timeout { host }));
+        let answer = tokio::time::timeout(limit, whole).await;
+        let answer = answer.unwrap_or_else(|_| Err(HttpError::Timeout { host: host.clone() }));
         logged.end(answer.as_ref().map(|got| (got.status(), got.headers())));
         answer
     }
@@ -288,16 +290,16 @@ fn noticing_death(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
 }
 
 /// An exchange, for the log: neither a path, which may hold a key, nor what anybody wrote.
-struct Logged {
+struct Logged<'a> {
     method: Method,
-    host: String,
+    host: &'a str,
     begun: Instant,
     ended: bool,
 }
 
-impl Logged {
-    fn begin(method: Method, host: &str) -> Self {
-        Self { method, host: host.to_owned(), begun: Instant::now(), ended: false }
+impl<'a> Logged<'a> {
+    fn begin(method: Method, host: &'a str) -> Self {
+        Self { method, host, begun: Instant::now(), ended: false }
     }
 
     fn end(mut self, answer: Result<(StatusCode, &HeaderMap), &HttpError>) {
@@ -314,7 +316,7 @@ impl Logged {
     }
 }
 
-impl Drop for Logged {
+impl Drop for Logged<'_> {
     fn drop(&mut self) {
         if !self.ended {
             let (method, host) = (&self.method, &self.host);
