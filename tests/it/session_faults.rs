@@ -40,7 +40,7 @@ fn requests_wait_for_a_renewal_under_way() {
 /// request; one that refuses it for good is not asked again.
 #[test]
 fn an_initialized_that_was_not_taken_is_said_again() {
-    for (status, is_taken) in [(503, true), (405, false)] {
+    for (status, is_taken) in [(503, true), (401, true), (405, false)] {
         let (said, heard) = (AtomicUsize::new(0), AtomicBool::new(false));
         let server = McpServer::scripted(move |request, responder| {
             if is_post_of(request, "notifications/initialized") {
