@@ -21,8 +21,8 @@ const OUTPUT_LIMIT: u64 = 64 * 1024 * 1024;
 const NAME_SHOWN: usize = 60;
 
 /// What to do about an error that the server itself answers with.
-const NOT_OURS: &str = "ask whoever runs the service; a bridge with `--log-file FILE -vv` keeps when it was asked, and how it \
-     answered";
+const NOT_OURS: &str = "ask whoever runs the service; a bridge with `--log-file FILE -vv` keeps when \
+     it was asked, and how it answered";
 
 /// Holds the session, and says what came of it. The server may repeat the token that `authorizer` gives
 /// the bridge.

@@ -107,8 +107,8 @@ fn an_idle_bridge_asks_for_nothing() {
     assert_eq!(clock.service.server.posted().len(), posted, "that login was kept alive without any use");
 }
 
-/// Many busy bridges on one login, and a token endpoint that takes a second: no refresh token is sent twice, and there is about one refresh a
-/// life.
+/// Many busy bridges on one login, and a token endpoint that takes a second: no refresh token is sent twice,
+/// and there is about one refresh a life.
 #[test]
 fn many_busy_bridges_make_one_refresh_a_life() {
     const BRIDGES: usize = 6;

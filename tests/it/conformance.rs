@@ -19,9 +19,9 @@ use crate::support::wire::Wire;
 /// The suite's command line.
 const SUITE: &str = "@modelcontextprotocol/conformance/dist/index.js";
 
-/// How long a scenario, or all of a server's, may take: three Node processes and a login, on a machine that runs other tests
-/// too. Each process in the chain gives up before the one that waits for it, so that the one that hangs is
-/// the one that says so; the host's own limit is in `conformance-host.mjs`.
+/// How long a scenario, or all of a server's, may take: three Node processes and a login, on a machine that
+/// runs other tests too. Each process in the chain gives up before the one that waits for it, so that the one
+/// that hangs is the one that says so; the host's own limit is in `conformance-host.mjs`.
 const SUITE_LIMIT: Duration = Duration::from_secs(100);
 const CLIENT_LIMIT_MS: &str = "90000";
 

@@ -1,10 +1,10 @@
 //! The login journey, from the first request to the stored credential.
 //!
-//! Is the stored login still good, and does the service take it? Take the service's login lock, so that one browser is open for
-//! it over all processes. Ask the endpoint what it demands, discover, listen, register, and only
-//! then send the person to the authorization server. What comes back is checked, exchanged and
-//! saved under the refresh lock; until the new credential is stored and read back, the old one
-//! stands. Every step but the first and the last can be dropped without a trace.
+//! Is the stored login still good, and does the service take it? Take the service's login lock, so
+//! that one browser is open for it over all processes. Ask the endpoint what it demands, discover,
+//! listen, register, and only then send the person to the authorization server. What comes back is
+//! checked, exchanged and saved under the refresh lock; until the new credential is stored and read
+//! back, the old one stands. Every step but the first and the last can be dropped without a trace.
 
 mod advice;
 mod answer;
