@@ -22,7 +22,7 @@ fn described(status: u16, error: &str, description: &str) -> Reply {
 }
 
 /// What a token endpoint can do wrong without ending the login.
-const CARELESS: [fn(&str) -> Reply; 11] = [
+const CARELESS: [fn(&str) -> Reply; 12] = [
     |aloud| Reply::html(500, &format!("<h1>{aloud}</h1>")),
     |aloud| described(500, "server_error", aloud),
     |aloud| Reply::json(200, format!("no JSON: {aloud}")),
@@ -35,6 +35,7 @@ const CARELESS: [fn(&str) -> Reply; 11] = [
     |aloud| Reply::json(400, json!({"error": {"code": aloud, "message": aloud}}).to_string()),
     |aloud| Reply::status(302).header("Location", format!("http://127.0.0.1:1/?{aloud}")),
     |aloud| described(429, "slow_down", aloud).header("Retry-After", aloud),
+    |aloud| described(400, "invalid_request", "").header("Content-Encoding", aloud),
 ];
 
 /// Bar 6, A28: a token endpoint that fails, and says aloud what it was sent.
