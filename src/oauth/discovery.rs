@@ -144,7 +144,12 @@ pub async fn discover_by(
     manager.set_metadata(metadata.clone());
     let resource = resource_indicator(&mut manager).await.map_err(|error| judge(server, error))?;
     let resource = reveal(&resource).into_owned();
-    let scopes = scopes::bounded(manager.select_initial_scopes(&[]).await);
+    // An address may be spelled in ways that are one to rmcp, and not to the authorization server.
+    if !covers(&resource, server) {
+        return Err(describes_another(&resource, server));
+    }
+    let scopes = manager.select_initial_scopes(&[]).await;
+    let scopes = scopes::bounded(scopes.iter().map(|scope| reveal(scope).into_owned()));
     tracing::debug!(?source, issuer = ?metadata.issuer, ?resource, ?scopes, "found the authorization server");
     assemble(source, &metadata, resource, scopes, transport.policy.clone())
 }
