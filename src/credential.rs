@@ -18,7 +18,7 @@ pub const SCHEMA: u32 = 1;
 
 /// A random stamp drawn at each save. Equal stamps mean the same saved state.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct Generation(String);
 
 impl Generation {
@@ -35,6 +35,18 @@ impl Generation {
     /// The stamp's text, 32 hex digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Generation {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        match text.len() == 32 && text.bytes().all(is_digit) {
+            true => Ok(Self(text)),
+            false => Err("a stamp has 32 hex digits"),
+        }
     }
 }
 
