@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::entry::TOKEN_REJECTED;
 use crate::credential::Generation;
@@ -58,17 +59,12 @@ impl Glances {
 struct Shown {
     generation: Generation,
     #[serde(default)]
-    last_error: Option<Error>,
-}
-
-#[derive(Deserialize)]
-struct Error {
-    code: String,
+    last_error: Value,
 }
 
 impl Shown {
     fn glance(self) -> Glance {
-        let is_refused = self.last_error.is_some_and(|error| error.code == TOKEN_REJECTED);
+        let is_refused = self.last_error["code"] == TOKEN_REJECTED;
         Glance { generation: self.generation, is_refused }
     }
 }
