@@ -81,7 +81,7 @@ async fn visit(door: &mut Door, sent: &[u8]) {
     };
     let answer = String::from_utf8_lossy(&answer);
     assert!(verdicts.len() <= 1, "one connection made {verdicts:?}");
-    assert!(answer.matches("content-security-policy:").count() <= 1, "{answer}");
+    assert!(answer.matches("\r\ncontent-security-policy:").count() <= 1, "{answer}");
     let status =
         answer.strip_prefix("HTTP/1.1 ").or_else(|| answer.strip_prefix("HTTP/1.0 ")).unwrap_or_default();
     let is_success = status.starts_with("200 ");

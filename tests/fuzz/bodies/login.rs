@@ -43,10 +43,11 @@ pub fn client(redirect_uri: &Url) -> Client {
     }
 }
 
-/// The state that an answer must carry.
+/// The state that an answer must carry; an authorization endpoint's own query stands ahead of it.
 pub fn state(pending: &Pending) -> String {
-    let mut pairs = pending.authorization_url().query_pairs();
-    pairs.find(|(name, _)| name == "state").map(|(_, state)| state.into_owned()).expect("a state")
+    let pairs = pending.authorization_url().query_pairs();
+    let states = pairs.filter(|(name, _)| name == "state");
+    states.last().map(|(_, state)| state.into_owned()).expect("a state")
 }
 
 /// What an answer with this query is to be taken for, by the plainest reading.
