@@ -15,6 +15,7 @@
 //! | cookies | its own | none | none |
 
 mod address;
+mod cause;
 mod client;
 mod coding;
 mod cookies;
@@ -31,6 +32,7 @@ use bytes::{Bytes, BytesMut};
 use crate::server_uri::authority;
 
 pub use address::AddressPolicy;
+pub use cause::Cause;
 pub use client::Client;
 pub use coding::{content_coding, unmarked};
 pub use proxies::{Proxies, Proxy};
@@ -60,7 +62,7 @@ pub enum HttpError {
         proxy: Option<Proxy>,
         /// The first cause.
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// The server's certificate is none that is trusted here; nothing was sent.
     #[error("the certificate of {host} is not trusted (--ca-file names further roots)")]
@@ -69,7 +71,7 @@ pub enum HttpError {
         host: String,
         /// The first cause.
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// The request may have reached the server, and the answer is lost.
     #[error("the connection to {host} broke")]
@@ -78,7 +80,7 @@ pub enum HttpError {
         host: String,
         /// The first cause.
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// No whole answer in time; the server may have acted on the request.
     #[error("{host} did not answer in time")]
@@ -115,15 +117,16 @@ impl HttpError {
         matches!(self, Self::NotSent { source, .. } if !source.is_timeout())
     }
 
-    /// Sorts a failed request by whether it may be sent again. The URL is dropped from the cause,
-    /// for its query may hold what must not be printed.
+    /// Sorts a failed request by whether it may be sent again.
     pub fn of(error: reqwest::Error) -> Self {
         let host = error.url().map_or("the server", authority).to_owned();
-        let connecting = error.is_connect();
-        let source = error.without_url();
+        if error.is_builder() {
+            return Self::Setup(error.without_url());
+        }
+        let (connecting, distrust) = (error.is_connect(), is_distrust(&error));
+        let source = Cause::of(error);
         match () {
-            () if source.is_builder() => Self::Setup(source),
-            () if connecting && is_distrust(&source) => Self::Untrusted { host, source },
+            () if connecting && distrust => Self::Untrusted { host, source },
             () if connecting => Self::NotSent { host, proxy: None, source },
             () if source.is_timeout() => Self::Timeout { host },
             () => Self::Broken { host, source },
