@@ -72,17 +72,9 @@ impl Authorization {
         Known::new(token.map(Secret::from).as_ref())
     }
 
-    /// The challenge to a request that carried this, without the token: what a challenge names is
-    /// logged and shown.
+    /// The challenge to a request that carried this, without the token.
     pub(super) fn hide_in(&self, challenge: &Challenge) -> Challenge {
-        let known = self.known();
-        let hide = |text: &Option<String>| text.as_deref().map(|text| known.hide(text));
-        Challenge {
-            raw: hide(&challenge.raw),
-            error: hide(&challenge.error),
-            scope: hide(&challenge.scope),
-            resource_metadata: hide(&challenge.resource_metadata),
-        }
+        challenge.clone().without(&self.known())
     }
 
     /// Whether the request carries nothing.

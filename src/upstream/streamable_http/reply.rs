@@ -127,11 +127,22 @@ impl Sent<'_> {
     fn redirected(&self, response: &Response) -> Option<String> {
         let redirect = Redirect::of(response)?;
         let redirect = if self.is_secret_address { redirect.with_origin_alone() } else { redirect };
-        // A careless server repeats what it was sent.
-        let texts = self.headers.values().filter_map(|value| value.to_str().ok());
-        let with_last_words = texts.flat_map(|text| [text, text.rsplit(' ').next().unwrap_or(text)]);
-        let secrets: Vec<_> = with_last_words.map(Secret::from).collect();
-        Some(redirect.told(&Known::new(&secrets)))
+        Some(redirect.told(&self.known()))
+    }
+
+    /// What the server was sent, and may repeat: each secret header, and the credentials behind a scheme
+    /// (RFC 9110 §11.4).
+    fn known(&self) -> Known {
+        let secret = self.headers.values().filter(|value| value.is_sensitive());
+        let texts = secret.filter_map(|value| value.to_str().ok());
+        let with_credentials =
+            texts.flat_map(|text| [Some(text), text.split_once(' ').map(|(_, credentials)| credentials)]);
+        let secrets: Vec<_> = with_credentials.flatten().map(Secret::from).collect();
+        Known::new(&secrets)
+    }
+
+    fn challenge(&self, response: &Response) -> Challenge {
+        Challenge::from_headers(response.headers()).without(&self.known())
     }
 }
 
@@ -145,7 +156,7 @@ pub(super) async fn read(response: Response, sent: Sent<'_>) -> Result<Answer, H
     let reply = if status.is_success() {
         accepted(response).await?
     } else if status == StatusCode::UNAUTHORIZED {
-        Reply::Unauthorized(Challenge::from_headers(response.headers()))
+        Reply::Unauthorized(sent.challenge(&response))
     } else {
         rejected(response, sent).await?
     };
@@ -185,7 +196,7 @@ async fn accepted(response: Response) -> Result<Reply, HttpError> {
 
 async fn rejected(response: Response, sent: Sent<'_>) -> Result<Reply, HttpError> {
     let status = response.status();
-    let challenge = Challenge::from_headers(response.headers());
+    let challenge = sent.challenge(&response);
     if status == StatusCode::FORBIDDEN && challenge.error.as_deref() == Some("insufficient_scope") {
         return Ok(Reply::Forbidden(challenge));
     }
