@@ -112,7 +112,7 @@ pub(super) fn normalise(
     if !status.is_success() {
         return Err(unreadable(answer));
     }
-    let mut issued = issued(&members, answer.headers(), now)?;
+    let mut issued = issued(&members, answer.headers(), sent, now)?;
     let response = strict(StatusCode::OK, &issued);
     wipe(&mut issued);
     response
@@ -178,7 +178,12 @@ fn refusal(error: &str, members: &Map<String, Value>, sent: &Known) -> Value {
     }
 }
 
-fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> Result<Value, GrantError> {
+fn issued(
+    members: &Map<String, Value>,
+    headers: &HeaderMap,
+    sent: &Known,
+    now: Timestamp,
+) -> Result<Value, GrantError> {
     let text = |name| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let Some(access_token) = text("access_token") else {
         return Err(GrantError::Unusable { reason: "it holds no access token".to_owned() });
@@ -214,7 +219,7 @@ fn issued(members: &Map<String, Value>, headers: &HeaderMap, now: Timestamp) -> 
     if let Some(refresh_token) = refresh_token {
         strict["refresh_token"] = refresh_token.into();
     }
-    if let Some(scope) = scope(members) {
+    if let Some(scope) = scope(members, sent) {
         strict["scope"] = scope.into();
     }
     Ok(strict)
@@ -226,14 +231,15 @@ pub fn fits_header(token: &str) -> bool {
     token.bytes().all(|byte| matches!(byte, b' '..=b'~')) && token.trim_matches(' ') == token
 }
 
-/// `scope` as text, also from a list.
-fn scope(members: &Map<String, Value>) -> Option<String> {
+/// `scope` as text, also from a list. One that repeats what was `sent` is none.
+fn scope(members: &Map<String, Value>, sent: &Known) -> Option<String> {
     let texts: Vec<&str> = match members.get("scope")? {
         Value::String(text) => vec![text],
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
         _ => return None,
     };
-    let scopes = scopes::bounded(texts.into_iter().flat_map(str::split_ascii_whitespace));
+    let scopes = texts.into_iter().flat_map(str::split_ascii_whitespace);
+    let scopes = scopes::bounded(scopes.filter(|scope| sent.hide(scope) == *scope));
     (!scopes.is_empty()).then(|| scopes.join(" "))
 }
 

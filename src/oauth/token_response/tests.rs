@@ -107,6 +107,11 @@ fn odd_answers_still_bring_their_tokens() {
     }
     let bare = read(&answer(201, r#"{"access_token":"a","refresh_token":"","scope":""}"#, &[]));
     assert!(bare.refresh_token.is_none() && bare.scopes.is_none());
+    let sent = Known::new([&Secret::from("sk-secret")]);
+    let repeating = answer(200, r#"{"access_token":"a","scope":"x sk-secret y/sk-secret"}"#, &[]);
+    let strict = normalise(&repeating, &sent, now()).unwrap();
+    let parsed: Parsed = serde_json::from_slice(strict.body()).unwrap();
+    assert_eq!(TokenResponse::from(parsed).scopes.unwrap(), ["x"]);
     let shown = format!("{:?}", read(&answer(200, r#"{"access_token":"canary"}"#, &[])));
     assert!(!shown.contains("canary"), "{shown}");
 }
