@@ -48,20 +48,22 @@ impl Known {
 
 /// The forms in which a secret is looked for.
 fn forms(secret: &str) -> Vec<Zeroizing<String>> {
-    let percent = |plain: &[u8], upper: bool| {
+    let percent = |plain: &[u8], space: Option<char>, upper: bool| {
         let mut text = Zeroizing::new(String::with_capacity(3 * secret.len()));
         for byte in secret.bytes() {
-            match byte.is_ascii_alphanumeric() || plain.contains(&byte) {
-                true => text.push(char::from(byte)),
-                false if upper => text.push_str(&format!("%{byte:02X}")),
-                false => text.push_str(&format!("%{byte:02x}")),
+            match (byte, space) {
+                (b' ', Some(space)) => text.push(space),
+                _ if byte.is_ascii_alphanumeric() || plain.contains(&byte) => text.push(char::from(byte)),
+                _ if upper => text.push_str(&format!("%{byte:02X}")),
+                _ => text.push_str(&format!("%{byte:02x}")),
             }
         }
         text
     };
     let mut forms = vec![Zeroizing::new(secret.to_owned())];
-    for plain in [b"-._~", b"-._*"] {
-        forms.extend([percent(plain, true), percent(plain, false)]);
+    // As a URL writes it (RFC 3986 §2.3), and as a form does.
+    for (plain, space) in [(b"-._~", None), (b"-._*", Some('+'))] {
+        forms.extend([percent(plain, space, true), percent(plain, space, false)]);
     }
     // HTTP Basic holds a client's secret as a form spells it (RFC 6749 §2.3.1).
     let encoded: Vec<_> = forms.iter().flat_map(|form| in_base64(form.as_bytes())).collect();
@@ -220,6 +222,10 @@ mod tests {
             ("tiny secrets are everywhere", "tiny secrets are everywhere"),
         ] {
             assert_eq!(known.hide(text), shown);
+        }
+        let spaced = Known::new([&Secret::from("a long s3cret")]);
+        for text in ["a+long+s3cret", "a%20long%20s3cret"] {
+            assert_eq!(spaced.hide(text), "[secret]");
         }
         let known_host = Known::new([&Secret::from("S3cret-Token")]);
         assert_eq!(known_host.hide("https://s3cret-token.test/"), "https://[secret].test/");
