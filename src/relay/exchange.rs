@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::legacy::Epoch;
 use super::pending::Ticket;
 use super::{Failure, Inner};
-use crate::authorizer::AuthorizerError;
+use crate::authorizer::{Authorization, AuthorizerError};
 use crate::http::HttpError;
+use crate::redact::Known;
 use crate::upstream::legacy_sse::{LegacySse, MessageEndpoint};
 use crate::upstream::streamable_http::{Answer, Rejection, Reply};
 use crate::wire::METHOD;
@@ -117,6 +118,16 @@ impl<'a> Outgoing<'a> {
 }
 
 impl Inner {
+    /// What the last request carried.
+    pub(super) fn last_authorization(&self) -> Option<Authorization> {
+        self.last_authorization.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the server was sent, and may repeat in what is told of it.
+    pub(super) fn known(&self) -> Known {
+        self.last_authorization().map(|authorization| authorization.known()).unwrap_or_default()
+    }
+
     /// Sends one thing, with authorization. Comes back with any reply but a refused authorization.
     pub(super) async fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, Failure> {
         let authorizer = match outgoing.attendance {

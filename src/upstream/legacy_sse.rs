@@ -13,7 +13,7 @@ use url::Url;
 
 use super::streamable_http::{Answer, EventStream, Reply, StreamableHttp};
 use crate::http::HttpError;
-use crate::redact::printable;
+use crate::redact::{Known, printable};
 
 /// How long the stream may take to open.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
@@ -58,11 +58,16 @@ impl<'a> LegacySse<'a> {
         tokio::time::timeout(OPEN_LIMIT, opening).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// Reads the stream's first event. Comments and events of unknown kinds may come before it.
+    /// Reads the stream's first event. Comments and events of unknown kinds may come before it. The server
+    /// may repeat what is `known` to it.
     ///
     /// # Errors
     /// [`EndpointError`], after 5 s at the latest.
-    pub async fn endpoint(&self, stream: &mut EventStream) -> Result<MessageEndpoint, EndpointError> {
+    pub async fn endpoint(
+        &self,
+        stream: &mut EventStream,
+        known: &Known,
+    ) -> Result<MessageEndpoint, EndpointError> {
         let missing = |reason: &str| EndpointError::Missing(reason.to_owned());
         let base = stream.address().unwrap_or(self.0.server().as_url()).clone();
         let named = async {
@@ -73,7 +78,7 @@ impl<'a> LegacySse<'a> {
                     Some(Ok(event)) => event,
                 };
                 if let Some(reference) = event.endpoint {
-                    return MessageEndpoint::resolve(&base, &reference);
+                    return MessageEndpoint::resolve(&base, &reference, known);
                 }
                 if event.message.is_some() {
                     return Err(missing("a message came first"));
@@ -110,7 +115,7 @@ impl<'a> LegacySse<'a> {
 
 impl MessageEndpoint {
     /// Reads the `endpoint` event's data, a URL or a reference relative to the stream's.
-    fn resolve(stream: &Url, reference: &str) -> Result<Self, EndpointError> {
+    fn resolve(stream: &Url, reference: &str, known: &Known) -> Result<Self, EndpointError> {
         let refused = |reason: String| Err(EndpointError::Refused(reason));
         if reference.len() > ENDPOINT_LENGTH {
             return refused(format!("it is longer than {ENDPOINT_LENGTH} bytes"));
@@ -119,7 +124,7 @@ impl MessageEndpoint {
             return refused("it is not a URL".to_owned());
         };
         if url.origin() != stream.origin() {
-            let origin = printable(&url.origin().ascii_serialization());
+            let origin = printable(&known.hide(&url.origin().ascii_serialization()));
             return refused(format!("it is at another origin ({origin}), where the token must not go"));
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -139,11 +144,12 @@ impl fmt::Debug for MessageEndpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::Secret;
 
     #[test]
     fn an_endpoint_is_of_the_streams_origin_or_refused() {
         let stream = Url::parse("https://mcp.example.com/v1/sse?team=a").unwrap();
-        let resolve = |reference: &str| MessageEndpoint::resolve(&stream, reference);
+        let resolve = |reference: &str| MessageEndpoint::resolve(&stream, reference, &Known::default());
         for (reference, expected) in [
             ("/messages?sessionId=s", "https://mcp.example.com/messages?sessionId=s"),
             ("messages/?session_id=s", "https://mcp.example.com/v1/messages/?session_id=s"),
@@ -177,9 +183,12 @@ mod tests {
     #[test]
     fn nothing_prints_it() {
         let stream = Url::parse("https://mcp.example.com/sse").unwrap();
-        let endpoint = MessageEndpoint::resolve(&stream, "/m?sessionId=secret").unwrap();
+        let sent = Known::new([&Secret::from("Sk-Canary")]);
+        let endpoint = MessageEndpoint::resolve(&stream, "/m?sessionId=canary", &sent).unwrap();
         assert_eq!(format!("{endpoint:?}"), "MessageEndpoint");
-        let error = MessageEndpoint::resolve(&stream, "http://evil.example/m?sessionId=secret").unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        for reference in ["http://evil.example/m?sessionId=canary", "https://Sk-Canary.example/m"] {
+            let error = MessageEndpoint::resolve(&stream, reference, &sent).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The host's messages within a session, and the session's end.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
@@ -253,12 +253,11 @@ impl Inner {
     /// Ends the session that `headers` name, with what the last request carried: a farewell waits
     /// for no refresh.
     async fn leave(&self, mut headers: HeaderMap) {
-        let held = self.last_authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(authorization) = held {
+        if let Some(authorization) = self.last_authorization() {
             authorization.apply(&mut headers);
         }
         match self.upstream.end_session(headers).await {
-            Ok(answer) => tracing::debug!(reply = ?answer.reply, "told the server that the session is over"),
+            Ok(_) => tracing::debug!("told the server that the session is over"),
             Err(error) => tracing::debug!(%error, "the server was not told that the session is over"),
         }
     }

@@ -24,6 +24,7 @@ use super::in_place;
 use super::pending::Ticket;
 use super::{Failure, Inner};
 use crate::jsonrpc::{Head, Message, edit};
+use crate::redact::Known;
 use crate::upstream::streamable_http::Reply;
 use crate::wire::TOOLS_CHANGED;
 pub(super) use replies::Replies;
@@ -72,11 +73,17 @@ impl Modern {
     }
 
     /// Takes note of what the answer to a request teaches; gives the answer without the tools that
-    /// no client may offer.
-    pub(super) fn learn_from(&self, answer: Message, request: &Message, asked: Asked) -> Bytes {
+    /// no client may offer. The server may repeat what is `known` to it.
+    pub(super) fn learn_from(
+        &self,
+        answer: Message,
+        request: &Message,
+        asked: Asked,
+        known: &Known,
+    ) -> Bytes {
         let lists_tools = request.head().method() == Some("tools/list");
         match answer.head() {
-            Head::Response { successful: true, .. } if lists_tools => self.tools.learn(answer, asked),
+            Head::Response { successful: true, .. } if lists_tools => self.tools.learn(answer, asked, known),
             _ => answer.into_bytes(),
         }
     }
@@ -119,7 +126,7 @@ impl Inner {
             match reply.head() {
                 Head::Response { .. } => {
                     self.unlearn(&reply);
-                    let answer = self.modern.learn_from(reply, message, asked);
+                    let answer = self.modern.learn_from(reply, message, asked, &self.known());
                     self.answer_with(answer, request).await;
                 }
                 _ => self.hand_on(reply, request).await,

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::annotations::{self, Annotation};
 use crate::jsonrpc::{Message, edit, parts};
-use crate::redact::printable;
+use crate::redact::{self, printable};
 
 /// How much is remembered of tools with annotations, in bytes; of further ones the server refuses
 /// the calls that want headers.
@@ -71,15 +71,15 @@ impl Tools {
     }
 
     /// Learns from the answer to `tools/list`, and gives it without the tools that are refused. A
-    /// page adds to what the pages before it said.
-    pub(super) fn learn(&self, answer: Message, asked: Asked) -> Bytes {
+    /// page adds to what the pages before it said. The server may repeat what it was `sent`.
+    pub(super) fn learn(&self, answer: Message, asked: Asked, sent: &redact::Known) -> Bytes {
         let mut known = self.known();
         // Most lists hold nothing to learn, and are not read.
         if known.annotated.is_empty() && !annotations::may_mention(answer.bytes()) {
             return answer.into_bytes();
         }
         let left = edit::map_members(answer.text(), |name, result| {
-            (name == b"result").then(|| known.read(result)).flatten()
+            (name == b"result").then(|| known.read(result, sent)).flatten()
         });
         let is_last = next_cursor(&answer).is_none();
         let left = changed(left);
@@ -99,21 +99,21 @@ pub(super) fn next_cursor(answer: &Message) -> Option<&str> {
 
 impl Known {
     /// Reads one page; gives it without the tools that are refused, where there are any.
-    fn read(&mut self, result: &str) -> Option<String> {
+    fn read(&mut self, result: &str, sent: &redact::Known) -> Option<String> {
         let left = edit::map_members(result, |name, tools| match name {
-            b"tools" => changed(edit::retain_elements(tools, |tool| self.keep(tool))),
+            b"tools" => changed(edit::retain_elements(tools, |tool| self.keep(tool, sent))),
             _ => None,
         });
         changed(left)
     }
 
     /// Remembers a tool's annotations; false where they break a rule.
-    fn keep(&mut self, tool: &RawValue) -> bool {
+    fn keep(&mut self, tool: &RawValue, sent: &redact::Known) -> bool {
         let name = || parts::member(tool, "name").and_then(parts::text);
         let found = match annotations::of_tool(tool) {
             Ok(found) => found,
             Err(reason) => {
-                let tool = printable(&name().unwrap_or_default());
+                let tool = printable(&sent.hide(&name().unwrap_or_default()));
                 tracing::warn!(tool, reason, "a tool of the server's is left out");
                 return false;
             }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn learn(tools: &Tools, answer: Message) -> Bytes {
-        tools.learn(answer, tools.ask())
+        tools.learn(answer, tools.ask(), &redact::Known::default())
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
         assert!(!tools.is_stale());
         let before = tools.ask();
         tools.changed();
-        tools.learn(answer(&format!("[{GOOD}]"), ""), before);
+        tools.learn(answer(&format!("[{GOOD}]"), ""), before, &redact::Known::default());
         assert!(tools.is_stale(), "it was asked for before the change");
         learn(&tools, answer(&format!("[{GOOD}]"), r#","nextCursor":1"#));
         assert!(tools.is_stale(), "there is more");

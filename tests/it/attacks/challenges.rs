@@ -56,15 +56,19 @@ fn a19_a_challenge_does_nothing_to_terminals_and_logs() {
     }
 }
 
-/// Answers a tool's call as its name says, with the access token in whatever comes back.
+/// Answers a tool's call as its name says, and a farewell, with the access token in whatever comes back.
 fn careless(request: &Request, responder: &mut Responder) -> bool {
-    let message = request.json();
-    if message["method"] != "tools/call" {
-        return false;
-    }
     let authorization = request.header("Authorization").unwrap_or_default();
     let token = authorization.trim_start_matches("Bearer ").to_owned();
     let aloud = said_aloud(std::slice::from_ref(&token));
+    if request.method == "DELETE" {
+        responder.reply(&Reply::json(200, json!({"error": aloud}).to_string()));
+        return true;
+    }
+    if request.method != "POST" || request.json()["method"] != "tools/call" {
+        return false;
+    }
+    let message = request.json();
     let challenge = |status: u16, parameters: &str| {
         let value = format!("Bearer {parameters}, error_description=\"{aloud}\"");
         Reply::html(status, &aloud).header("WWW-Authenticate", value)
@@ -75,6 +79,7 @@ fn careless(request: &Request, responder: &mut Responder) -> bool {
         "JSON" => Reply::json(400, json!({"error": aloud, "message": token}).to_string()),
         "text" => Reply::status(200).body("text/plain", aloud.as_bytes()),
         "other type" => Reply::status(200).body(&token, aloud.as_bytes()),
+        "coding" => Reply::json(200, "{}").header("Content-Encoding", token.as_str()),
         "broken JSON" => Reply::json(200, format!("{{\"jsonrpc\":\"2.0\",\"{aloud}")),
         "no message" => Reply::json(200, json!({"token": aloud}).to_string()),
         "event" => Reply::events(format!("event: {token}\nid: {token}\ndata: {aloud}\n\n")),
@@ -103,6 +108,7 @@ fn a21_an_access_token_in_an_error_page_is_not_repeated() {
             "JSON",
             "text",
             "other type",
+            "coding",
             "broken JSON",
             "no message",
             "event",

@@ -103,7 +103,7 @@ impl Inner {
             }
             _ => return Err(Failure::NoAnswer("the server opened no event stream")),
         };
-        let endpoint = LegacySse::new(&self.upstream).endpoint(&mut stream).await?;
+        let endpoint = LegacySse::new(&self.upstream).endpoint(&mut stream, &self.known()).await?;
         Ok((Connection::new(endpoint, self.legacy.handshake.epoch()), stream))
     }
 
