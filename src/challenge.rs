@@ -9,8 +9,6 @@ use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 use serde::{Deserialize, Serialize};
 
-use crate::redact::Known;
-
 /// The longest header that is read, in bytes.
 const HEADER_LIMIT: usize = 16 * 1024;
 /// The most headers, and the most challenges or parameters in one header, that are read.
@@ -48,17 +46,6 @@ impl Challenge {
             }
         }
         first.unwrap_or_default()
-    }
-
-    /// The same without what its server knows, and may repeat: what a challenge names is logged and shown.
-    pub fn without(self, known: &Known) -> Self {
-        let hide = |text: Option<String>| text.map(|text| known.hide(&text));
-        Self {
-            raw: hide(self.raw),
-            error: hide(self.error),
-            scope: hide(self.scope),
-            resource_metadata: hide(self.resource_metadata),
-        }
     }
 }
 

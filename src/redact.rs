@@ -18,6 +18,8 @@ const PRINTABLE_LIMIT: usize = 500;
 
 /// What is shorter is found everywhere, in bytes.
 const SHORTEST: usize = 6;
+/// What is shorter may be a word of something else, in bytes.
+const WORD: usize = 16;
 
 /// Secrets that a server knows, and may repeat in what it says.
 #[derive(Default)]
@@ -31,6 +33,13 @@ impl Known {
         // A longer one may hold a shorter one, whose replacement would leave its rest behind.
         forms.sort_by_key(|form| Reverse(form.len()));
         Self(forms)
+    }
+
+    /// Whether `text` is one of them, or holds one that is too long to be a word.
+    pub fn is_repeated_by(&self, text: &str) -> bool {
+        self.0
+            .iter()
+            .any(|form| text == form.as_str() || (form.len() >= WORD && text.contains(form.as_str())))
     }
 
     /// `text` with `[secret]` in place of each of them: as it is, percent-encoded, or either in base64

@@ -72,9 +72,17 @@ impl Authorization {
         Known::new(token.map(Secret::from).as_ref())
     }
 
-    /// The challenge to a request that carried this, without the token.
+    /// The challenge to a request that carried this, without the token: what a challenge names is
+    /// logged and shown.
     pub(super) fn hide_in(&self, challenge: &Challenge) -> Challenge {
-        challenge.clone().without(&self.known())
+        let known = self.known();
+        let hide = |text: &Option<String>| text.as_deref().map(|text| known.hide(text));
+        Challenge {
+            raw: hide(&challenge.raw),
+            error: hide(&challenge.error),
+            scope: hide(&challenge.scope),
+            resource_metadata: hide(&challenge.resource_metadata),
+        }
     }
 
     /// Whether the request carries nothing.

@@ -239,7 +239,7 @@ fn scope(members: &Map<String, Value>, sent: &Known) -> Option<String> {
         _ => return None,
     };
     let scopes = texts.into_iter().flat_map(str::split_ascii_whitespace);
-    let scopes = scopes::bounded(scopes.filter(|scope| sent.hide(scope) == *scope));
+    let scopes = scopes::bounded(scopes.filter(|scope| !sent.is_repeated_by(scope)));
     (!scopes.is_empty()).then(|| scopes.join(" "))
 }
 

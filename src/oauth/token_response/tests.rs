@@ -107,11 +107,12 @@ fn odd_answers_still_bring_their_tokens() {
     }
     let bare = read(&answer(201, r#"{"access_token":"a","refresh_token":"","scope":""}"#, &[]));
     assert!(bare.refresh_token.is_none() && bare.scopes.is_none());
-    let sent = Known::new([&Secret::from("sk-secret")]);
-    let repeating = answer(200, r#"{"access_token":"a","scope":"x sk-secret y/sk-secret"}"#, &[]);
+    let sent = Known::new([&Secret::from("sk-a-longer-secret"), &Secret::from("secret")]);
+    let scope = "x sk-a-longer-secret y/sk-a-longer-secret secret secrets:read";
+    let repeating = answer(200, &json!({"access_token": "a", "scope": scope}).to_string(), &[]);
     let strict = normalise(&repeating, &sent, now()).unwrap();
     let parsed: Parsed = serde_json::from_slice(strict.body()).unwrap();
-    assert_eq!(TokenResponse::from(parsed).scopes.unwrap(), ["x"]);
+    assert_eq!(TokenResponse::from(parsed).scopes.unwrap(), ["x", "secrets:read"]);
     let shown = format!("{:?}", read(&answer(200, r#"{"access_token":"canary"}"#, &[])));
     assert!(!shown.contains("canary"), "{shown}");
 }
