@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn damage_is_told_and_newer_layouts_are_refused() {
         let head = |text: &str| text.replace("NAME", &name().to_string()).into_bytes();
-        let parts = r#"{"layout":1,"item":"NAME","body":{"parts":{"stamp":"0","count":COUNT,"bytes":5}}}"#;
+        let parts = r#"{"layout":1,"item":"NAME","body":{"parts":{"stamp":"00112233445566778899aabbccddeeff","count":COUNT,"bytes":5}}}"#;
         for damaged in [
             Vec::new(),
             b"no head line".to_vec(),
