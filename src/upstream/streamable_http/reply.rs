@@ -141,8 +141,12 @@ impl Sent<'_> {
         Known::new(&secrets)
     }
 
+    /// The challenge that refuses it, whose error is told. Its scopes and its address are acted on, and a
+    /// header's value may be a word of theirs.
     fn challenge(&self, response: &Response) -> Challenge {
-        Challenge::from_headers(response.headers()).without(&self.known())
+        let mut challenge = Challenge::from_headers(response.headers());
+        challenge.error = challenge.error.map(|error| self.known().hide(&error));
+        challenge
     }
 }
 
