@@ -64,12 +64,29 @@ mod tests {
     /// SETTINGS, and a GOAWAY of ENHANCE_YOUR_CALM with debug data (RFC 9113 §6.5, §6.8).
     const GOODBYE: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x11\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0bsk-secret";
 
+    /// How long a client's first words are (RFC 9113 §3.4), in bytes.
+    const PREFACE: usize = 24;
+    /// The type of the frame that begins a request (RFC 9113 §6.2).
+    const HEADERS: u8 = 1;
+
+    /// Reads a frame, and gives its type (RFC 9113 §4.1).
+    fn next_frame(stream: &mut impl Read) -> u8 {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).unwrap();
+        head[3]
+    }
+
     #[tokio::test]
     async fn what_a_server_says_at_the_end_of_a_connection_is_not_repeated() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {
             let mut stream = listener.accept().unwrap().0;
+            stream.read_exact(&mut [0; PREFACE]).unwrap();
+            // A connection that ends before the request is on it is another error.
+            while next_frame(&mut stream) != HEADERS {}
             stream.write_all(GOODBYE).unwrap();
             // It ends with the client's.
             let _rest = stream.read_to_end(&mut Vec::new());
