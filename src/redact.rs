@@ -19,7 +19,7 @@ const PRINTABLE_LIMIT: usize = 500;
 /// What is shorter is found everywhere, in bytes.
 const SHORTEST: usize = 6;
 /// What is shorter may be a word of something else, in bytes.
-const WORD: usize = 16;
+pub const WORD: usize = 16;
 
 /// Secrets that a server knows, and may repeat in what it says.
 #[derive(Default)]
@@ -40,6 +40,11 @@ impl Known {
         self.0
             .iter()
             .any(|form| text == form.as_str() || (form.len() >= WORD && text.contains(form.as_str())))
+    }
+
+    /// Whether `text` is one of them, as it is or encoded, and too long to be a word of something else.
+    pub fn holds(&self, text: &str) -> bool {
+        text.len() >= WORD && self.0.iter().any(|form| form.as_str() == text)
     }
 
     /// `text` with `[secret]` in place of each of them: as it is, percent-encoded, or either in base64
@@ -165,20 +170,26 @@ fn is_treacherous(character: char) -> bool {
     character.is_control() || is_invisible(character)
 }
 
+/// What caused an error, the nearest first.
+pub fn causes<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause| (*cause).source())
+}
+
 /// An error with what caused it, on one line through [`printable`]. A cause that its effect's text
 /// already names is not repeated.
 pub fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
+    printable(&joined(error.to_string(), causes(error).map(ToString::to_string)))
+}
+
+/// A text with those of its causes behind it; one that stands there already is not repeated.
+pub fn joined(mut text: String, causes: impl IntoIterator<Item = String>) -> String {
+    for cause in causes {
+        if !text.contains(&cause) {
             text.push_str(": ");
-            text.push_str(&more);
+            text.push_str(&cause);
         }
-        cause = error.source();
     }
-    printable(&text)
+    text
 }
 
 /// Zero-width, bidirectional and other formatting characters that change how their neighbours

@@ -21,7 +21,7 @@ use crate::demo::DemoError;
 use crate::lock::LockError;
 use crate::oauth::{GrantError, OauthError};
 use crate::paths::PathsError;
-use crate::redact::{escaped, printable};
+use crate::redact::{causes, escaped, printable};
 use crate::server_uri::ServerUriError;
 use crate::store::StoreError;
 use crate::store::index::IndexError;
@@ -162,15 +162,13 @@ impl Failure {
         // Our own sentence, whose end is the next step; what others chose in it is cut already.
         let mut last = escaped(&self.to_string());
         let _ = writeln!(text, "error: {last}");
-        let mut cause = self.source();
-        while let Some(error) = cause {
+        for cause in causes(self) {
             // Some libraries repeat their cause in their own text.
-            let line = error.to_string();
+            let line = cause.to_string();
             if !last.ends_with(&escaped(&line)) {
                 let _ = writeln!(text, "caused by: {}", printable(&line));
             }
             last = escaped(&line);
-            cause = error.source();
         }
         if let Some(hint) = hint {
             let _ = writeln!(text, "hint: {hint}");

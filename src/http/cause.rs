@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::redact::{causes, joined};
+
 /// A failed request of reqwest's, with all that caused it in its text. What a server gives beside the code
 /// that ends an HTTP/2 connection (RFC 9113 §6.8, "Additional Debug Data") is not repeated: it may be what
 /// it was sent.
@@ -22,17 +24,7 @@ impl Cause {
 
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = self.0.to_string();
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            let more = in_our_words(error);
-            if !text.contains(&more) {
-                text.push_str(": ");
-                text.push_str(&more);
-            }
-            cause = error.source();
-        }
-        formatter.write_str(&text)
+        formatter.write_str(&joined(self.0.to_string(), causes(&self.0).map(in_our_words)))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::authorizer::AuthorizerError;
 use crate::http::{HttpError, ROOTS_REMEDY};
 use crate::jsonrpc::edit::Repeated;
 use crate::jsonrpc::{ErrorResponse, Id, InvalidMessage, code};
+use crate::redact::{causes, printable};
 use crate::upstream::legacy_sse::EndpointError;
 
 /// `error.data.source`: the error is this program's, not the server's.
@@ -92,11 +93,9 @@ impl Failure {
     /// The failure with its causes.
     pub(super) fn message(&self) -> String {
         let mut message = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
+        for cause in causes(self) {
             message.push_str(": ");
-            message.push_str(&crate::redact::printable(&error.to_string()));
-            cause = error.source();
+            message.push_str(&printable(&cause.to_string()));
         }
         if let Self::Http(HttpError::NoRoots(_)) = self {
             message.push_str("; ");
