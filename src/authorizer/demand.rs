@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::memory::{LONGEST_PAUSE, Now};
+use super::memory::Now;
+use super::trouble::LONGEST_PAUSE;
 
 /// How long the first one does; each later one twice as long as the one before it.
 const PAUSE: Duration = Duration::from_secs(5);

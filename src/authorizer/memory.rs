@@ -13,15 +13,10 @@ use super::error::AuthorizerError;
 use super::flight::Flight;
 use super::rejection::Rejection;
 use super::standing::Standing;
+use super::trouble::Trouble;
 use crate::clock;
 use crate::credential::Generation;
 
-/// The wait after a first failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest wait between two attempts, a server's own wish included.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// The longest wait that is our own choice: a request that waits for the next attempt has to see one.
-const LONGEST_OWN_PAUSE: Duration = Duration::from_secs(5);
 /// How often a login is looked for that is listed and was not there.
 const ABSENCE_PAUSE: Duration = Duration::from_secs(5);
 /// How old a token may be that counts as new when it is refused.
@@ -68,14 +63,6 @@ struct Noted {
     generation: Generation,
     /// It has been seen there: where it is not seen any more, somebody took it back.
     was_seen: bool,
-}
-
-/// What last went wrong for a while, and until when it is not tried again.
-#[derive(Debug)]
-struct Trouble {
-    until: Instant,
-    failures: u32,
-    error: AuthorizerError,
 }
 
 /// The moment of a question, by the clock that expiries use and by the one that never jumps.
@@ -277,12 +264,8 @@ impl Memory {
         wish: Option<Duration>,
         now: Now,
     ) -> AuthorizerError {
-        let failures = self.trouble.as_ref().map_or(0, |trouble| trouble.failures);
-        let own = FIRST_PAUSE.saturating_mul(1 << failures.min(3)).min(LONGEST_OWN_PAUSE);
-        let pause = wish.map_or(own, |wish| wish.clamp(FIRST_PAUSE, LONGEST_PAUSE));
-        self.trouble =
-            Some(Trouble { until: now.steady + pause, failures: failures + 1, error: error.clone() });
-        error.retrying_in(pause)
+        let trouble = Trouble::again(self.trouble.take(), error, wish, now);
+        self.trouble.insert(trouble).error().clone()
     }
 
     /// Forgets past failures.
@@ -363,13 +346,12 @@ impl Memory {
     /// The failure that still holds attempts back, with what is left of the wait.
     pub(super) fn trouble(&self, now: Now) -> Option<AuthorizerError> {
         let left = self.pause(now)?;
-        self.trouble.as_ref().map(|trouble| trouble.error.clone().retrying_in(left))
+        self.trouble.as_ref().map(|trouble| trouble.error().clone().retrying_in(left))
     }
 
     /// What is left of the wait after a failure.
     fn pause(&self, now: Now) -> Option<Duration> {
-        let until = self.trouble.as_ref()?.until;
-        until.checked_duration_since(now.steady).filter(|left| !left.is_zero())
+        self.trouble.as_ref()?.pause(now)
     }
 }
 

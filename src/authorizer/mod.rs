@@ -42,6 +42,7 @@ mod relocation;
 mod renewal;
 mod standing;
 pub mod stored;
+mod trouble;
 mod turn;
 mod unreadable;
 

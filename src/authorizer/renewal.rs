@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::decision::{Refused, Step, decide};
 use super::failure::Failure;
-use super::memory::LONGEST_PAUSE;
 use super::merge::{ended, merged};
 use super::relocation;
 use super::standing::Standing;
+use super::trouble::LONGEST_PAUSE;
 use super::turn::{Turn, generation_of};
 use crate::credential::{Credential, Generation, Kind, OauthCredential};
 use crate::http;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::authorizer::rejection;
+use crate::authorizer::trouble::LONGEST_PAUSE;
 use crate::credential::{Credential, Kind};
 use crate::store::samples;
 
