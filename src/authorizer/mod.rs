@@ -52,6 +52,7 @@ use tokio::time::Instant;
 
 use crate::challenge::Challenge;
 use crate::http;
+use crate::oauth::widened;
 use crate::server_uri::{ServerUri, ServiceKey};
 use crate::store::StoreConfig;
 
@@ -261,7 +262,7 @@ impl Authorizer {
 
     /// The scopes at hand and those that `challenge` names.
     fn scopes_with(&self, challenge: &Challenge) -> Vec<String> {
-        union(self.keeper.memory().scopes(), challenge.scope.as_deref())
+        widened(self.keeper.memory().scopes(), challenge.scope.as_deref().unwrap_or_default())
     }
 
     /// What a request is told whose 403 to `refused` stands: [`AuthorizerError::InsufficientScope`].
@@ -347,17 +348,4 @@ impl Authorizer {
             Problem::Other(error) => error,
         }
     }
-}
-
-/// The scopes at hand and those that the service wants, each once, without what is no scope
-/// (RFC 6749 §3.3).
-fn union(mut scopes: Vec<String>, wanted: Option<&str>) -> Vec<String> {
-    let is_scope = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-    for scope in wanted.unwrap_or_default().split(' ').filter(|scope| !scope.is_empty()) {
-        if scope.bytes().all(is_scope) && scope.len() <= 256 && !scopes.iter().any(|known| known == scope) {
-            scopes.push(scope.to_owned());
-        }
-    }
-    scopes.truncate(64);
-    scopes
 }

@@ -28,7 +28,7 @@ pub use exchange::{Answer, Exchange};
 pub use grant::GrantError;
 pub use issuer::{moved_token_endpoint, revocation_endpoint};
 pub use registration::{Applicant, PreRegistered, obtain_client};
-pub use scopes::granted;
+pub use scopes::{granted, widened};
 pub use token_response::{TokenResponse, fits_header};
 
 use crate::http::HttpError;

@@ -23,6 +23,22 @@ const COUNT_LIMIT: usize = 256;
 /// The longest scope that is taken, in bytes.
 const LENGTH_LIMIT: usize = 256;
 
+/// The most scopes that a refusal adds to a login's own.
+const ADDED_LIMIT: usize = 64;
+
+/// The scopes at hand and those that a refusal asks for (RFC 6750 §3), each once, without what is no scope
+/// (RFC 6749 §3.3).
+pub fn widened(mut scopes: Vec<String>, asked: &str) -> Vec<String> {
+    let is_scope = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    let most = scopes.len() + ADDED_LIMIT;
+    for scope in asked.split(' ').filter(|scope| !scope.is_empty() && scope.len() <= LENGTH_LIMIT) {
+        if scopes.len() < most && scope.bytes().all(is_scope) && !scopes.iter().any(|known| known == scope) {
+            scopes.push(scope.to_owned());
+        }
+    }
+    scopes
+}
+
 /// The scopes that are taken; what is left out is warned of.
 pub(super) fn bounded<T: AsRef<str>>(scopes: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut left_out = 0_usize;
@@ -60,6 +76,24 @@ mod tests {
                 "{answered:?} {known}"
             );
         }
+    }
+
+    #[test]
+    fn a_refusal_adds_scopes_however_many_are_at_hand() {
+        let own = |count: usize| (0..count).map(|number| format!("own:{number}")).collect::<Vec<_>>();
+        for (asked, added) in [
+            ("more", &["more"][..]),
+            ("a  b own:0 a", &["a", "b"]),
+            ("w\u{f6}rter \"a\" \\ a\tb ok", &["ok"]),
+            (&"x".repeat(LENGTH_LIMIT + 1), &[]),
+            ("", &[]),
+        ] {
+            for count in [1, COUNT_LIMIT] {
+                assert_eq!(widened(own(count), asked)[count..], *added, "{asked}");
+            }
+        }
+        let many = (0..1000).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(widened(own(3), &many).len(), 3 + ADDED_LIMIT);
     }
 
     #[test]
