@@ -12,6 +12,8 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use url::{Host, Position, Url};
 
+use crate::redact::Secret;
+
 /// The canonical URL of an MCP endpoint: `https`, or `http` on loopback (elsewhere only where the
 /// user allowed it); without user information and fragment.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -81,6 +83,11 @@ impl ServerUri {
             telling.iter().any(|word| name.ends_with(word))
         });
         found.map(|(name, _)| name.into_owned())
+    }
+
+    /// The values in its query, decoded.
+    pub fn query_values(&self) -> impl Iterator<Item = Secret> {
+        self.0.query_pairs().map(|(_, value)| Secret::from(value.into_owned()))
     }
 
     /// The host's name or address literal, for people.

@@ -1,5 +1,6 @@
 //! One message out: authorization, and what may be sent again.
 
+use std::cell::LazyCell;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::pending::Ticket;
 use super::{Failure, Inner};
 use crate::authorizer::{Authorization, AuthorizerError};
 use crate::http::HttpError;
-use crate::redact::Known;
+use crate::redact::{Known, printable};
 use crate::upstream::legacy_sse::{LegacySse, MessageEndpoint};
 use crate::upstream::streamable_http::{Answer, Rejection, Reply};
 use crate::wire::METHOD;
@@ -125,7 +126,17 @@ impl Inner {
 
     /// What the server was sent, and may repeat in what is told of it.
     pub(super) fn known(&self) -> Known {
-        self.last_authorization().map(|authorization| authorization.known()).unwrap_or_default()
+        let mut headers = HeaderMap::new();
+        if let Some(authorization) = self.last_authorization() {
+            authorization.apply(&mut headers);
+        }
+        self.upstream.secrets_sent_with(headers)
+    }
+
+    /// What makes names that the server chose safe to print; only the first one costs.
+    pub(super) fn shown(&self) -> impl Fn(&str) -> String {
+        let known = LazyCell::new(|| self.known());
+        move |name| printable(&known.hide(name))
     }
 
     /// Sends one thing, with authorization. Comes back with any reply but a refused authorization.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::authorization_server::AuthorizationServer;
+use crate::support::bridge::Bridge;
 use crate::support::gate::Gate;
 use crate::support::home::Home;
 use crate::support::http_server::{Reply, Request};
@@ -164,6 +165,39 @@ fn invalid_tools_are_left_out_and_the_rest_of_the_list_stays() {
         assert_eq!(String::from_utf8(session.bridge.line()).unwrap(), answer(good));
         let warning = session.bridge.process.stderr.wait_for("a warning", |text| text.contains("left out"));
         assert!(warning.contains("bad") && !warning.contains('\u{1b}'), "{warning}");
+    }
+}
+
+/// What the server was sent, and repeats as a tool's name, is not in what is said of the tool.
+#[test]
+fn a_tool_named_like_a_secret_is_left_out_without_its_name() {
+    const KEY: &str = "cänary-of-the-user";
+    const SESSION: &str = "canary-of-a-session";
+    const IN_ADDRESS: &str = "canary in the address";
+    let server = modern(|request, responder| {
+        let message = request.json();
+        let is_list = message["method"] == "tools/list";
+        if is_list {
+            assert_eq!((request.header("X-Key"), &request.query()["q"][..]), (Some(KEY), IN_ADDRESS));
+            let name = format!("run {KEY} {SESSION} {IN_ADDRESS}");
+            responder.reply(&listing(&message["id"], json!({"tools": [annotated(&name, "no header")]})));
+        }
+        is_list
+    });
+    let home = Home::with_file_store();
+    for is_modern in [false, true] {
+        let url = format!("{}?q={}", server.url(), IN_ADDRESS.replace(' ', "+"));
+        let (key, cookie) = (format!("X-Key: {KEY}"), format!("Cookie: id={SESSION}; theme=dark"));
+        let mut bridge = Bridge::start(&home, &[&url, "--header", &key, "--header", &cookie]);
+        if is_modern {
+            bridge.send(request(1, "tools/list", json!({})));
+        } else {
+            bridge.initialize();
+            bridge.send(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string());
+        }
+        assert_eq!(bridge.response(&json!(1))["result"]["tools"], json!([]));
+        let warning = bridge.process.stderr.wait_for("a warning", |text| text.contains("left out"));
+        assert!(warning.contains("run [secret] [secret] [secret]"), "{warning}");
     }
 }
 

@@ -113,7 +113,7 @@ impl Inner {
                 }
             };
             cursor = tools::next_cursor(&page).map(str::to_owned);
-            self.modern.tools.learn(page, asked, &self.known());
+            self.modern.tools.learn(page, asked, self.shown());
             if cursor.is_none() {
                 return Ok(());
             }

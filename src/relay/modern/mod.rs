@@ -24,7 +24,6 @@ use super::in_place;
 use super::pending::Ticket;
 use super::{Failure, Inner};
 use crate::jsonrpc::{Head, Message, edit};
-use crate::redact::Known;
 use crate::upstream::streamable_http::Reply;
 use crate::wire::TOOLS_CHANGED;
 pub(super) use replies::Replies;
@@ -73,17 +72,17 @@ impl Modern {
     }
 
     /// Takes note of what the answer to a request teaches; gives the answer without the tools that
-    /// no client may offer. The server may repeat what is `known` to it.
+    /// no client may offer. `shown` makes a name that the server chose safe to print.
     pub(super) fn learn_from(
         &self,
         answer: Message,
         request: &Message,
         asked: Asked,
-        known: &Known,
+        shown: impl Fn(&str) -> String,
     ) -> Bytes {
         let lists_tools = request.head().method() == Some("tools/list");
         match answer.head() {
-            Head::Response { successful: true, .. } if lists_tools => self.tools.learn(answer, asked, known),
+            Head::Response { successful: true, .. } if lists_tools => self.tools.learn(answer, asked, shown),
             _ => answer.into_bytes(),
         }
     }
@@ -126,7 +125,7 @@ impl Inner {
             match reply.head() {
                 Head::Response { .. } => {
                     self.unlearn(&reply);
-                    let answer = self.modern.learn_from(reply, message, asked, &self.known());
+                    let answer = self.modern.learn_from(reply, message, asked, self.shown());
                     self.answer_with(answer, request).await;
                 }
                 _ => self.hand_on(reply, request).await,

@@ -10,7 +10,6 @@ use serde_json::value::RawValue;
 
 use super::annotations::{self, Annotation};
 use crate::jsonrpc::{Message, edit, parts};
-use crate::redact::{self, printable};
 
 /// How much is remembered of tools with annotations, in bytes; of further ones the server refuses
 /// the calls that want headers.
@@ -71,15 +70,15 @@ impl Tools {
     }
 
     /// Learns from the answer to `tools/list`, and gives it without the tools that are refused. A
-    /// page adds to what the pages before it said. The server may repeat what it was `sent`.
-    pub(super) fn learn(&self, answer: Message, asked: Asked, sent: &redact::Known) -> Bytes {
+    /// page adds to what the pages before it said. `shown` makes a name that the server chose safe to print.
+    pub(super) fn learn(&self, answer: Message, asked: Asked, shown: impl Fn(&str) -> String) -> Bytes {
         let mut known = self.known();
         // Most lists hold nothing to learn, and are not read.
         if known.annotated.is_empty() && !annotations::may_mention(answer.bytes()) {
             return answer.into_bytes();
         }
         let left = edit::map_members(answer.text(), |name, result| {
-            (name == b"result").then(|| known.read(result, sent)).flatten()
+            (name == b"result").then(|| known.read(result, &shown)).flatten()
         });
         let is_last = next_cursor(&answer).is_none();
         let left = changed(left);
@@ -99,21 +98,21 @@ pub(super) fn next_cursor(answer: &Message) -> Option<&str> {
 
 impl Known {
     /// Reads one page; gives it without the tools that are refused, where there are any.
-    fn read(&mut self, result: &str, sent: &redact::Known) -> Option<String> {
+    fn read(&mut self, result: &str, shown: &impl Fn(&str) -> String) -> Option<String> {
         let left = edit::map_members(result, |name, tools| match name {
-            b"tools" => changed(edit::retain_elements(tools, |tool| self.keep(tool, sent))),
+            b"tools" => changed(edit::retain_elements(tools, |tool| self.keep(tool, shown))),
             _ => None,
         });
         changed(left)
     }
 
     /// Remembers a tool's annotations; false where they break a rule.
-    fn keep(&mut self, tool: &RawValue, sent: &redact::Known) -> bool {
+    fn keep(&mut self, tool: &RawValue, shown: &impl Fn(&str) -> String) -> bool {
         let name = || parts::member(tool, "name").and_then(parts::text);
         let found = match annotations::of_tool(tool) {
             Ok(found) => found,
             Err(reason) => {
-                let tool = printable(&sent.hide(&name().unwrap_or_default()));
+                let tool = shown(&name().unwrap_or_default());
                 tracing::warn!(tool, reason, "a tool of the server's is left out");
                 return false;
             }
@@ -175,7 +174,7 @@ mod tests {
     }
 
     fn learn(tools: &Tools, answer: Message) -> Bytes {
-        tools.learn(answer, tools.ask(), &redact::Known::default())
+        tools.learn(answer, tools.ask(), str::to_owned)
     }
 
     #[test]
@@ -250,7 +249,7 @@ mod tests {
         assert!(!tools.is_stale());
         let before = tools.ask();
         tools.changed();
-        tools.learn(answer(&format!("[{GOOD}]"), ""), before, &redact::Known::default());
+        tools.learn(answer(&format!("[{GOOD}]"), ""), before, str::to_owned);
         assert!(tools.is_stale(), "it was asked for before the change");
         learn(&tools, answer(&format!("[{GOOD}]"), r#","nextCursor":1"#));
         assert!(tools.is_stale(), "there is more");

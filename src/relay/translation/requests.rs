@@ -11,7 +11,6 @@ use super::retired::{self, Fate};
 use super::rounds::Round;
 use crate::jsonrpc::edit::Repeated;
 use crate::jsonrpc::{ErrorResponse, Head, Id, InvalidMessage, Message, code};
-use crate::redact::printable;
 use crate::relay::modern::{Asked, Replies};
 use crate::relay::pending::Ticket;
 use crate::relay::{Failure, Inner};
@@ -147,11 +146,12 @@ impl Inner {
             match reply.head() {
                 Head::Response { .. } => {
                     self.read_tail(replies);
-                    return Ok(Message::parse(self.modern.learn_from(reply, message, asked, &self.known()))?);
+                    let answer = self.modern.learn_from(reply, message, asked, self.shown());
+                    return Ok(Message::parse(answer)?);
                 }
                 // The answer to it would have nowhere to go (Streamable HTTP, "Sending Messages").
                 Head::Request { method, .. } => {
-                    let method = printable(&self.known().hide(method));
+                    let method = self.shown()(method);
                     tracing::warn!(method, "the server sent a request of its own")
                 }
                 Head::Notification { .. } => self.hand_on(reply, request).await,

@@ -15,9 +15,10 @@ pub use event_stream::{Event, EventStream, EventStreamError};
 pub use reply::{Rejection, Reply};
 
 use detour::Detour;
-use reply::Sent;
+use reply::{Sent, secrets_in};
 
 use crate::http::{Client, HttpError, Response};
+use crate::redact::Known;
 use crate::server_uri::ServerUri;
 use crate::wire::{EVENTS, JSON, JSON_OR_EVENTS};
 
@@ -123,6 +124,14 @@ impl StreamableHttp {
     pub async fn end_session(&self, headers: HeaderMap) -> Result<Answer, HttpError> {
         let headers = self.complete(headers, JSON_OR_EVENTS);
         self.send(Method::DELETE, headers).await
+    }
+
+    /// The secrets that the server is sent with `headers`: in these, in those that go with every request, and
+    /// in its address.
+    pub fn secrets_sent_with(&self, headers: HeaderMap) -> Known {
+        let in_headers = secrets_in(&self.complete(headers, JSON_OR_EVENTS));
+        let in_address: Vec<_> = self.server.query_values().collect();
+        Known::new(in_headers.iter().chain(&in_address))
     }
 
     fn complete(&self, mut headers: HeaderMap, accept: HeaderValue) -> HeaderMap {

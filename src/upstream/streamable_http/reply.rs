@@ -1,6 +1,7 @@
 //! What an HTTP response means to whoever sent the message.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::challenge::Challenge;
 use crate::clock;
 use crate::http::{HttpError, Redirect, Response, content_coding, read_bounded, retry_after, unmarked};
 use crate::jsonrpc::{Head, Message, code};
-use crate::redact::{Known, Secret};
+use crate::redact::{Known, Secret, WORD};
 use crate::wire::{METHOD, SESSION_ID};
 
 /// The largest body of a refusal that is read, in bytes.
@@ -127,27 +128,35 @@ impl Sent<'_> {
     fn redirected(&self, response: &Response) -> Option<String> {
         let redirect = Redirect::of(response)?;
         let redirect = if self.is_secret_address { redirect.with_origin_alone() } else { redirect };
-        Some(redirect.told(&self.known()))
+        Some(redirect.told(&Known::new(&secrets_in(self.headers))))
     }
 
-    /// What the server was sent, and may repeat: each secret header, and the credentials behind a scheme
-    /// (RFC 9110 §11.4).
-    fn known(&self) -> Known {
-        let secret = self.headers.values().filter(|value| value.is_sensitive());
-        let texts = secret.filter_map(|value| value.to_str().ok());
-        let with_credentials =
-            texts.flat_map(|text| [Some(text), text.split_once(' ').map(|(_, credentials)| credentials)]);
-        let secrets: Vec<_> = with_credentials.flatten().map(Secret::from).collect();
-        Known::new(&secrets)
-    }
-
-    /// The challenge that refuses it, whose error is told. Its scopes and its address are acted on, and a
-    /// header's value may be a word of theirs.
+    /// The challenge that refuses it. Its error is told; its scopes and its address are acted on, and a
+    /// header's value may be a word of theirs, but hardly a whole scope.
     fn challenge(&self, response: &Response) -> Challenge {
         let mut challenge = Challenge::from_headers(response.headers());
-        challenge.error = challenge.error.map(|error| self.known().hide(&error));
+        let known = LazyCell::new(|| Known::new(&secrets_in(self.headers)));
+        challenge.error = challenge.error.map(|error| known.hide(&error));
+        let honest = |scopes: String| {
+            let honest: Vec<_> = scopes.split(' ').filter(|scope| !known.holds(scope)).collect();
+            (!honest.is_empty()).then(|| honest.join(" "))
+        };
+        challenge.scope = challenge.scope.and_then(honest);
         challenge
     }
+}
+
+/// What a server that is sent `headers` may repeat: each secret one, the credentials behind a scheme (RFC 9110
+/// §11.4), and parts that are too long to be words, as a cookie's value (RFC 6265 §4.2.1).
+pub(super) fn secrets_in(headers: &HeaderMap) -> Vec<Secret> {
+    let secret = headers.values().filter(|value| value.is_sensitive());
+    let texts = secret.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let found = texts.flat_map(|text| {
+        let credentials = text.split_once(' ').map(|(_, credentials)| credentials);
+        let parts = text.split([' ', ';', ',', '=', '"']).filter(|part| part.len() >= WORD);
+        [text].into_iter().chain(credentials).chain(parts)
+    });
+    found.map(Secret::from).collect()
 }
 
 /// Reads a response as far as it takes to know what it means.

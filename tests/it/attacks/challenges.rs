@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::observer::{challenging, look, look_around, look_at_bridge};
-use crate::support::canaries::said_aloud;
+use crate::support::canaries::{HOST_VARIABLE, said_aloud};
 use crate::support::http_server::{Reply, Request, Responder};
 use crate::support::printed::HOSTILE_IN_HEADERS;
 use crate::support::scene::{LOGS, Scene};
@@ -56,19 +56,24 @@ fn a19_a_challenge_does_nothing_to_terminals_and_logs() {
     }
 }
 
-/// Answers a tool's call as its name says, and a farewell, with the access token in whatever comes back.
+/// The header that the user adds.
+const OWN_HEADER: &str = "X-Key";
+
+/// Answers a tool's call as its name says, and a farewell, with the access token and the user's own header in
+/// whatever comes back.
 fn careless(request: &Request, responder: &mut Responder) -> bool {
     let authorization = request.header("Authorization").unwrap_or_default();
     let token = authorization.trim_start_matches("Bearer ").to_owned();
-    let aloud = said_aloud(std::slice::from_ref(&token));
+    let key = request.header(OWN_HEADER).unwrap_or_default().to_owned();
+    let aloud = said_aloud(&[token.clone(), key.clone()]);
     if request.method == "DELETE" {
         responder.reply(&Reply::json(200, json!({"error": aloud}).to_string()));
         return true;
     }
-    if request.method != "POST" || request.json()["method"] != "tools/call" {
+    let message = if request.method == "POST" { request.json() } else { json!({}) };
+    if message["method"] != "tools/call" {
         return false;
     }
-    let message = request.json();
     let challenge = |status: u16, parameters: &str| {
         let value = format!("Bearer {parameters}, error_description=\"{aloud}\"");
         Reply::html(status, &aloud).header("WWW-Authenticate", value)
@@ -88,7 +93,10 @@ fn careless(request: &Request, responder: &mut Responder) -> bool {
         "wait" => Reply::html(429, &aloud).header("Retry-After", token.as_str()),
         "scope" => challenge(403, "error=\"insufficient_scope\", scope=\"feature:mcp more\""),
         "token as scope" => challenge(403, &format!("error=\"insufficient_scope\", scope=\"{token}\"")),
+        "key as scope" => challenge(403, &format!("error=\"insufficient_scope\", scope=\"{key} more\"")),
         "token as error" => challenge(401, &format!("error=\"{token}\"")),
+        "key as error" => challenge(401, &format!("error=\"{key}\"")),
+        "key in an address" => Reply::status(307).header("Location", format!("http://{key}.test/{key}")),
         "challenge" => challenge(401, "error=\"invalid_token\""),
         _ => return false,
     };
@@ -96,7 +104,7 @@ fn careless(request: &Request, responder: &mut Responder) -> bool {
     true
 }
 
-/// A service that says the access token aloud when it refuses.
+/// A service that says aloud what it was sent when it refuses.
 #[test]
 fn a21_an_access_token_in_an_error_page_is_not_repeated() {
     for log in LOGS {
@@ -117,10 +125,14 @@ fn a21_an_access_token_in_an_error_page_is_not_repeated() {
             "wait",
             "scope",
             "token as scope",
+            "key as scope",
             "token as error",
+            "key as error",
+            "key in an address",
             "challenge",
         ] {
-            let mut bridge = scene.bridge(&[NAME]);
+            let own_header = format!("{OWN_HEADER}: ${{{HOST_VARIABLE}}}");
+            let mut bridge = scene.bridge(&[NAME, "--header", &own_header]);
             bridge.initialize();
             let answer = bridge.call(1, "tools/call", json!({"name": kind}));
             assert!(answer["error"].is_object(), "{kind}: {answer}");
