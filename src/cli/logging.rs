@@ -1,7 +1,8 @@
 //! Logs on stderr, and in a file where one is named: what is written, and what never can be.
 //!
 //! Other crates' targets may carry requests, bodies and codes in their debug lines, so whatever a
-//! user asks for, theirs stay at `info`; only the product's own go deeper.
+//! user asks for, theirs stay at `info`; only the product's own go deeper. The MCP SDK's warnings hold
+//! addresses whole, with a key in their query too: of its lines, errors alone are written.
 
 use std::io::{self, IsTerminal};
 
@@ -19,6 +20,8 @@ use crate::redact::printable;
 
 /// The product's own target.
 const OWN: &str = "mcp_front";
+/// The target of what discovers and registers.
+const SDK: &str = "rmcp";
 
 /// Starts logging for the rest of the process.
 ///
@@ -81,11 +84,18 @@ fn capped<S: Subscriber>(targets: Targets) -> impl tracing_subscriber::layer::Fi
 
 /// Whether an event may be written at all.
 fn is_permitted(metadata: &Metadata<'_>) -> bool {
-    is_own(metadata.target()) || *metadata.level() <= LevelFilter::INFO
+    *metadata.level() <= deepest(metadata.target())
 }
 
-fn is_own(target: &str) -> bool {
-    target.strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+/// How deep a target's lines may go.
+fn deepest(target: &str) -> LevelFilter {
+    let is_of =
+        |name: &str| target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    match target {
+        _ if is_of(OWN) => LevelFilter::TRACE,
+        _ if is_of(SDK) => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    }
 }
 
 fn targets(filter: &LogFilter) -> Result<Targets, ConfigError> {
@@ -115,15 +125,15 @@ mod tests {
 
     #[test]
     fn only_our_own_targets_go_below_info() {
-        for (target, own) in [
-            ("mcp_front", true),
-            ("mcp_front::relay", true),
-            ("mcp_front_impostor", false),
-            ("rmcp::transport::auth", false),
-            ("hyper::client", false),
-            ("h2", false),
+        for (target, deepest_level) in [
+            ("mcp_front", LevelFilter::TRACE),
+            ("mcp_front::relay", LevelFilter::TRACE),
+            ("mcp_front_impostor", LevelFilter::INFO),
+            ("rmcp::transport::auth", LevelFilter::ERROR),
+            ("hyper::client", LevelFilter::INFO),
+            ("h2", LevelFilter::INFO),
         ] {
-            assert_eq!(is_own(target), own, "{target}");
+            assert_eq!(deepest(target), deepest_level, "{target}");
         }
     }
 

@@ -121,6 +121,9 @@ pub async fn discover_by(
     let resource_metadata = named.map(hidden);
     let challenge = header(&Challenge { resource_metadata, ..challenge.clone() });
     let resolution = manager.resolve_metadata_from_challenge(challenge.as_deref()).await;
+    if named.is_some() && !transport.is_told_place_asked() {
+        tracing::warn!("the service's challenge names its metadata at an address that is not asked");
+    }
     if let Some(resource) = transport.described().filter(|resource| !covers(resource, server)) {
         return Err(describes_another(&resource, server));
     }
@@ -150,7 +153,9 @@ pub async fn discover_by(
     }
     let scopes = manager.select_initial_scopes(&[]).await;
     let scopes = scopes::bounded(scopes.iter().map(|scope| reveal(scope).into_owned()));
-    tracing::debug!(?source, issuer = ?metadata.issuer, ?resource, ?scopes, "found the authorization server");
+    let issuer = metadata.issuer.as_deref().map(printable);
+    let (described, asked) = (printable(&shown(&resource)), printable(&scopes.join(" ")));
+    tracing::debug!(?source, issuer, resource = described, scopes = asked, "found the authorization server");
     assemble(source, &metadata, resource, scopes, transport.policy.clone())
 }
 

@@ -11,7 +11,7 @@
 //! * A protected resource metadata document that describes another resource is remembered, for rmcp
 //!   passes it over and would go on to take the endpoint for its own authorization server.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(super) struct Transport {
     described: Mutex<Option<String>>,
     /// Where the challenge says that the metadata lie, or where that place redirects to.
     advertised: Mutex<Option<Url>>,
+    /// Whether that place was asked.
+    heeded: AtomicBool,
     sent: AtomicUsize,
 }
 
@@ -73,6 +75,7 @@ impl Transport {
             disguise,
             described: Mutex::default(),
             advertised: Mutex::new(advertised),
+            heeded: AtomicBool::new(false),
             sent: AtomicUsize::new(0),
         }
     }
@@ -82,9 +85,15 @@ impl Transport {
         self.described.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the place that the challenge names was asked.
+    pub(super) fn is_told_place_asked(&self) -> bool {
+        self.heeded.load(Ordering::Relaxed)
+    }
+
     async fn send(&self, request: http::Request<Vec<u8>>, limit: Duration) -> Answer {
         let address = request.uri().to_string();
         let well_known = request.uri().path().contains(RESOURCE_METADATA);
+        self.heeded.fetch_or(self.is_advertised(&address), Ordering::Relaxed);
         let mut response = self.exchange.send(request, limit).await?;
         if self.is_dead_end(&address, &response) {
             let place = printable(address.split('?').next().unwrap_or_default());
@@ -110,6 +119,11 @@ impl Transport {
         }
         self.hide_in(&mut response);
         Ok(response)
+    }
+
+    fn is_advertised(&self, address: &str) -> bool {
+        let advertised = self.advertised.lock().unwrap_or_else(PoisonError::into_inner);
+        advertised.as_ref().is_some_and(|advertised| Url::parse(address).as_ref() == Ok(advertised))
     }
 
     /// Whether a guess ends here: rmcp would not follow the redirect either, and would try no other place.

@@ -3,8 +3,10 @@
 
 use serde_json::json;
 
+use crate::support::authorization_server::AuthorizationServer;
 use crate::support::bridge::{Bridge, initialize_params};
-use crate::support::home::Home;
+use crate::support::browser::Browser;
+use crate::support::home::{Home, finish};
 use crate::support::http_server::Reply;
 use crate::support::mcp_server::{McpServer, Setup};
 
@@ -81,6 +83,33 @@ fn a_key_in_the_address_is_shown_to_nobody() {
     let requests = server.requests().into_iter().filter(|request| request.path() == "/mcp");
     let keys: Vec<_> = requests.map(|request| request.query().remove("api_key")).collect();
     assert!(keys.len() > 5 && keys.iter().all(|key| key.as_deref() == Some(KEY)), "{keys:?}");
+}
+
+/// What a login says of where it looks, with the log as it goes deepest.
+#[test]
+fn a_key_in_the_address_is_in_no_log_of_a_login() {
+    let refuse = |_: &_| {
+        let pointer = "Bearer resource_metadata=\"http://169.254.169.254/metadata\"";
+        Some(Reply::json(401, "{}").header("WWW-Authenticate", pointer))
+    };
+    let pointed_away = McpServer::start(Setup { unguarded: Some(Box::new(refuse)), ..Setup::default() });
+    let authorization = AuthorizationServer::start();
+    let sound = McpServer::guarded_by(&authorization);
+    for (server, said, code) in [
+        (&pointed_away, "names its metadata at an address that is not asked", 3),
+        (&sound, "resource=\"http://127.0.0.1", 0),
+    ] {
+        let url = format!("{}?api_key={KEY}", server.url());
+        let browser = Browser::consenting();
+        let home = Home::with_file_store().with("BROWSER", browser.executable());
+        for directive in ["mcp_front=trace,rmcp=trace", "trace"] {
+            let mut command = home.command(["login", &url, "--force"]);
+            command.env("MCP_FRONT_LOG", directive);
+            let outcome = finish(command, b"").expect(code);
+            assert_free_of_key(directive, format!("{outcome:?}").as_bytes());
+            assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+        }
+    }
 }
 
 /// What is pasted from where the key is not shown would lead to another service.
