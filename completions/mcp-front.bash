@@ -214,7 +214,7 @@ _mcp__front() {
             return 0
             ;;
         mcp__front__subcmd__doctor)
-            opts="-v -h --json --allow-http --ca-file --client-cert --client-key --allow-private-network --profile --store --no-input --verbose --log-format --log-file --color --help"
+            opts="-v -h --json --allow-http --ca-file --client-cert --client-key --allow-private-network --header --header-file --profile --store --no-input --verbose --log-format --log-file --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -229,6 +229,14 @@ _mcp__front() {
                     return 0
                     ;;
                 --client-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

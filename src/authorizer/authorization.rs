@@ -67,7 +67,7 @@ impl Authorization {
     }
 
     /// The secret in it, which a careless server may repeat.
-    pub fn known(&self) -> Known {
+    fn known(&self) -> Known {
         let token = self.0.as_ref().and_then(|bearer| bearer.header.to_str().ok()?.strip_prefix("Bearer "));
         Known::new(token.map(Secret::from).as_ref())
     }

@@ -3,22 +3,20 @@
 //! Nothing is asked here, and stdout is the protocol's alone.
 
 use std::cell::OnceCell;
-use std::path::PathBuf;
 
 use ::http::HeaderMap;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use super::header_flags::HeaderFlags;
 use super::login_flags::LoginFlags;
 use super::network_flags::NetworkFlags;
 use super::{Context, talk};
-use crate::authorizer::{self, Authorizer, Children, LoginPolicy};
+use crate::authorizer::{self, Authorizer, LoginPolicy};
 use crate::bridge::{self, Unknown};
-use crate::config::headers::Headers;
+use crate::config::ConfigError;
 use crate::config::service::Service;
-use crate::config::{ConfigError, Environment};
 use crate::lock::running::Running;
 use crate::redact::with_causes;
 use crate::relay::{self, Eras, HostEra};
@@ -50,12 +48,8 @@ pub(super) struct Arguments {
     /// Open the browser where a login is required
     #[arg(long)]
     pub(super) login: bool,
-    /// Add a header to each request; `${NAME}` in the value is read from the environment
-    #[arg(long, value_name = "NAME: VALUE")]
-    pub(super) header: Vec<String>,
-    /// Read such headers from a file, one a line, `#` for comments
-    #[arg(long, value_name = "PATH")]
-    pub(super) header_file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) headers: HeaderFlags,
     /// Refuse a host while a login is required, instead of letting it connect and saying what to run
     #[arg(long)]
     pub(super) strict: bool,
@@ -90,10 +84,7 @@ pub(super) async fn run(arguments: Arguments, mut context: Context) -> Result<()
             "a bridge's login needs a browser: run `mcp-front login --no-browser` in a terminal instead";
         return Err(ConfigError::Unusable(problem.to_owned()).into());
     }
-    let (headers, variables) = headers(&arguments, &context.environment)?.into_parts();
-    // What stands in a header is a secret for all that is known, and no helper's business.
-    let secret = variables.iter().map(String::as_str).filter(|name| !Children::need(name));
-    context.environment.forget(secret);
+    let headers = arguments.headers.read(&mut context.environment)?;
     // Shown to `status` once it is known which service is meant, and for as long as this runs.
     let running = OnceCell::new();
     let find = || {
@@ -184,18 +175,4 @@ fn era() -> impl TypedValueParser<Value = HostEra> {
         "modern" => HostEra::Modern,
         _ => HostEra::Auto,
     })
-}
-
-fn headers(arguments: &Arguments, environment: &Environment) -> Result<Headers, ConfigError> {
-    let mut headers = Headers::default();
-    for path in &arguments.header_file {
-        let text = std::fs::read_to_string(path)
-            .map(Zeroizing::new)
-            .map_err(|source| ConfigError::File { path: path.clone(), source })?;
-        headers.add_file(&text, &path.display().to_string(), environment)?;
-    }
-    for header in &arguments.header {
-        headers.add(header, "--header", environment)?;
-    }
-    Ok(headers)
 }

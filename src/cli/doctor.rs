@@ -1,10 +1,12 @@
 //! `mcp-front doctor`: what keeps a bridge from working, check by check.
 
+use ::http::HeaderMap;
 use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
 use serde_json::json;
 
 use super::failure::Failure;
+use super::header_flags::HeaderFlags;
 use super::network_flags::NetworkFlags;
 use super::terminal::Terminal;
 use super::{Context, executable, login_flags, talk};
@@ -32,9 +34,15 @@ Examples:
   mcp-front doctor https://mcp.example.com/mcp      before the first login
   mcp-front doctor --json | jq -r '.findings[] | select(.mark == \"bad\").text'";
 
+/// A header is for one service, and no other's business.
+const OWN_HEADER: &str = "Add a header to the session that is tried, as the host's entry does; `${NAME}` in the \
+     value is read from the environment";
+
 /// Find out what keeps a bridge from working
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(mut_arg("header", |flag| flag.requires("target").help(OWN_HEADER)))]
+#[command(mut_arg("header_file", |flag| flag.requires("target")))]
 pub(super) struct Arguments {
     /// A stored service's name, `front`, or the URL of an MCP endpoint
     #[arg(value_name = "NAME|URL")]
@@ -46,6 +54,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     allow_http: bool,
     #[command(flatten)]
+    pub(super) headers: HeaderFlags,
+    #[command(flatten)]
     pub(super) network: NetworkFlags,
 }
 
@@ -53,13 +63,18 @@ pub(super) struct Arguments {
 ///
 /// # Errors
 /// [`Failure::Unwell`] where a check failed; [`ConfigError`] where the name means nothing.
-pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(arguments: Arguments, mut context: Context) -> Result<(), Failure> {
     let mut report = Report::new(arguments.json, &context.terminal);
-    report.take(settings(context));
+    report.take(settings(&context));
     let paths = match context.settings.paths() {
         Ok(paths) => paths,
         Err(error) => return report.end_with(&error.into()),
     };
+    let headers = match arguments.headers.read(&mut context.environment) {
+        Ok(headers) => headers,
+        Err(error) => return report.end_with(&error.into()),
+    };
+    let context = &context;
     let (services, unreadable) = services(&arguments, context, &paths)?;
     let network = context.settings.network.http_config(&context.environment).map(|_| ());
     if let Err(error) = network {
@@ -72,7 +87,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), F
     for service in services {
         report.turn_to(&service.name, &service.server.to_string());
         let name = service.name.clone();
-        match subject(service, context) {
+        match subject(service, &arguments.headers, &headers, context) {
             Ok(subject) => examine_service(subject, &mut |finding| report.take(finding)).await,
             Err(failure) => {
                 report.take(Finding { service: Some(name), ..broken(Check::Settings, &failure) });
@@ -137,13 +152,18 @@ fn machine(services: &[Service], context: &Context, paths: Paths) -> Machine {
     Machine { paths, stores }
 }
 
-fn subject(service: Service, context: &Context) -> Result<Subject, Failure> {
+fn subject(
+    service: Service,
+    flags: &HeaderFlags,
+    headers: &HeaderMap,
+    context: &Context,
+) -> Result<Subject, Failure> {
     let settings = &context.settings;
     let kind = service.store(settings)?;
     let commands = service.commands(settings);
     let mut bridge = std::process::Command::new(executable()?);
     // The words that follow the program's name, and what flags decided about the network.
-    bridge.args(commands.bridge()).arg("--strict").envs(settings.network.variables());
+    bridge.args(commands.bridge()).arg("--strict").args(flags.words()).envs(settings.network.variables());
     let authorizer = super::authorizer(&service, kind, context)?;
     Ok(Subject {
         pinned: login_flags::pinned(&service)?,
@@ -154,6 +174,7 @@ fn subject(service: Service, context: &Context) -> Result<Subject, Failure> {
         store: authorizer.store.clone(),
         http: settings.network.http_config(&context.environment)?,
         authorizer: Authorizer::new(authorizer),
+        headers: headers.clone(),
         commands,
         bridge,
     })

@@ -8,6 +8,7 @@ mod bridge;
 mod demo;
 mod doctor;
 mod failure;
+mod header_flags;
 mod keeping;
 mod log_file;
 mod logging;
@@ -196,7 +197,7 @@ async fn dispatch(called: Option<Called>, context: Context) -> Result<(), Failur
         Command::Demo(arguments) => demo::run(arguments, &context).await,
         Command::Login(arguments) => until_interrupted(login::run(arguments, &context)).await,
         Command::Logout(arguments) => until_interrupted(logout::run(&arguments, &context)).await,
-        Command::Doctor(arguments) => until_interrupted(Box::pin(doctor::run(arguments, &context))).await,
+        Command::Doctor(arguments) => until_interrupted(Box::pin(doctor::run(arguments, context))).await,
         Command::Status(arguments) => status::run(&arguments, &context),
         Command::Refresh(arguments) => until_interrupted(refresh::run(&arguments, &context)).await,
         Command::Tokens(arguments) => until_interrupted(tokens::run(arguments, &context)).await,

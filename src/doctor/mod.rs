@@ -14,6 +14,7 @@ mod session;
 use std::process::Command;
 use std::time::Duration;
 
+use ::http::HeaderMap;
 use serde::Serialize;
 
 use crate::authorizer::{Authorizer, Commands};
@@ -160,6 +161,8 @@ pub struct Subject {
     pub callback_port: Option<u16>,
     /// What keeps its login; it never opens a browser.
     pub authorizer: Authorizer,
+    /// The headers that the user adds in a session with it.
+    pub headers: HeaderMap,
     /// What can be run about it.
     pub commands: Commands,
     /// A bridge for it, not started yet.
@@ -205,7 +208,7 @@ pub async fn examine_service(subject: Subject, tell: &mut impl FnMut(Finding)) {
     tell(match (reached.stands, usable) {
         (false, _) => Finding::skipped(Check::Session, "not tried: the endpoint is not reached"),
         (_, false) => Finding::skipped(Check::Session, "not tried: there is no login to use"),
-        _ => session::hold(subject.bridge, &subject.authorizer, &subject.commands).await,
+        _ => session::hold(subject, http).await,
     });
 }
 

@@ -4,13 +4,16 @@ use std::io;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use ::http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::{Check, Finding, within};
-use crate::authorizer::{Authorization, Authorizer, Commands};
+use super::{Check, Finding, Subject, within};
+use crate::authorizer::{Authorization, Commands};
+use crate::http::Client;
 use crate::redact::printable;
+use crate::upstream::streamable_http::StreamableHttp;
 use crate::wire::LATEST_WITH_INITIALIZE;
 
 /// How long the whole session may take.
@@ -24,19 +27,21 @@ const NAME_SHOWN: usize = 60;
 const NOT_OURS: &str = "ask whoever runs the service; a bridge with `--log-file FILE -vv` keeps when \
      it was asked, and how it answered";
 
-/// Holds the session, and says what came of it. The server may repeat the token that `authorizer` gives
-/// the bridge.
-pub(super) async fn hold(
-    bridge: std::process::Command,
-    authorizer: &Authorizer,
-    commands: &Commands,
-) -> Finding {
+/// Holds the session, and says what came of it. The server may repeat what it was sent.
+pub(super) async fn hold(subject: Subject, http: Client) -> Finding {
+    let Subject { bridge, authorizer, server, headers, commands, .. } = subject;
+    let upstream = StreamableHttp::new(http, server, headers);
     within(Check::Session, LIMIT, async {
         let before = authorizer.authorize().await;
         let outcome = converse(bridge).await;
         // The bridge may have renewed it meanwhile.
         let after = authorizer.authorize().await;
-        let known: Vec<_> = [before, after].iter().flatten().map(Authorization::known).collect();
+        let sent_with = |authorization: &Authorization| {
+            let mut headers = HeaderMap::new();
+            authorization.apply(&mut headers);
+            upstream.secrets_sent_with(headers)
+        };
+        let known: Vec<_> = [before, after].iter().flatten().map(sent_with).collect();
         let shown = |text: &str, limit: usize| {
             let hidden = known.iter().fold(text.to_owned(), |text, known| known.hide(&text));
             printable(&hidden.chars().take(limit).collect::<String>())
@@ -47,7 +52,7 @@ pub(super) async fn hold(
                 let message = error["message"].as_str().unwrap_or("an error without a message");
                 let message = shown(message, usize::MAX);
                 Finding::bad(Check::Session, format!("`{asked}` is answered with: {message}"))
-                    .with_remedy(remedy(&error, commands))
+                    .with_remedy(remedy(&error, &commands))
             }
             Err(Trouble::Io(error)) => Finding::bad(
                 Check::Session,

@@ -5,10 +5,12 @@ use std::net::TcpListener;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::support::authorization_server::AuthorizationServer;
 use crate::support::fake_keychain::{Conduct, FakeKeychain};
 use crate::support::home::Home;
-use crate::support::http_server::{Reply, Server};
+use crate::support::http_server::{Reply, Request, Responder, Server};
 use crate::support::keychain::Session;
+use crate::support::mcp_server::{McpServer, Setup};
 use crate::support::service::{NAME, Service};
 use crate::support::tls_service::TlsService;
 
@@ -73,6 +75,52 @@ fn no_secret_is_told() {
             "{told}"
         );
     }
+}
+
+/// A gateway wants a header besides, and names it; the bridge that is tried carries it.
+#[test]
+fn a_header_of_the_users_goes_into_the_session_and_into_no_report() {
+    const KEY: &str = "canary-of-the-gateway";
+    let script = |request: &Request, responder: &mut Responder| {
+        let is_let_in = request.header("X-Gateway") == Some(KEY);
+        let is_of_session = request.method == "POST" && request.header("Authorization").is_some();
+        if !is_of_session || (is_let_in && request.json()["method"] != "initialize") {
+            return false;
+        }
+        let reply = match is_let_in {
+            true => json!({"jsonrpc": "2.0", "id": request.json()["id"], "result": {
+                "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": KEY, "version": "1"},
+            }}),
+            false => json!({"error": "no way in"}),
+        };
+        responder.reply(&Reply::json(if is_let_in { 200 } else { 403 }, reply.to_string()));
+        true
+    };
+    let authorization = AuthorizationServer::start();
+    let demands = Some(authorization.clone());
+    let server = McpServer::start(Setup {
+        authorization: demands,
+        script: Some(Box::new(script)),
+        ..Setup::default()
+    });
+    let service = Service::of(authorization, server, Home::with_file_store().with("GATEWAY_KEY", KEY));
+    service.login(&[]).expect(0);
+    let home = &service.home;
+    let session = |flags: &[&str], code| {
+        let findings = examine(home, &[&[NAME], flags].concat(), code);
+        let session = finding(&findings, "session").clone();
+        assert!(!json!(findings).to_string().contains(KEY), "{session}");
+        session
+    };
+    assert_eq!(session(&[], 1)["mark"], "bad");
+    let with_flag = session(&["--header", "X-Gateway: ${GATEWAY_KEY}"], 0);
+    assert!(with_flag["text"].as_str().unwrap().starts_with("[secret] 1 speaks"), "{with_flag}");
+    std::fs::write(home.path().join("headers"), "X-Gateway: ${GATEWAY_KEY}\n").unwrap();
+    assert_eq!(session(&["--header-file", "headers"], 0)["mark"], "good");
+    // Of the settings, where it cannot be read; and never for all services at once.
+    let outcome = home.run(["doctor", NAME, "--header", "X-Gateway: ${NO_SUCH_VARIABLE}"]).expect(1);
+    assert!(outcome.stdout.contains("NO_SUCH_VARIABLE is not set"), "{}", outcome.stdout);
+    home.run(["doctor", "--header", "X-Gateway: x"]).expect(2);
 }
 
 #[test]
