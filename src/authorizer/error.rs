@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::command::CommandLine;
-use crate::redact::escaped;
+use crate::redact::printable;
 
 /// Why a request does not go out, or why its refusal stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum AuthorizerError {
         command: CommandLine,
     },
     /// The service wants scopes that the login does not have (RFC 6750 §3.1).
-    #[error("the service wants more scopes than the login has ({}). Run {command}", escaped(&scopes.join(" ")))]
+    #[error("the service wants more scopes than the login has ({}). Run {command}", printable(&scopes.join(" ")))]
     InsufficientScope {
         /// The union of the scopes at hand and those wanted.
         scopes: Vec<String>,
