@@ -68,7 +68,7 @@ impl Transport {
         resource_metadata: Option<&str>,
     ) -> Self {
         let disguise = Disguise::new(policy.clone(), server.is_loopback());
-        let advertised = resource_metadata.and_then(|text| target(server.as_url(), text.trim()));
+        let advertised = resource_metadata.and_then(|text| advertised(server.as_url(), text.trim()));
         Self {
             exchange,
             policy,
@@ -158,6 +158,14 @@ impl Transport {
 /// What `reference` means at `base`, as it is asked for.
 fn target(base: &Url, reference: &str) -> Option<Url> {
     let mut url = base.join(reference).ok()?;
+    url.set_fragment(None);
+    Some(url)
+}
+
+/// Where a challenge points to, read as rmcp does: whole where it can be.
+fn advertised(base: &Url, pointer: &str) -> Option<Url> {
+    let whole = Url::parse(pointer).ok();
+    let mut url = whole.or_else(|| base.join(pointer).ok())?;
     url.set_fragment(None);
     Some(url)
 }
