@@ -262,6 +262,20 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_no_secret_said_again() {
+        let known = Known::new([&Secret::from("search"), &Secret::from("a-secret/of-some-length")]);
+        for (text, held) in [
+            ("a-secret/of-some-length", true),
+            ("a-secret%2Fof-some-length", true),
+            ("tenant:a-secret/of-some-length", false),
+            ("search", false),
+            ("", false),
+        ] {
+            assert_eq!(known.holds(text), held, "{text}");
+        }
+    }
+
+    #[test]
     fn long_text_is_cut() {
         assert_eq!(printable(&"x".repeat(501)).chars().count(), 501);
         assert!(printable(&"x".repeat(501)).ends_with('…'));

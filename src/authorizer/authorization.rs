@@ -66,6 +66,13 @@ impl Authorization {
         }
     }
 
+    /// The headers of a request that has no others.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        self.apply(&mut headers);
+        headers
+    }
+
     /// The secret in it, which a careless server may repeat.
     fn known(&self) -> Known {
         let token = self.0.as_ref().and_then(|bearer| bearer.header.to_str().ok()?.strip_prefix("Bearer "));

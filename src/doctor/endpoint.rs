@@ -178,6 +178,7 @@ pub(super) async fn discover(http: &Client, subject: &Subject) -> Discovered {
     let survey = Survey {
         http,
         server: &subject.server,
+        headers: &subject.headers,
         private_network: subject.http.private_network,
         challenge: None,
         pinned: subject.pinned.as_ref(),

@@ -161,7 +161,7 @@ pub struct Subject {
     pub callback_port: Option<u16>,
     /// What keeps its login; it never opens a browser.
     pub authorizer: Authorizer,
-    /// The headers that the user adds in a session with it.
+    /// The headers that the user adds to the requests to it.
     pub headers: HeaderMap,
     /// What can be run about it.
     pub commands: Commands,
@@ -208,7 +208,7 @@ pub async fn examine_service(subject: Subject, tell: &mut impl FnMut(Finding)) {
     tell(match (reached.stands, usable) {
         (false, _) => Finding::skipped(Check::Session, "not tried: the endpoint is not reached"),
         (_, false) => Finding::skipped(Check::Session, "not tried: there is no login to use"),
-        _ => session::hold(subject, http).await,
+        _ => session::hold(subject).await,
     });
 }
 

@@ -4,16 +4,14 @@ use std::io;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use ::http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::{Check, Finding, Subject, within};
 use crate::authorizer::{Authorization, Commands};
-use crate::http::Client;
+use crate::http::secrets_sent;
 use crate::redact::printable;
-use crate::upstream::streamable_http::StreamableHttp;
 use crate::wire::LATEST_WITH_INITIALIZE;
 
 /// How long the whole session may take.
@@ -28,20 +26,17 @@ const NOT_OURS: &str = "ask whoever runs the service; a bridge with `--log-file 
      it was asked, and how it answered";
 
 /// Holds the session, and says what came of it. The server may repeat what it was sent.
-pub(super) async fn hold(subject: Subject, http: Client) -> Finding {
+pub(super) async fn hold(subject: Subject) -> Finding {
     let Subject { bridge, authorizer, server, headers, commands, .. } = subject;
-    let upstream = StreamableHttp::new(http, server, headers);
     within(Check::Session, LIMIT, async {
         let before = authorizer.authorize().await;
         let outcome = converse(bridge).await;
         // The bridge may have renewed it meanwhile.
         let after = authorizer.authorize().await;
-        let sent_with = |authorization: &Authorization| {
-            let mut headers = HeaderMap::new();
-            authorization.apply(&mut headers);
-            upstream.secrets_sent_with(headers)
-        };
-        let known: Vec<_> = [before, after].iter().flatten().map(sent_with).collect();
+        let sent_with = |authorization: &Authorization| secrets_sent(&authorization.headers(), &server);
+        let in_tokens = [before, after];
+        let in_tokens = in_tokens.iter().flatten().map(sent_with);
+        let known: Vec<_> = in_tokens.chain([secrets_sent(&headers, &server)]).collect();
         let shown = |text: &str, limit: usize| {
             let hidden = known.iter().fold(text.to_owned(), |text, known| known.hide(&text));
             printable(&hidden.chars().take(limit).collect::<String>())

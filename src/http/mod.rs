@@ -21,6 +21,7 @@ mod coding;
 mod cookies;
 mod proxies;
 mod redirect;
+mod sent;
 mod time;
 mod trust;
 
@@ -39,6 +40,7 @@ pub use proxies::{Proxies, Proxy};
 pub use redirect::Redirect;
 /// A response whose body has not been read.
 pub use reqwest::Response;
+pub use sent::{challenge, secrets_sent};
 pub use time::{date, retry_after};
 pub use trust::{CertificateError, ClientCertificate, RootCertificates};
 

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use ::http::HeaderMap;
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataSource, OAuthClientConfig,
 };
@@ -20,7 +21,7 @@ use super::scopes;
 use super::transport::{self, Transport};
 use super::{Exchange, OauthError};
 use crate::challenge::Challenge;
-use crate::http::{AddressPolicy, Client, HttpError};
+use crate::http::{AddressPolicy, Client, HttpError, secrets_sent};
 use crate::redact::printable;
 use crate::server_uri::{ServerUri, authority, is_loopback, shown};
 
@@ -153,8 +154,10 @@ pub async fn discover_by(
     }
     let scopes = manager.select_initial_scopes(&[]).await;
     let scopes = scopes::bounded(scopes.iter().map(|scope| reveal(scope).into_owned()));
-    let issuer = metadata.issuer.as_deref().map(printable);
-    let (described, asked) = (printable(&shown(&resource)), printable(&scopes.join(" ")));
+    let known = secrets_sent(&HeaderMap::new(), server);
+    let told = |text: &str| printable(&known.hide(text));
+    let (issuer, asked) = (metadata.issuer.as_deref().map(told), told(&scopes.join(" ")));
+    let described = told(&shown(&resource));
     tracing::debug!(?source, issuer, resource = described, scopes = asked, "found the authorization server");
     assemble(source, &metadata, resource, scopes, transport.policy.clone())
 }

@@ -126,11 +126,8 @@ impl Inner {
 
     /// What the server was sent, and may repeat in what is told of it.
     pub(super) fn known(&self) -> Known {
-        let mut headers = HeaderMap::new();
-        if let Some(authorization) = self.last_authorization() {
-            authorization.apply(&mut headers);
-        }
-        self.upstream.secrets_sent_with(headers)
+        let headers = self.last_authorization().map(|authorization| authorization.headers());
+        self.upstream.secrets_sent_with(headers.unwrap_or_default())
     }
 
     /// What makes names that the server chose safe to print; only the first one costs.

@@ -7,7 +7,7 @@ use crate::support::authorization_server::AuthorizationServer;
 use crate::support::bridge::{Bridge, initialize_params};
 use crate::support::browser::Browser;
 use crate::support::home::{Home, finish};
-use crate::support::http_server::Reply;
+use crate::support::http_server::{Reply, Request};
 use crate::support::mcp_server::{McpServer, Setup};
 
 const KEY: &str = "canary-key-in-the-address";
@@ -110,6 +110,36 @@ fn a_key_in_the_address_is_in_no_log_of_a_login() {
             assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
         }
     }
+}
+
+/// A server that repeats the key wherever a refusal has room for text.
+#[test]
+fn a_key_in_the_address_that_a_refusal_repeats_is_told_to_nobody() {
+    for refusal in [
+        |key: &str| Reply::status(302).header("Location", format!("http://{key}.example/{key}?{key}")),
+        |key: &str| challenge(401, &format!("error=\"{key}\", scope=\"{key}\"")),
+        |key: &str| challenge(403, &format!("error=\"insufficient_scope\", scope=\"{key} more\"")),
+    ] {
+        let refuse = move |request: &Request| {
+            request.query().get("api_key").map(|key| refusal(key)).or_else(|| Some(Reply::status(404)))
+        };
+        let server = McpServer::start(Setup { unguarded: Some(Box::new(refuse)), ..Setup::default() });
+        let url = format!("{}?api_key={KEY}", server.url());
+        let home = Home::with_file_store();
+        for arguments in [&["doctor", &url] as &[_], &["login", &url, "--no-input", "-vvv"]] {
+            assert_free_of_key(arguments[0], format!("{:?}", home.run(arguments)).as_bytes());
+        }
+        let set = home.run_with_input(["tokens", "set", &url, "--name", "keyed", "-vv"], b"some-token\n");
+        assert_free_of_key("tokens set", format!("{set:?}").as_bytes());
+        for target in ["keyed", &url] {
+            assert_free_of_key("bridge", &said_by_a_bridge(&home, &[target, "--strict", "-vvv"]));
+        }
+        assert_free_of_key("status", format!("{:?}", home.run(["status"])).as_bytes());
+    }
+}
+
+fn challenge(status: u16, parameters: &str) -> Reply {
+    Reply::json(status, "{}").header("WWW-Authenticate", format!("Bearer {parameters}"))
 }
 
 /// What is pasted from where the key is not shown would lead to another service.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ::http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use url::Url;
@@ -75,6 +76,7 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
     let survey = Survey {
         http: &journey.http,
         server: &config.server,
+        headers: &HeaderMap::new(),
         private_network: config.http.private_network,
         challenge: config.options.challenge.as_ref(),
         pinned: config.options.pinned.as_ref(),

@@ -15,9 +15,9 @@ use serde_json::json;
 
 use crate::authorizer::authorization::Authorization;
 use crate::challenge::Challenge;
-use crate::http::{Client, HttpError, Redirect, Response};
+use crate::http::{Client, HttpError, Redirect, Response, challenge, secrets_sent};
 use crate::oauth::OauthError;
-use crate::redact::{Known, Secret, with_causes};
+use crate::redact::{Secret, with_causes};
 use crate::server_uri::ServerUri;
 use crate::wire::{EVENTS, JSON, JSON_OR_EVENTS, LATEST_WITH_INITIALIZE, SESSION_ID};
 
@@ -39,16 +39,20 @@ pub(super) enum Demand {
     Unclear(Challenge, String),
 }
 
-/// Asks the endpoint; returns what it said, and the address that said so.
+/// Asks the endpoint, with `headers` of the user's; returns what it said, and the address that said so.
 ///
 /// # Errors
 /// [`OauthError::Unreachable`].
-pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<(Demand, Option<IpAddr>), OauthError> {
-    let answer = initialize(http, server, &Authorization::bare(), TIME_LIMIT).await?;
+pub(super) async fn ask(
+    http: &Client,
+    server: &ServerUri,
+    headers: &HeaderMap,
+) -> Result<(Demand, Option<IpAddr>), OauthError> {
+    let answer = initialize(http, server, headers, TIME_LIMIT).await?;
     let unreachable = |reason: String| unreachable(server, reason);
     let peer = http.peer(&answer).await;
     let status = answer.status();
-    let challenge = Challenge::from_headers(answer.headers());
+    let challenge = challenge(answer.headers(), headers, server);
     let code = status.as_u16();
     match status {
         StatusCode::UNAUTHORIZED => Ok((Demand::Login(challenge), peer)),
@@ -56,12 +60,11 @@ pub(super) async fn ask(http: &Client, server: &ServerUri) -> Result<(Demand, Op
         status if status.is_success() => {
             let session = answer.headers().get(SESSION_ID).cloned();
             drop(answer);
-            leave(http, server, &Authorization::bare(), session).await;
+            leave(http, server, headers, session).await;
             Ok((Demand::Nothing, peer))
         }
         status if status.is_redirection() => {
-            // Nothing that it could repeat was sent.
-            let told = Redirect::of(&answer).map(|redirect| redirect.told(&Known::default()));
+            let told = Redirect::of(&answer).map(|redirect| redirect.told(&secrets_sent(headers, server)));
             Err(unreachable(told.unwrap_or_else(|| format!("it answered with HTTP status {code}"))))
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
@@ -89,7 +92,8 @@ pub(super) async fn show(http: &Client, server: &ServerUri, token: &Secret) -> V
     let Some(authorization) = Authorization::bearer(token) else {
         return Verdict::Refused;
     };
-    let answer = match initialize(http, server, &authorization, CHECK_LIMIT).await {
+    let headers = authorization.headers();
+    let answer = match initialize(http, server, &headers, CHECK_LIMIT).await {
         Ok(answer) => answer,
         Err(error) => return Verdict::Unclear(with_causes(&error)),
     };
@@ -98,31 +102,30 @@ pub(super) async fn show(http: &Client, server: &ServerUri, token: &Secret) -> V
         status if status.is_success() => {
             let session = answer.headers().get(SESSION_ID).cloned();
             drop(answer);
-            leave(http, server, &authorization, session).await;
+            leave(http, server, &headers, session).await;
             Verdict::Taken
         }
         status => Verdict::Unclear(format!("it answered with HTTP status {}", status.as_u16())),
     }
 }
 
-/// Sends `initialize` and waits for the head of the answer.
+/// Sends `initialize`, which carries `proof`, and waits for the head of the answer.
 async fn initialize(
     http: &Client,
     server: &ServerUri,
-    authorization: &Authorization,
+    proof: &HeaderMap,
     limit: Duration,
 ) -> Result<Response, OauthError> {
-    let mut headers = HeaderMap::new();
+    let mut headers = proof.clone();
     headers.insert(ACCEPT, JSON_OR_EVENTS);
     headers.insert(CONTENT_TYPE, JSON);
-    authorization.apply(&mut headers);
     let sent = http.follow(Method::POST, server.as_url().clone(), headers, message());
     let answer = tokio::time::timeout(limit, sent).await;
     let late = |_| HttpError::Timeout { host: server.authority().to_owned() };
     let answer = answer.map_err(late).flatten().map_err(|error| unreachable(server, error))?;
     match answer.status() {
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            let opened = tokio::time::timeout(limit, open(http, server, authorization)).await;
+            let opened = tokio::time::timeout(limit, open(http, server, proof)).await;
             Ok(opened.ok().flatten().unwrap_or(answer))
         }
         _ => Ok(answer),
@@ -131,9 +134,9 @@ async fn initialize(
 
 /// What the endpoint says where it may speak HTTP+SSE and takes no POST (2024-11-05, "HTTP with
 /// SSE"); `None` where it does not say what it demands either.
-async fn open(http: &Client, server: &ServerUri, authorization: &Authorization) -> Option<Response> {
-    let mut headers = HeaderMap::from_iter([(ACCEPT, EVENTS)]);
-    authorization.apply(&mut headers);
+async fn open(http: &Client, server: &ServerUri, proof: &HeaderMap) -> Option<Response> {
+    let mut headers = proof.clone();
+    headers.insert(ACCEPT, EVENTS);
     let answer = http.follow(Method::GET, server.as_url().clone(), headers, Bytes::new()).await.ok()?;
     let is_stream =
         answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(EVENTS.as_bytes()));
@@ -167,15 +170,10 @@ fn message() -> Bytes {
 }
 
 /// Ends a session that the probe opened. Nothing depends on it.
-async fn leave(
-    http: &Client,
-    server: &ServerUri,
-    authorization: &Authorization,
-    session: Option<HeaderValue>,
-) {
+async fn leave(http: &Client, server: &ServerUri, proof: &HeaderMap, session: Option<HeaderValue>) {
     let Some(session) = session else { return };
-    let mut headers = HeaderMap::from_iter([(SESSION_ID, session)]);
-    authorization.apply(&mut headers);
+    let mut headers = proof.clone();
+    headers.insert(SESSION_ID, session);
     let sent = http.follow(Method::DELETE, server.as_url().clone(), headers, Bytes::new());
     if !matches!(tokio::time::timeout(GOODBYE_LIMIT, sent).await, Ok(Ok(_))) {
         tracing::debug!("the probe's session was not ended");

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use ::http::HeaderMap;
+
 use super::probe::{self, Demand};
 use crate::challenge::Challenge;
 use crate::http::{AddressPolicy, Client};
@@ -19,6 +21,8 @@ pub struct Survey<'a> {
     pub http: &'a Client,
     /// The endpoint.
     pub server: &'a ServerUri,
+    /// What the user adds to the requests to the endpoint.
+    pub headers: &'a HeaderMap,
     /// Whether a public endpoint's metadata may name private addresses.
     pub private_network: bool,
     /// The challenge that a request got already, where one did.
@@ -36,15 +40,15 @@ impl Survey<'_> {
     /// # Cancel safety
     /// It asks and stores nothing.
     pub async fn find_server(self) -> Result<Option<Discovery>, OauthError> {
-        let Self { http, server, private_network, challenge, pinned } = self;
+        let Self { http, server, headers, private_network, challenge, pinned } = self;
         let (demand, peer) = match challenge {
             // Where the address says all about where the endpoint is, there is nothing left to ask.
             Some(challenge) if server.has_literal_address() => (Demand::Login(challenge.clone()), None),
             Some(challenge) => {
-                let (_, peer) = probe::ask(http, server).await?;
+                let (_, peer) = probe::ask(http, server, headers).await?;
                 (Demand::Login(challenge.clone()), peer)
             }
-            None => probe::ask(http, server).await?,
+            None => probe::ask(http, server, headers).await?,
         };
         let challenge = match &demand {
             Demand::Login(challenge) | Demand::Unclear(challenge, _) => challenge.clone(),

@@ -15,9 +15,9 @@ pub use event_stream::{Event, EventStream, EventStreamError};
 pub use reply::{Rejection, Reply};
 
 use detour::Detour;
-use reply::{Sent, secrets_in};
+use reply::Sent;
 
-use crate::http::{Client, HttpError, Response};
+use crate::http::{Client, HttpError, Response, secrets_sent};
 use crate::redact::Known;
 use crate::server_uri::ServerUri;
 use crate::wire::{EVENTS, JSON, JSON_OR_EVENTS};
@@ -71,7 +71,7 @@ impl StreamableHttp {
         let sent = self.client.follow(Method::POST, start.clone(), headers.clone(), message.clone()).await;
         let address = sent.as_ref().ok().map(|response| response.url().clone());
         let answer = match sent {
-            Ok(response) => read(response, &headers, &message).await,
+            Ok(response) => self.read(response, &headers, &message).await,
             Err(error) => Err(error),
         };
         let reply = answer.as_ref().ok().map(|answer| &answer.reply);
@@ -114,7 +114,8 @@ impl StreamableHttp {
         headers.insert(CONTENT_TYPE, JSON);
         let sent = self.client.follow(Method::POST, url.clone(), headers.clone(), message.clone());
         let response = sent.await?;
-        reply::read(response, Sent { headers: &headers, message: &message, is_secret_address: true }).await
+        let (server, headers, message) = (&self.server, &headers, &message);
+        reply::read(response, Sent { server, headers, message, is_secret_address: true }).await
     }
 
     /// Ends the session that `headers` name.
@@ -129,9 +130,7 @@ impl StreamableHttp {
     /// The secrets that the server is sent with `headers`: in these, in those that go with every request, and
     /// in its address.
     pub fn secrets_sent_with(&self, headers: HeaderMap) -> Known {
-        let in_headers = secrets_in(&self.complete(headers, JSON_OR_EVENTS));
-        let in_address: Vec<_> = self.server.query_values().collect();
-        Known::new(in_headers.iter().chain(&in_address))
+        secrets_sent(&self.complete(headers, JSON_OR_EVENTS), &self.server)
     }
 
     fn complete(&self, mut headers: HeaderMap, accept: HeaderValue) -> HeaderMap {
@@ -151,12 +150,18 @@ impl StreamableHttp {
     async fn send(&self, method: Method, headers: HeaderMap) -> Result<Answer, HttpError> {
         let url = self.server.as_url().clone();
         let response = self.client.follow(method, url, headers.clone(), Bytes::new()).await?;
-        read(response, &headers, &Bytes::new()).await
+        self.read(response, &headers, &Bytes::new()).await
     }
-}
 
-async fn read(response: Response, headers: &HeaderMap, message: &Bytes) -> Result<Answer, HttpError> {
-    reply::read(response, Sent { headers, message, is_secret_address: false }).await
+    async fn read(
+        &self,
+        response: Response,
+        headers: &HeaderMap,
+        message: &Bytes,
+    ) -> Result<Answer, HttpError> {
+        let sent = Sent { server: &self.server, headers, message, is_secret_address: false };
+        reply::read(response, sent).await
+    }
 }
 
 /// Whether a stream can be resumed behind the event with this id: it has to fit a header, and an

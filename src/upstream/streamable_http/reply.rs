@@ -1,7 +1,6 @@
 //! What an HTTP response means to whoever sent the message.
 
 use std::borrow::Cow;
-use std::cell::LazyCell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,9 +10,12 @@ use http::header::{CONTENT_TYPE, HeaderMap};
 use super::{Answer, EventStream, MESSAGE_LIMIT};
 use crate::challenge::Challenge;
 use crate::clock;
-use crate::http::{HttpError, Redirect, Response, content_coding, read_bounded, retry_after, unmarked};
+use crate::http::{
+    HttpError, Redirect, Response, challenge, content_coding, read_bounded, retry_after, secrets_sent,
+    unmarked,
+};
 use crate::jsonrpc::{Head, Message, code};
-use crate::redact::{Known, Secret, WORD};
+use crate::server_uri::ServerUri;
 use crate::wire::{METHOD, SESSION_ID};
 
 /// The largest body of a refusal that is read, in bytes.
@@ -88,6 +90,7 @@ impl Reply {
 /// What a response answers.
 #[derive(Clone, Copy)]
 pub(super) struct Sent<'a> {
+    pub(super) server: &'a ServerUri,
     pub(super) headers: &'a HeaderMap,
     /// The frame; empty where none was sent.
     pub(super) message: &'a Bytes,
@@ -128,35 +131,13 @@ impl Sent<'_> {
     fn redirected(&self, response: &Response) -> Option<String> {
         let redirect = Redirect::of(response)?;
         let redirect = if self.is_secret_address { redirect.with_origin_alone() } else { redirect };
-        Some(redirect.told(&Known::new(&secrets_in(self.headers))))
+        Some(redirect.told(&secrets_sent(self.headers, self.server)))
     }
 
-    /// The challenge that refuses it. Its error is told; its scopes and its address are acted on, and a
-    /// header's value may be a word of theirs, but hardly a whole scope.
+    /// The challenge that refuses it.
     fn challenge(&self, response: &Response) -> Challenge {
-        let mut challenge = Challenge::from_headers(response.headers());
-        let known = LazyCell::new(|| Known::new(&secrets_in(self.headers)));
-        challenge.error = challenge.error.map(|error| known.hide(&error));
-        let honest = |scopes: String| {
-            let honest: Vec<_> = scopes.split(' ').filter(|scope| !known.holds(scope)).collect();
-            (!honest.is_empty()).then(|| honest.join(" "))
-        };
-        challenge.scope = challenge.scope.and_then(honest);
-        challenge
+        challenge(response.headers(), self.headers, self.server)
     }
-}
-
-/// What a server that is sent `headers` may repeat: each secret one, the credentials behind a scheme (RFC 9110
-/// §11.4), and parts that are too long to be words, as a cookie's value (RFC 6265 §4.2.1).
-pub(super) fn secrets_in(headers: &HeaderMap) -> Vec<Secret> {
-    let secret = headers.values().filter(|value| value.is_sensitive());
-    let texts = secret.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
-    let found = texts.flat_map(|text| {
-        let credentials = text.split_once(' ').map(|(_, credentials)| credentials);
-        let parts = text.split([' ', ';', ',', '=', '"']).filter(|part| part.len() >= WORD);
-        [text].into_iter().chain(credentials).chain(parts)
-    });
-    found.map(Secret::from).collect()
 }
 
 /// Reads a response as far as it takes to know what it means.
@@ -278,6 +259,10 @@ fn names_unknown_session(body: &[u8], is_about_session: bool) -> bool {
 mod tests {
     use super::*;
 
+    fn server() -> ServerUri {
+        ServerUri::parse("https://mcp.example/mcp", false).unwrap()
+    }
+
     #[test]
     fn a_400_that_names_the_session_means_that_it_is_gone() {
         for (body, gone) in [
@@ -325,7 +310,8 @@ mod tests {
                 r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"sessionId required"}}}}"#
             );
             let message = Bytes::from(message);
-            let sent = Sent { headers: &HeaderMap::new(), message: &message, is_secret_address: false };
+            let (server, headers) = (&server(), &HeaderMap::new());
+            let sent = Sent { server, headers, message: &message, is_secret_address: false };
             assert_eq!(sent.is_answered_by(&body.clone().into()), answered, "{message:?} {body}");
         }
     }
@@ -346,7 +332,8 @@ mod tests {
         ] {
             let error = format!(r#"{{"code":{code},"message":"Bad Request: Missing session ID"}}"#);
             let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
-            let sent = Sent { headers: &of(method), message: &message, is_secret_address: false };
+            let (server, headers) = (&server(), &of(method));
+            let sent = Sent { server, headers, message: &message, is_secret_address: false };
             assert_eq!(sent.lacks_session(&body.clone().into()), missed, "{method} {body}");
         }
     }

@@ -136,6 +136,8 @@ fn a21_an_access_token_in_an_error_page_is_not_repeated() {
             bridge.initialize();
             let answer = bridge.call(1, "tools/call", json!({"name": kind}));
             assert!(answer["error"].is_object(), "{kind}: {answer}");
+            let asks_for_more = answer["error"]["data"]["scopes"].to_string().contains("more");
+            assert_eq!(asks_for_more, ["scope", "key as scope"].contains(&kind), "{kind}: {answer}");
             scene.evidence.add(&format!("error for {kind}"), answer.to_string());
             scene.leave(bridge);
         }
