@@ -230,7 +230,7 @@ complete -c mcp-front -n "__fish_mcp_front_using_subcommand tokens; and __fish_s
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l ca-file -d 'Trust the root certificates of this PEM file, beside the platform\'s' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l client-cert -d 'Show this PEM certificate to the service\'s own origin, and to nobody else' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l client-key -d 'The certificate\'s private key in PEM [default: the certificate\'s file]' -r -F
-complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l header -d 'Add a header to the session that is tried, as the host\'s entry does; `${NAME}` in the value is read from the environment' -r
+complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l header -d 'Add a header to the requests to the endpoint, as a bridge would; `${NAME}` in the value is read from the environment' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l header-file -d 'Read such headers from a file, one a line, `#` for comments' -r -F
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l profile -d 'Keep and find logins under this profile [default: default]' -r
 complete -c mcp-front -n "__fish_mcp_front_using_subcommand doctor" -l store -d 'Where secrets are kept [default: keyring]' -r -f -a "keyring\t''

@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     pub(super) login: bool,
     #[command(flatten)]
-    pub(super) headers: HeaderFlags,
+    headers: HeaderFlags,
     /// Refuse a host while a login is required, instead of letting it connect and saying what to run
     #[arg(long)]
     pub(super) strict: bool,

@@ -1,5 +1,7 @@
 //! `mcp-front doctor`: what keeps a bridge from working, check by check.
 
+use std::process::Command;
+
 use ::http::HeaderMap;
 use clap::Args;
 use clap::builder::styling::{AnsiColor, Style};
@@ -34,13 +36,13 @@ Examples:
   mcp-front doctor https://mcp.example.com/mcp      before the first login
   mcp-front doctor --json | jq -r '.findings[] | select(.mark == \"bad\").text'";
 
-/// A header is for one service, and no other's business.
-const OWN_HEADER: &str = "Add a header to the session that is tried, as the host's entry does; `${NAME}` in the \
+const OWN_HEADER: &str = "Add a header to the requests to the endpoint, as a bridge would; `${NAME}` in the \
      value is read from the environment";
 
 /// Find out what keeps a bridge from working
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+// A header is for one service, and no other's business.
 #[command(mut_arg("header", |flag| flag.requires("target").help(OWN_HEADER)))]
 #[command(mut_arg("header_file", |flag| flag.requires("target")))]
 pub(super) struct Arguments {
@@ -54,7 +56,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     allow_http: bool,
     #[command(flatten)]
-    pub(super) headers: HeaderFlags,
+    headers: HeaderFlags,
     #[command(flatten)]
     pub(super) network: NetworkFlags,
 }
@@ -63,18 +65,28 @@ pub(super) struct Arguments {
 ///
 /// # Errors
 /// [`Failure::Unwell`] where a check failed; [`ConfigError`] where the name means nothing.
-pub(super) async fn run(arguments: Arguments, mut context: Context) -> Result<(), Failure> {
+pub(super) fn run(arguments: Arguments, mut context: Context) -> impl Future<Output = Result<(), Failure>> {
+    // Ahead of all that minds its interruption itself: a file may be a pipe that nobody writes to.
+    let headers = arguments.headers.read(&mut context.environment);
+    examine(arguments, headers, context)
+}
+
+async fn examine(
+    arguments: Arguments,
+    headers: Result<HeaderMap, ConfigError>,
+    context: Context,
+) -> Result<(), Failure> {
+    let context = &context;
     let mut report = Report::new(arguments.json, &context.terminal);
-    report.take(settings(&context));
+    report.take(settings(context));
     let paths = match context.settings.paths() {
         Ok(paths) => paths,
         Err(error) => return report.end_with(&error.into()),
     };
-    let headers = match arguments.headers.read(&mut context.environment) {
+    let headers = match headers {
         Ok(headers) => headers,
         Err(error) => return report.end_with(&error.into()),
     };
-    let context = &context;
     let (services, unreadable) = services(&arguments, context, &paths)?;
     let network = context.settings.network.http_config(&context.environment).map(|_| ());
     if let Err(error) = network {
@@ -87,7 +99,7 @@ pub(super) async fn run(arguments: Arguments, mut context: Context) -> Result<()
     for service in services {
         report.turn_to(&service.name, &service.server.to_string());
         let name = service.name.clone();
-        match subject(service, &arguments.headers, &headers, context) {
+        match subject(service, &headers, context) {
             Ok(subject) => examine_service(subject, &mut |finding| report.take(finding)).await,
             Err(failure) => {
                 report.take(Finding { service: Some(name), ..broken(Check::Settings, &failure) });
@@ -152,18 +164,14 @@ fn machine(services: &[Service], context: &Context, paths: Paths) -> Machine {
     Machine { paths, stores }
 }
 
-fn subject(
-    service: Service,
-    flags: &HeaderFlags,
-    headers: &HeaderMap,
-    context: &Context,
-) -> Result<Subject, Failure> {
+fn subject(service: Service, headers: &HeaderMap, context: &Context) -> Result<Subject, Failure> {
     let settings = &context.settings;
     let kind = service.store(settings)?;
     let commands = service.commands(settings);
-    let mut bridge = std::process::Command::new(executable()?);
+    let mut bridge = Command::new(executable()?);
     // The words that follow the program's name, and what flags decided about the network.
-    bridge.args(commands.bridge()).arg("--strict").args(flags.words()).envs(settings.network.variables());
+    bridge.args(commands.bridge()).arg("--strict").envs(settings.network.variables());
+    carry(headers, &mut bridge);
     let authorizer = super::authorizer(&service, kind, context)?;
     Ok(Subject {
         pinned: login_flags::pinned(&service)?,
@@ -178,6 +186,20 @@ fn subject(
         commands,
         bridge,
     })
+}
+
+/// Has a bridge add `headers`, whose values it finds where nobody else looks.
+fn carry(headers: &HeaderMap, bridge: &mut Command) {
+    for (number, (name, value)) in headers.iter().enumerate() {
+        // No variable can be told from a missing one that stands for an empty value.
+        if value.is_empty() {
+            bridge.arg(format!("--header={name}:"));
+            continue;
+        }
+        let variable = format!("MCP_FRONT_DOCTOR_HEADER_{number}");
+        bridge.arg(format!("--header={name}: ${{{variable}}}"));
+        bridge.env(variable, String::from_utf8_lossy(value.as_bytes()).as_ref());
+    }
 }
 
 /// What this run is, for whoever reads a report of it.

@@ -1,6 +1,5 @@
 //! The flags that add headers, of the commands that hold a session.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use ::http::HeaderMap;
@@ -42,16 +41,5 @@ impl HeaderFlags {
         // What stands in a header is a secret for all that is known, and no helper's business.
         environment.forget(variables.iter().map(String::as_str).filter(|name| !Children::need(name)));
         Ok(headers)
-    }
-
-    /// The same flags as words, variables still by their names.
-    pub(super) fn words(&self) -> impl Iterator<Item = OsString> {
-        let joined = |flag: &str, value: OsString| {
-            let mut word = OsString::from(flag);
-            word.push(value);
-            word
-        };
-        let headers = self.header.iter().map(move |header| joined("--header=", header.into()));
-        headers.chain(self.header_file.iter().map(move |path| joined("--header-file=", path.into())))
     }
 }

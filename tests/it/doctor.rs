@@ -5,12 +5,11 @@ use std::net::TcpListener;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::authorization_server::AuthorizationServer;
 use crate::support::fake_keychain::{Conduct, FakeKeychain};
 use crate::support::home::Home;
-use crate::support::http_server::{Reply, Request, Responder, Server};
+use crate::support::http_server::{Reply, Server};
 use crate::support::keychain::Session;
-use crate::support::mcp_server::{McpServer, Setup};
+use crate::support::mcp_server::McpServer;
 use crate::support::service::{NAME, Service};
 use crate::support::tls_service::TlsService;
 
@@ -77,48 +76,40 @@ fn no_secret_is_told() {
     }
 }
 
-/// A gateway wants a header besides, and names it; the bridge that is tried carries it.
+/// A service that takes a key in a header of its own, wants no login, and repeats the key.
 #[test]
-fn a_header_of_the_users_goes_into_the_session_and_into_no_report() {
+fn a_header_of_the_users_opens_the_door_and_is_in_no_report() {
     const KEY: &str = "canary-of-the-gateway";
-    let script = |request: &Request, responder: &mut Responder| {
-        let is_let_in = request.header("X-Gateway") == Some(KEY);
-        let is_of_session = request.method == "POST" && request.header("Authorization").is_some();
-        if !is_of_session || (is_let_in && request.json()["method"] != "initialize") {
-            return false;
+    let server = McpServer::scripted(|request, responder| {
+        if request.header("X-Gateway") != Some(KEY) {
+            responder.reply(&Reply::json(401, json!({"error": "no way in"}).to_string()));
+            return true;
         }
-        let reply = match is_let_in {
-            true => json!({"jsonrpc": "2.0", "id": request.json()["id"], "result": {
-                "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": KEY, "version": "1"},
-            }}),
-            false => json!({"error": "no way in"}),
-        };
-        responder.reply(&Reply::json(if is_let_in { 200 } else { 403 }, reply.to_string()));
-        true
-    };
-    let authorization = AuthorizationServer::start();
-    let demands = Some(authorization.clone());
-    let server = McpServer::start(Setup {
-        authorization: demands,
-        script: Some(Box::new(script)),
-        ..Setup::default()
+        let is_first = request.method == "POST" && request.json()["method"] == "initialize";
+        if is_first {
+            let server = json!({"name": KEY, "version": request.header("X-Empty").unwrap_or("?")});
+            let result = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": server});
+            let answer = json!({"jsonrpc": "2.0", "id": request.json()["id"], "result": result});
+            responder.reply(&Reply::json(200, answer.to_string()));
+        }
+        is_first
     });
-    let service = Service::of(authorization, server, Home::with_file_store().with("GATEWAY_KEY", KEY));
-    service.login(&[]).expect(0);
-    let home = &service.home;
-    let session = |flags: &[&str], code| {
-        let findings = examine(home, &[&[NAME], flags].concat(), code);
-        let session = finding(&findings, "session").clone();
-        assert!(!json!(findings).to_string().contains(KEY), "{session}");
-        session
-    };
-    assert_eq!(session(&[], 1)["mark"], "bad");
-    let with_flag = session(&["--header", "X-Gateway: ${GATEWAY_KEY}"], 0);
-    assert!(with_flag["text"].as_str().unwrap().starts_with("[secret] 1 speaks"), "{with_flag}");
-    std::fs::write(home.path().join("headers"), "X-Gateway: ${GATEWAY_KEY}\n").unwrap();
-    assert_eq!(session(&["--header-file", "headers"], 0)["mark"], "good");
+    let home = Home::with_file_store().with("GATEWAY_KEY", KEY);
+    let url = server.url();
+    let header = "X-Gateway: ${GATEWAY_KEY}";
+    for (flags, input, code) in [
+        (&[][..], "", 1),
+        (&["--header", header, "--header=X-Empty:"], "", 0),
+        (&["--header-file", "/dev/stdin"], &format!("{header}\nX-Empty:\n"), 0),
+    ] {
+        let outcome = home.run_with_input([&["doctor", "--json", &url], flags].concat(), input.as_bytes());
+        assert!(!format!("{outcome:?}").contains(KEY), "{outcome:?}");
+        let report: Value = serde_json::from_str(&outcome.expect(code).stdout).expect("JSON");
+        let session = finding(report["findings"].as_array().unwrap(), "session")["text"].to_string();
+        assert_eq!(session.contains("[secret]  speaks 2025-11-25"), code == 0, "{session}");
+    }
     // Of the settings, where it cannot be read; and never for all services at once.
-    let outcome = home.run(["doctor", NAME, "--header", "X-Gateway: ${NO_SUCH_VARIABLE}"]).expect(1);
+    let outcome = home.run(["doctor", &url, "--header", "X-Gateway: ${NO_SUCH_VARIABLE}"]).expect(1);
     assert!(outcome.stdout.contains("NO_SUCH_VARIABLE is not set"), "{}", outcome.stdout);
     home.run(["doctor", "--header", "X-Gateway: x"]).expect(2);
 }
