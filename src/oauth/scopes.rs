@@ -27,20 +27,24 @@ const LENGTH_LIMIT: usize = 256;
 const ADDED_LIMIT: usize = 64;
 
 /// The scopes at hand and those that a refusal asks for (RFC 6750 §3), each once, without what is no scope
-/// (RFC 6749 §3.3). Where they are too many, what is asked for is among those that stay.
+/// (RFC 6749 §3.3). Where they are too many, the first go that are not asked for.
 pub fn widened(mut scopes: Vec<String>, asked: &str) -> Vec<String> {
     let is_scope = |scope: &str| {
         let is_part = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         !scope.is_empty() && scope.len() <= LENGTH_LIMIT && scope.bytes().all(is_part)
     };
-    let mut added: Vec<String> = Vec::new();
+    let most = scopes.len() + ADDED_LIMIT;
     for scope in asked.split(' ').filter(|scope| is_scope(scope)) {
-        if added.len() < ADDED_LIMIT && !scopes.iter().chain(&added).any(|known| known == scope) {
-            added.push(scope.to_owned());
+        if scopes.len() < most && !scopes.iter().any(|known| known == scope) {
+            scopes.push(scope.to_owned());
         }
     }
-    scopes.truncate(COUNT_LIMIT - added.len());
-    scopes.extend(added);
+    let mut excess = scopes.len().saturating_sub(COUNT_LIMIT);
+    scopes.retain(|scope| {
+        let goes = excess > 0 && scope != OFFLINE_ACCESS && asked.split(' ').all(|asked| asked != scope);
+        excess -= usize::from(goes);
+        !goes
+    });
     scopes
 }
 
@@ -95,11 +99,10 @@ mod tests {
         ] {
             for count in [1, COUNT_LIMIT - 2, COUNT_LIMIT] {
                 let widened = widened(own(count), asked);
-                assert!(
-                    widened.ends_with(&added.iter().map(ToString::to_string).collect::<Vec<_>>()),
-                    "{asked}"
-                );
+                let ending: Vec<_> = added.iter().map(ToString::to_string).collect();
+                assert!(widened.ends_with(&ending), "{asked}");
                 assert_eq!(widened.len(), COUNT_LIMIT.min(count + added.len()), "{asked}");
+                assert!(!asked.contains("own:0") || widened.contains(&"own:0".to_owned()), "{asked}");
             }
         }
         let many = (0..1000).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
