@@ -7,12 +7,11 @@
 //! Some services take a key in their address's query. Its values are for the wire and the index alone:
 //! whoever shows an address to people, models or logs shows it by `Display` or [`shown`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use url::{Host, Position, Url};
-
-use crate::redact::Secret;
 
 /// The canonical URL of an MCP endpoint: `https`, or `http` on loopback (elsewhere only where the
 /// user allowed it); without user information and fragment.
@@ -76,18 +75,17 @@ impl ServerUri {
 
     /// The name of a value in the query that looks like a key, decoded.
     pub fn credential_in_query(&self) -> Option<String> {
-        let telling = ["key", "token", "secret", "password", "passwd", "auth", "sig", "signature"];
-        let mut pairs = self.0.query_pairs().filter(|(_, value)| !value.is_empty());
-        let found = pairs.find(|(name, _)| {
-            let name = name.to_ascii_lowercase();
-            telling.iter().any(|word| name.ends_with(word))
-        });
-        found.map(|(name, _)| name.into_owned())
+        self.credentials_in_query().next().map(|(name, _)| name.into_owned())
     }
 
-    /// The values in its query, decoded.
-    pub fn query_values(&self) -> impl Iterator<Item = Secret> {
-        self.0.query_pairs().map(|(_, value)| Secret::from(value.into_owned()))
+    /// The names and values in the query that look like keys, decoded.
+    pub fn credentials_in_query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        let telling = ["key", "token", "secret", "password", "passwd", "auth", "sig", "signature"];
+        let pairs = self.0.query_pairs().filter(|(_, value)| !value.is_empty());
+        pairs.filter(move |(name, _)| {
+            let name = name.to_ascii_lowercase();
+            telling.iter().any(|word| name.ends_with(word))
+        })
     }
 
     /// The host's name or address literal, for people.

@@ -12,7 +12,7 @@ use super::{Check, Finding, Subject};
 use crate::authorizer::login::{Survey, next_step};
 use crate::clock;
 use crate::credential::Binding;
-use crate::http::{Client, HttpError, ROOTS_REMEDY, Response};
+use crate::http::{Client, HttpError, ROOTS_REMEDY, Response, secrets_sent};
 use crate::oauth::{Discovery, OauthError, Source};
 use crate::redact::{printable, with_causes};
 use crate::wire::EVENTS;
@@ -232,7 +232,8 @@ fn compared(subject: &Subject, bound: Option<&Binding>, found: &Discovery) -> Fi
 
 /// A login that is there does not need discovery: a bridge makes none.
 fn undiscovered(error: &OauthError, subject: &Subject) -> Finding {
-    let text = with_causes(error);
+    // Where the metadata lie is the server's word.
+    let text = secrets_sent(&[&subject.headers], &subject.server).hide(&with_causes(error));
     if subject.entry.is_some() {
         return Finding::notice(
             Check::Discovery,

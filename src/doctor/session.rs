@@ -4,12 +4,13 @@ use std::io;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use ::http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::{Check, Finding, Subject, within};
-use crate::authorizer::{Authorization, Commands};
+use crate::authorizer::Commands;
 use crate::http::secrets_sent;
 use crate::redact::printable;
 use crate::wire::LATEST_WITH_INITIALIZE;
@@ -33,14 +34,12 @@ pub(super) async fn hold(subject: Subject) -> Finding {
         let outcome = converse(bridge).await;
         // The bridge may have renewed it meanwhile.
         let after = authorizer.authorize().await;
-        let sent_with = |authorization: &Authorization| secrets_sent(&authorization.headers(), &server);
-        let in_tokens = [before, after];
-        let in_tokens = in_tokens.iter().flatten().map(sent_with);
-        let known: Vec<_> = in_tokens.chain([secrets_sent(&headers, &server)]).collect();
-        let shown = |text: &str, limit: usize| {
-            let hidden = known.iter().fold(text.to_owned(), |text, known| known.hide(&text));
-            printable(&hidden.chars().take(limit).collect::<String>())
-        };
+        let [before, after] = [before, after].map(|authorization| {
+            authorization.map_or_else(|_| HeaderMap::new(), |authorization| authorization.headers())
+        });
+        let known = secrets_sent(&[&before, &after, &headers], &server);
+        let shown =
+            |text: &str, limit: usize| printable(&known.hide(text).chars().take(limit).collect::<String>());
         match outcome {
             Ok(session) => Finding::good(Check::Session, session.told(|name| shown(name, NAME_SHOWN))),
             Err(Trouble::Error { asked, error }) => {

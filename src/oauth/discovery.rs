@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use ::http::HeaderMap;
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataSource, OAuthClientConfig,
 };
@@ -154,7 +153,7 @@ pub async fn discover_by(
     }
     let scopes = manager.select_initial_scopes(&[]).await;
     let scopes = scopes::bounded(scopes.iter().map(|scope| reveal(scope).into_owned()));
-    let known = secrets_sent(&HeaderMap::new(), server);
+    let known = secrets_sent(&[], server);
     let told = |text: &str| printable(&known.hide(text));
     let (issuer, asked) = (metadata.issuer.as_deref().map(told), told(&scopes.join(" ")));
     let described = told(&shown(&resource));

@@ -178,7 +178,7 @@ fn a_tool_named_like_a_secret_is_left_out_without_its_name() {
         let message = request.json();
         let is_list = message["method"] == "tools/list";
         if is_list {
-            assert_eq!((request.header("X-Key"), &request.query()["q"][..]), (Some(KEY), IN_ADDRESS));
+            assert_eq!((request.header("X-Key"), &request.query()["api_key"][..]), (Some(KEY), IN_ADDRESS));
             let name = format!("run {KEY} {SESSION} {IN_ADDRESS}");
             responder.reply(&listing(&message["id"], json!({"tools": [annotated(&name, "no header")]})));
         }
@@ -186,7 +186,7 @@ fn a_tool_named_like_a_secret_is_left_out_without_its_name() {
     });
     let home = Home::with_file_store();
     for is_modern in [false, true] {
-        let url = format!("{}?q={}", server.url(), IN_ADDRESS.replace(' ', "+"));
+        let url = format!("{}?api_key={}", server.url(), IN_ADDRESS.replace(' ', "+"));
         let (key, cookie) = (format!("X-Key: {KEY}"), format!("Cookie: id={SESSION}; theme=dark"));
         let mut bridge = Bridge::start(&home, &[&url, "--header", &key, "--header", &cookie]);
         if is_modern {

@@ -64,7 +64,7 @@ pub(super) async fn ask(
             Ok((Demand::Nothing, peer))
         }
         status if status.is_redirection() => {
-            let told = Redirect::of(&answer).map(|redirect| redirect.told(&secrets_sent(headers, server)));
+            let told = Redirect::of(&answer).map(|redirect| redirect.told(&secrets_sent(&[headers], server)));
             Err(unreachable(told.unwrap_or_else(|| format!("it answered with HTTP status {code}"))))
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
@@ -109,14 +109,14 @@ pub(super) async fn show(http: &Client, server: &ServerUri, token: &Secret) -> V
     }
 }
 
-/// Sends `initialize`, which carries `proof`, and waits for the head of the answer.
+/// Sends `initialize`, with `carried` among its headers, and waits for the head of the answer.
 async fn initialize(
     http: &Client,
     server: &ServerUri,
-    proof: &HeaderMap,
+    carried: &HeaderMap,
     limit: Duration,
 ) -> Result<Response, OauthError> {
-    let mut headers = proof.clone();
+    let mut headers = carried.clone();
     headers.insert(ACCEPT, JSON_OR_EVENTS);
     headers.insert(CONTENT_TYPE, JSON);
     let sent = http.follow(Method::POST, server.as_url().clone(), headers, message());
@@ -125,7 +125,7 @@ async fn initialize(
     let answer = answer.map_err(late).flatten().map_err(|error| unreachable(server, error))?;
     match answer.status() {
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            let opened = tokio::time::timeout(limit, open(http, server, proof)).await;
+            let opened = tokio::time::timeout(limit, open(http, server, carried)).await;
             Ok(opened.ok().flatten().unwrap_or(answer))
         }
         _ => Ok(answer),
@@ -134,8 +134,8 @@ async fn initialize(
 
 /// What the endpoint says where it may speak HTTP+SSE and takes no POST (2024-11-05, "HTTP with
 /// SSE"); `None` where it does not say what it demands either.
-async fn open(http: &Client, server: &ServerUri, proof: &HeaderMap) -> Option<Response> {
-    let mut headers = proof.clone();
+async fn open(http: &Client, server: &ServerUri, carried: &HeaderMap) -> Option<Response> {
+    let mut headers = carried.clone();
     headers.insert(ACCEPT, EVENTS);
     let answer = http.follow(Method::GET, server.as_url().clone(), headers, Bytes::new()).await.ok()?;
     let is_stream =
@@ -170,9 +170,9 @@ fn message() -> Bytes {
 }
 
 /// Ends a session that the probe opened. Nothing depends on it.
-async fn leave(http: &Client, server: &ServerUri, proof: &HeaderMap, session: Option<HeaderValue>) {
+async fn leave(http: &Client, server: &ServerUri, carried: &HeaderMap, session: Option<HeaderValue>) {
     let Some(session) = session else { return };
-    let mut headers = proof.clone();
+    let mut headers = carried.clone();
     headers.insert(SESSION_ID, session);
     let sent = http.follow(Method::DELETE, server.as_url().clone(), headers, Bytes::new());
     if !matches!(tokio::time::timeout(GOODBYE_LIMIT, sent).await, Ok(Ok(_))) {

@@ -130,7 +130,7 @@ impl StreamableHttp {
     /// The secrets that the server is sent with `headers`: in these, in those that go with every request, and
     /// in its address.
     pub fn secrets_sent_with(&self, headers: HeaderMap) -> Known {
-        secrets_sent(&self.complete(headers, JSON_OR_EVENTS), &self.server)
+        secrets_sent(&[&self.complete(headers, JSON_OR_EVENTS)], &self.server)
     }
 
     fn complete(&self, mut headers: HeaderMap, accept: HeaderValue) -> HeaderMap {

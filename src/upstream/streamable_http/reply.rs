@@ -131,7 +131,7 @@ impl Sent<'_> {
     fn redirected(&self, response: &Response) -> Option<String> {
         let redirect = Redirect::of(response)?;
         let redirect = if self.is_secret_address { redirect.with_origin_alone() } else { redirect };
-        Some(redirect.told(&secrets_sent(self.headers, self.server)))
+        Some(redirect.told(&secrets_sent(&[self.headers], self.server)))
     }
 
     /// The challenge that refuses it.
