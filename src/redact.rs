@@ -178,7 +178,12 @@ pub fn causes<'a>(error: &'a (dyn Error + 'a)) -> impl Iterator<Item = &'a (dyn 
 /// An error with what caused it, on one line through [`printable`]. A cause that its effect's text
 /// already names is not repeated.
 pub fn with_causes(error: &dyn Error) -> String {
-    printable(&joined(error.to_string(), causes(error).map(ToString::to_string)))
+    printable(&in_full(error))
+}
+
+/// The same as it is: unsafe to print.
+pub fn in_full(error: &dyn Error) -> String {
+    joined(error.to_string(), causes(error).map(ToString::to_string))
 }
 
 /// A text with those of its causes behind it; one that stands there already is not repeated.

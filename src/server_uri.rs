@@ -13,6 +13,8 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use url::{Host, Position, Url};
 
+use crate::redact::WORD;
+
 /// The canonical URL of an MCP endpoint: `https`, or `http` on loopback (elsewhere only where the
 /// user allowed it); without user information and fragment.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -75,17 +77,17 @@ impl ServerUri {
 
     /// The name of a value in the query that looks like a key, decoded.
     pub fn credential_in_query(&self) -> Option<String> {
-        self.credentials_in_query().next().map(|(name, _)| name.into_owned())
+        let mut pairs = self.0.query_pairs();
+        pairs
+            .find(|(name, value)| !value.is_empty() && is_of_credential(name))
+            .map(|(name, _)| name.into_owned())
     }
 
-    /// The names and values in the query that look like keys, decoded.
-    pub fn credentials_in_query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        let telling = ["key", "token", "secret", "password", "passwd", "auth", "sig", "signature"];
-        let pairs = self.0.query_pairs().filter(|(_, value)| !value.is_empty());
-        pairs.filter(move |(name, _)| {
-            let name = name.to_ascii_lowercase();
-            telling.iter().any(|word| name.ends_with(word))
-        })
+    /// The values in the query that look like keys by their names or by themselves, decoded.
+    pub fn secrets_in_query(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let pairs = self.0.query_pairs();
+        let secret = pairs.filter(|(name, value)| is_of_credential(name) || is_like_a_key(value));
+        secret.map(|(_, value)| value)
     }
 
     /// The host's name or address literal, for people.
@@ -120,6 +122,33 @@ impl fmt::Debug for ServerUri {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "ServerUri({self})")
     }
+}
+
+/// Whether a parameter is named as credentials are.
+fn is_of_credential(name: &str) -> bool {
+    let telling = [
+        "key",
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "pwd",
+        "auth",
+        "authorization",
+        "jwt",
+        "sig",
+        "signature",
+        "credential",
+        "credentials",
+    ];
+    let name = name.to_ascii_lowercase();
+    telling.iter().any(|word| name.ends_with(word))
+}
+
+/// Whether a value is too long for a word, and mixes letters and digits as words do not.
+fn is_like_a_key(value: &str) -> bool {
+    let has = |of_kind: fn(&u8) -> bool| value.as_bytes().iter().any(of_kind);
+    value.len() >= WORD && has(u8::is_ascii_alphabetic) && has(u8::is_ascii_digit)
 }
 
 /// What stands in place of a value, and the same as a URL's query has it.

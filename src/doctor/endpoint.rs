@@ -14,7 +14,7 @@ use crate::clock;
 use crate::credential::Binding;
 use crate::http::{Client, HttpError, ROOTS_REMEDY, Response, secrets_sent};
 use crate::oauth::{Discovery, OauthError, Source};
-use crate::redact::{printable, with_causes};
+use crate::redact::{in_full, printable, with_causes};
 use crate::wire::EVENTS;
 
 /// How long a name, and then an answer, is waited for.
@@ -233,7 +233,8 @@ fn compared(subject: &Subject, bound: Option<&Binding>, found: &Discovery) -> Fi
 /// A login that is there does not need discovery: a bridge makes none.
 fn undiscovered(error: &OauthError, subject: &Subject) -> Finding {
     // Where the metadata lie is the server's word.
-    let text = secrets_sent(&[&subject.headers], &subject.server).hide(&with_causes(error));
+    let known = secrets_sent(&[&subject.headers], &subject.server);
+    let text = printable(&known.hide(&in_full(error)));
     if subject.entry.is_some() {
         return Finding::notice(
             Check::Discovery,

@@ -13,7 +13,7 @@ const CODES: [&str; 3] = ["invalid_request", "invalid_token", "insufficient_scop
 
 /// The secrets in requests with these headers to `server`: each sensitive header, the credentials behind
 /// its scheme (RFC 9110 §11.4), its parts that are too long to be words, as a cookie's value (RFC 6265
-/// §4.2.1), and what looks like a key in the address.
+/// §4.2.1), and what looks like a key in the address's query.
 pub fn secrets_sent(headers: &[&HeaderMap], server: &ServerUri) -> Known {
     let sensitive = headers.iter().flat_map(|headers| headers.values()).filter(|value| value.is_sensitive());
     let texts = sensitive.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
@@ -22,7 +22,7 @@ pub fn secrets_sent(headers: &[&HeaderMap], server: &ServerUri) -> Known {
         let parts = text.split([' ', ';', ',', '=', '"']).filter(|part| part.len() >= WORD);
         [text].into_iter().chain(credentials).chain(parts)
     });
-    let in_address = server.credentials_in_query().map(|(_, value)| Secret::from(value.into_owned()));
+    let in_address = server.secrets_in_query().map(|value| Secret::from(value.into_owned()));
     let secrets: Vec<_> = in_headers.map(Secret::from).chain(in_address).collect();
     Known::new(&secrets)
 }
@@ -74,6 +74,7 @@ mod tests {
                 "no [secret]",
                 None,
             ),
+            ("?config=eyJhIjoxLCJiIjoyMjJ9", "no eyJhIjoxLCJiIjoyMjJ9", "a", "no [secret]", Some("a")),
             // What is no key may be a scope, a host or a code.
             ("?scope=mail.read.everything", "x", "mail.read.everything", "x", Some("mail.read.everything")),
             ("?token=insufficient_scope", "insufficient_scope", "a", "insufficient_scope", Some("a")),

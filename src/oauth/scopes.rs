@@ -45,6 +45,7 @@ pub fn widened(mut scopes: Vec<String>, asked: &str) -> Vec<String> {
         excess -= usize::from(goes);
         !goes
     });
+    scopes.drain(..excess);
     scopes
 }
 
@@ -105,6 +106,9 @@ mod tests {
                 assert!(!asked.contains("own:0") || widened.contains(&"own:0".to_owned()), "{asked}");
             }
         }
+        let all = format!("{} {}", own(COUNT_LIMIT).join(" "), "a b c");
+        let widened_by_all = widened(own(COUNT_LIMIT), &all);
+        assert!(widened_by_all.len() == COUNT_LIMIT && widened_by_all.ends_with(&["c".to_owned()]));
         let many = (0..1000).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
         assert_eq!(widened(own(3), &many).len(), 3 + ADDED_LIMIT);
     }
