@@ -93,6 +93,26 @@ fn c15_a_full_log_file_moves_aside_once() {
     assert_eq!(logs.count(), 2);
 }
 
+/// Somebody who keeps a full one keeps no host waiting; that lines are lost is said once.
+#[test]
+fn c15_nobody_waits_for_a_log_file() {
+    let service = Service::logged_in();
+    let log = service.home.path().join("log");
+    std::fs::write(&log, vec![b'x'; usize::try_from(LIMIT).unwrap()]).unwrap();
+    let kept = std::fs::File::open(&log).unwrap();
+    kept.lock().unwrap();
+    let mut bridge = Bridge::start(&service.home, &["service", "-vvv", "--log-file", "log"]);
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "served"), "served");
+    let said = bridge.process.stderr.text();
+    assert_eq!(said.matches("another process keeps it full").count(), 1, "{said}");
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), LIMIT);
+    drop(kept);
+    assert_eq!(bridge.echo(2, "served"), "served");
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(!text.is_empty() && !text.contains("xxx"), "{text}");
+}
+
 /// A bridge serves all the same, and says why there is no log.
 #[test]
 fn c15_a_link_is_not_followed() {
