@@ -14,7 +14,7 @@ use crate::support::service::{NAME, Service};
 use crate::support::skip;
 
 /// Secrets of the host's and of other programs, under the names that they usually have.
-const FOREIGN: [(&str, &str); 9] = [
+const FOREIGN: [(&str, &str); 14] = [
     ("AWS_SECRET_ACCESS_KEY", "canary-foreign-aws-1"),
     ("GITHUB_TOKEN", "canary-foreign-github-2"),
     ("ANTHROPIC_API_KEY", "canary-foreign-anthropic-3"),
@@ -24,6 +24,11 @@ const FOREIGN: [(&str, &str); 9] = [
     ("AZURE_DEVOPS_PAT", "canary-foreign-azure-7"),
     ("GOOGLE_CREDENTIALS", "canary-foreign-google-8"),
     ("front_api_token", "canary-foreign-front-9"),
+    ("DATABASE_URL", "postgres://user:canary-foreign-database-10@db.example/"),
+    ("SENTRY_DSN", "https://canary-foreign-sentry-11@sentry.example/1"),
+    ("STRIPE_SK", "canary-foreign-stripe-12"),
+    ("SIGNING_KEY_BASE64", "canary-foreign-signing-13"),
+    ("XDG_SECRET_TOKEN", "canary-foreign-desktop-14"),
 ];
 
 /// Bar 6, A29: login by callback and by paste, refresh, listing and deleting, with an encrypted store.
