@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use super::{Config, EVENTS, Event, Interaction, Options, Outcome, Summary, login};
+use super::{Config, EVENTS, Event, Interaction, Move, Options, Outcome, Summary, login};
 use crate::authorizer::Children;
 use crate::authorizer::process::{ask, become_independent, read_request, write_answer};
 use crate::http;
@@ -144,6 +144,10 @@ async fn log_in(config: &Config) -> Result<Outcome, String> {
         tokio::select! {
             outcome = &mut login => return outcome.map_err(|error| with_causes(&error)),
             Some(event) = happening.recv() => match event {
+                Event::Discovered { moved: Some(Move { known, named }), .. } => tracing::warn!(
+                    %known, %named,
+                    "the authorization server changed; the login in the browser is one with the new one"
+                ),
                 Event::Authorize { browser: Some(Err(error)), .. } => return Err(error.to_string()),
                 Event::Authorize { listening: false, .. } => {
                     return Err("the redirect URI leads to no place that this machine can hear".to_owned());

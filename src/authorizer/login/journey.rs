@@ -10,7 +10,7 @@ use url::Url;
 
 use super::answer::{self, Answered, sentence};
 use super::keep::Home;
-use super::known_client::{KnownClient, is_bound_to};
+use super::known_client::{KnownClient, Move, is_bound_to};
 use super::survey::Survey;
 use super::{Config, Event, Interaction, LoginError, Options, Outcome, Redirect, Scope, Summary};
 use crate::browser;
@@ -180,6 +180,7 @@ impl<'a> Journey<'a> {
         self.tell(Event::Discovered {
             authorization_host: discovery.authorization_endpoint.host_str().unwrap_or_default().to_owned(),
             scopes: scopes.iter().map(|scope| printable(scope)).collect(),
+            moved: Move::between(stored, &discovery),
         })
         .await;
         let known = KnownClient::find(self.options(), stored, &discovery)?;

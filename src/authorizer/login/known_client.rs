@@ -41,14 +41,14 @@ impl KnownClient {
         let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else {
             return named.with_secret(discovery);
         };
-        let (bound, client) = (&oauth.binding, &oauth.client);
+        let client = &oauth.client;
         let is_same_server = is_bound_to(stored, discovery);
+        let named_client = named.pre_registered.as_ref();
         let is_its = |named: &PreRegistered| named.id == client.id || options.give_way;
-        if !is_same_server && named.pre_registered.as_ref().is_some_and(is_its) {
-            return Err(OauthError::ServerChanged {
-                known: shown(bound.issuer.as_deref(), &bound.token_endpoint),
-                named: shown(discovery.issuer.as_deref(), &discovery.token_endpoint),
-            });
+        if let Some(Move { known, named }) = Move::between(stored, discovery)
+            && named_client.is_some_and(is_its)
+        {
+            return Err(OauthError::ServerChanged { known, named });
         }
         if let Some(again) = named.pre_registered.as_mut().filter(|named| named.id == client.id)
             && again.secret.is_none()
@@ -101,7 +101,31 @@ impl KnownClient {
     }
 }
 
-/// An authorization server for people.
-fn shown(issuer: Option<&str>, token_endpoint: &Url) -> String {
-    printable(issuer.unwrap_or(token_endpoint.as_str()))
+/// Another authorization server than the stored login's, or another token endpoint of it; for people.
+#[derive(Debug)]
+pub struct Move {
+    /// The one that the stored login is bound to.
+    pub known: String,
+    /// The one that the service names by now.
+    pub named: String,
+}
+
+impl Move {
+    /// The move since the stored login was made, if there was one.
+    pub(super) fn between(stored: Option<&Credential>, discovery: &Discovery) -> Option<Self> {
+        let Some(Kind::Oauth(oauth)) = stored.map(|credential| &credential.kind) else { return None };
+        if is_bound_to(stored, discovery) {
+            return None;
+        }
+        let bound = &oauth.binding;
+        let is_same_issuer = bound.issuer == discovery.issuer;
+        let shown = |issuer: &Option<String>, token_endpoint: &Url| {
+            let issuer = issuer.as_deref().filter(|_| !is_same_issuer);
+            printable(issuer.unwrap_or(token_endpoint.as_str()))
+        };
+        Some(Self {
+            known: shown(&bound.issuer, &bound.token_endpoint),
+            named: shown(&discovery.issuer, &discovery.token_endpoint),
+        })
+    }
 }

@@ -39,6 +39,7 @@ use crate::web::WebError;
 pub use advice::{CLIENT_BY_FLAGS, SECRET_BY_FLAGS, next_step};
 pub use child::{ChildError, LoginChild, SUBCOMMAND as CHILD, run_login_child, start_child};
 pub use journey::{check_storable, login};
+pub use known_client::Move;
 pub use survey::Survey;
 
 /// How long a person may take in the browser, where nobody says otherwise.
@@ -184,6 +185,9 @@ pub enum Event {
         authorization_host: String,
         /// The scopes that will be asked for; safe to print.
         scopes: Vec<String>,
+        /// How it differs from the stored login's authorization server, where it does: whoever
+        /// controls the service may lead the person to a server of their own.
+        moved: Option<Move>,
     },
     /// The person has to act.
     Authorize {

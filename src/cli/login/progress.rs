@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use url::Url;
 
-use crate::authorizer::login::Event;
+use crate::authorizer::login::{Event, Move};
 use crate::cli::terminal::Terminal;
 use crate::cli::{moment, talk};
 use crate::clock;
@@ -35,7 +35,14 @@ impl Progress {
             Event::WaitingForOtherLogin => {
                 self.begin(format!("Another mcp-front logs in to {} already; waiting for it", self.name));
             }
-            Event::Discovered { authorization_host, scopes, .. } => {
+            Event::Discovered { authorization_host, scopes, moved } => {
+                if let Some(Move { known, named }) = moved {
+                    self.say(&format!(
+                        "warning: the authorization server changed: the stored login is {known}'s, and the \
+                         service now names {named}.\n\
+                         Nothing of the stored login goes there. Sign in only if you expected this change."
+                    ));
+                }
                 let scopes = if scopes.is_empty() {
                     String::new()
                 } else {

@@ -170,7 +170,10 @@ fn h17_a_moved_authorization_server_is_told_and_a_login_binds_anew() {
     assert_eq!(error["data"]["reason"], "token_rejected", "{error}");
     assert!(error["data"]["command"].as_str().is_some_and(|command| command.contains(" login ")), "{error}");
     assert!(successor.token_requests().is_empty() && successor.authorizations().is_empty());
-    service.login(&["--force"]).expect(0);
+    let said = service.login(&["--force"]).expect(0).stderr;
+    for server in [service.authorization.issuer(), successor.issuer()] {
+        assert!(said.contains("the authorization server changed") && said.contains(&server), "{said}");
+    }
     assert_eq!(bridge.echo(2, "bound anew"), "bound anew");
     let sent: String = successor.token_requests().iter().map(|request| format!("{request:?}")).collect();
     let old = service.authorization.secrets();
