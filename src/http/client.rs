@@ -11,7 +11,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::cookies::Jar;
-use super::{AddressPolicy, Config, EXCHANGE_LIMIT, HttpError, Response, coding, read_bounded, redirect};
+use super::{AddressPolicy, Config, HttpError, Response, coding, read_answer, redirect};
 use crate::server_uri::{ServerUri, authority, is_loopback};
 use crate::{clock, failpoint};
 
@@ -270,7 +270,7 @@ impl Client {
             let mut parts = http::Response::new(Vec::new());
             *parts.status_mut() = response.status();
             *parts.headers_mut() = response.headers().clone();
-            *parts.body_mut() = read_bounded(response, EXCHANGE_LIMIT).await?.into();
+            *parts.body_mut() = read_answer(response).await?;
             Ok(parts)
         };
         let answer = tokio::time::timeout(limit, whole).await;

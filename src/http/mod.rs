@@ -27,8 +27,10 @@ mod trust;
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use serde::de::IgnoredAny;
 
 use crate::server_uri::authority;
 
@@ -46,6 +48,11 @@ pub use trust::{CertificateError, ClientCertificate, RootCertificates};
 
 /// The largest body that an OAuth exchange may have, in bytes.
 pub const EXCHANGE_LIMIT: usize = 1024 * 1024;
+
+/// How long an exchange's answer is, as a rule, that does not say so.
+const USUAL_BYTES: u64 = 16 << 10;
+/// How long more is waited for behind an exchange's answer that is there as a whole.
+const AFTERMATH: Duration = Duration::from_millis(250);
 
 /// What helps against [`HttpError::NoRoots`], as a clause.
 pub const ROOTS_REMEDY: &str = "install the system's root certificates (the package `ca-certificates` as a rule), \
@@ -175,6 +182,39 @@ pub struct Config {
     pub certificate: Option<ClientCertificate>,
     /// Whether a public endpoint's metadata may name private addresses.
     pub private_network: bool,
+}
+
+/// Reads an exchange's answer, of at most [`EXCHANGE_LIMIT`] bytes. One that is a whole JSON object is there,
+/// however its body ends: cut off on the way, too short for its length, or never. A refresh token may be
+/// in it that is nowhere else (RFC 6749 §6).
+///
+/// # Errors
+/// As [`read_bounded`].
+async fn read_answer(mut response: Response) -> Result<Vec<u8>, HttpError> {
+    let host = authority(response.url()).to_owned();
+    let expected = response.content_length().unwrap_or(USUAL_BYTES).min(EXCHANGE_LIMIT as u64);
+    // Room for all of it: what it grew out of would stay behind in memory, a token perhaps.
+    let mut body = Vec::with_capacity(expected as usize);
+    loop {
+        let next = match is_object(&body) {
+            true => match tokio::time::timeout(AFTERMATH, response.chunk()).await {
+                Ok(Ok(next)) => next,
+                Ok(Err(_)) | Err(_) => None,
+            },
+            false => response.chunk().await.map_err(HttpError::of)?,
+        };
+        let Some(chunk) = next else { return Ok(body) };
+        if body.len() + chunk.len() > EXCHANGE_LIMIT {
+            return Err(HttpError::TooLarge { host });
+        }
+        body.extend_from_slice(&chunk);
+    }
+}
+
+/// Whether the bytes are a JSON object, whose beginnings are none.
+fn is_object(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii();
+    text.starts_with(b"{") && text.ends_with(b"}") && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
 /// Reads a body of at most `limit` bytes.

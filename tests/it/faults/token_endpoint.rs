@@ -42,6 +42,20 @@ fn h01_a_lost_answer_is_asked_for_again() {
     });
 }
 
+/// An answer that is there is not lost, however its body ends: its refresh token is nowhere else.
+#[test]
+fn h01_an_answer_that_is_whole_is_taken_however_it_ends() {
+    run(async {
+        for waits in [false, true] {
+            let kept = KeptLogin::new(Memory, -10).await;
+            kept.authorization.fault(Fault::Unended(waits));
+            assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), kept.access_token(1));
+            assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
+            assert_eq!((kept.authorization.refreshes(), kept.authorization.replays()), (1, 0));
+        }
+    });
+}
+
 /// Nor is one given up that is lost after those who waited were told so: the server may still give it again.
 #[test]
 fn h01_an_answer_that_is_lost_late_is_asked_for_again_at_once() {

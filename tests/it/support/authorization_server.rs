@@ -35,6 +35,9 @@ pub(crate) enum Fault {
     Reset,
     /// The request is served, and the connection cut in place of an answer.
     Lose,
+    /// The request is served, and the answer's body does not end: it is cut there, or waits for more where
+    /// this is true.
+    Unended(bool),
     /// The answer's members are replaced by these; null removes one.
     Members(Value),
     /// The answer carries this header too.
@@ -335,6 +338,15 @@ fn serve(
             Some(Fault::Lose) => {
                 act(&mut state.lock().unwrap(), received, &Value::Null);
                 return responder.reset();
+            }
+            Some(Fault::Unended(waits)) => {
+                let reply = act(&mut state.lock().unwrap(), received, &Value::Null);
+                let headers = reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                responder.start(reply.status, &headers.collect::<Vec<_>>());
+                responder.chunk(&reply.body);
+                return if waits {
+                    responder.wait_for_close()
+                };
             }
             Some(Fault::Hold(gate)) => _ = gate.pass(),
             None => break Value::Null,
