@@ -99,6 +99,9 @@ impl Keeper {
             }
         };
         self.note_readable(entry.as_ref());
+        if let Some(record) = &record {
+            self.align(&store, entry.as_ref(), record).await;
+        }
         let step = match is_admitted(entry.as_ref(), record.as_ref()) {
             true => match self.remember(seen.clone(), record.as_ref(), refused) {
                 Ok(step) => step,
@@ -168,6 +171,27 @@ impl Keeper {
         let lock = lock.map_err(|error| problem(Failure::of_lock(&error)))?;
         let (_, erased) = store.erase(lock, Patience::Bridge).await;
         erased.map(|_| ()).map_err(|error| problem(Failure::of_store(&error, &store.place())))
+    }
+
+    /// Brings the index in line with the record that was found, where an interruption left them apart: what
+    /// nobody renews any more, nobody would align otherwise. Whoever has the lock does it anyway.
+    pub(super) async fn align(&self, store: &Store, listed: Option<&Entry>, record: &Credential) {
+        let is_apart = |entry: &Entry| !entry.deleted && entry.generation != record.generation;
+        if !listed.is_none_or(is_apart) || !is_admitted(listed, Some(record)) {
+            return;
+        }
+        let lock = ServiceLock::try_acquire(&self.config.store.paths, &self.key, Purpose::Refresh);
+        let Ok(Some(lock)) = lock else { return };
+        // It may have been replaced before the lock was free.
+        let Ok(Some(record)) = store.load(&self.key, Patience::Bridge).await else { return };
+        let entry = self.index.get(&self.key).ok().flatten();
+        if entry.as_ref().is_some_and(|entry| entry.deleted) || !is_admitted(entry.as_ref(), Some(&record)) {
+            return;
+        }
+        let identity = self.index.under_its_name(&self.key, self.identity(store));
+        if let Err(error) = self.index.repair(&lock, identity, &record) {
+            tracing::warn!(%error, "cannot bring the index in line with the stored login");
+        }
     }
 
     /// What the index says. A damaged entry is no answer: the record wins.

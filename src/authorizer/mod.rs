@@ -28,6 +28,7 @@ mod demand;
 mod error;
 mod failure;
 mod flight;
+mod held;
 mod keeper;
 pub mod login;
 pub mod logout;

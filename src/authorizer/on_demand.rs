@@ -74,6 +74,9 @@ impl Authorizer {
             Ok(record) => record,
         };
         keeper.note_readable(listed.as_entry());
+        if let Some(record) = &record {
+            keeper.align(&store, listed.as_entry(), record).await;
+        }
         let before = record.as_ref().map(|record| Standing::of(record).view());
         let refused = match &before {
             // A login that was killed before its record stands in the journal, which this settles.

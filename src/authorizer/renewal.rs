@@ -297,8 +297,9 @@ async fn keep(mut turn: Turn, base: Generation, kind: Kind, mut delivery: Delive
         tracing::warn!(?failure, "cannot journal the refreshed login");
     }
     failpoint::reached("after-journal");
+    let saved = turn.save(kind.clone()).await;
     let remark = turn.remark.take();
-    match turn.save(kind.clone()).await {
+    match saved {
         Ok(saved) => {
             delivery.send(Ok(Some(Standing::of(&saved).remarking(remark))));
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::held::bring_home;
 use crate::clock;
 use crate::credential::{Credential, Kind, StaticToken};
 use crate::lock::{LockError, Purpose, ServiceLock};
@@ -16,7 +17,7 @@ use crate::paths::Paths;
 use crate::redact::Secret;
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Entry, EntryKind, Identity, Index, IndexError};
-use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, returned};
+use crate::store::{Lent, Patience, Store, StoreConfig, StoreError, StoreKind, returned};
 
 /// How long a refresh that is under way may hold the lock before a person is told: longer than a token
 /// endpoint is listened to, its one repetition included.
@@ -117,6 +118,7 @@ pub async fn set_token(
     if replaced == Some(EntryKind::Oauth) && !replaces_login {
         return Err(ChangeError::LoginKept);
     }
+    let (lock, _) = bring_home(&store, &index, lock, record, PATIENCE).await?;
     // An answer that a refresh left behind must not come back over the token.
     let (lock, ()) = returned(store.clear_journal(lock, PATIENCE).await, PATIENCE)?;
     let (lock, credential) = returned(store.save(lock, Kind::Token(token), PATIENCE).await, PATIENCE)?;
@@ -235,7 +237,7 @@ pub(super) async fn erase_marked(
 ) -> Result<bool, ChangeError> {
     let known = before.is_some();
     let written = store.erase(lock, patience).await;
-    if let ((Some(lock), Err(StoreError::NewerSchema { .. })), Some(before)) = (&written, &before) {
+    if let ((Lent::Back(lock), Err(StoreError::NewerSchema { .. })), Some(before)) = (&written, &before) {
         // Nothing is gone, and a newer version will want it listed.
         index.unmark_deleted(lock, before)?;
     }

@@ -4,14 +4,15 @@
 //! other write starts until that one has returned.
 
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failure;
 use super::renewal::Place;
 use crate::credential::{Credential, Generation, Kind};
-use crate::lock::{Purpose, ServiceLock};
+use crate::lock::ServiceLock;
+use crate::redact::with_causes;
 use crate::store::index::{Entry, Index, IndexError, LastError};
-use crate::store::{JournalEntry, Patience, StoreError, Written};
+use crate::store::{JournalEntry, Lent, Patience, StoreError, Written};
 use crate::{clock, failpoint};
 
 /// A host waits: nobody is asked anything.
@@ -22,15 +23,34 @@ const PATIENCE: Patience = Patience::Bridge;
 pub(super) struct Turn {
     pub(super) place: Place,
     index: Index,
-    /// `None` while a write that did not answer in time still has it.
-    lock: Option<ServiceLock>,
+    /// `None` while a write is under way.
+    lent: Option<Lent>,
     /// What whoever asked should log: nobody sees this process's log.
     pub(super) remark: Option<String>,
 }
 
 impl Turn {
     pub(super) fn new(place: Place, lock: ServiceLock) -> Self {
-        Self { index: Index::open(place.paths.clone()), place, lock: Some(lock), remark: None }
+        Self { index: Index::open(place.paths.clone()), place, lent: Some(Lent::Back(lock)), remark: None }
+    }
+
+    /// The lock, unless a write that did not answer in time still has it.
+    fn lock(&self) -> Option<&ServiceLock> {
+        match &self.lent {
+            Some(Lent::Back(lock)) => Some(lock),
+            Some(Lent::Away(_)) | None => None,
+        }
+    }
+
+    /// The same, for a write to take along.
+    fn take_lock(&mut self) -> Result<ServiceLock, Failure> {
+        match self.lent.take() {
+            Some(Lent::Back(lock)) => Ok(lock),
+            away => {
+                self.lent = away;
+                Err(self.failure(&stalled()))
+            }
+        }
     }
 
     /// The service's index entry.
@@ -67,7 +87,7 @@ impl Turn {
         &mut self,
         record: &Option<Credential>,
     ) -> Result<Option<JournalEntry>, Failure> {
-        let Some(lock) = &self.lock else {
+        let Some(lock) = self.lock() else {
             return Err(self.failure(&stalled()));
         };
         let read = self.place.store.journal(lock, PATIENCE).await;
@@ -87,16 +107,14 @@ impl Turn {
 
     /// Notes a step of a refresh.
     pub(super) async fn write_journal(&mut self, entry: JournalEntry) -> Result<(), Failure> {
-        let Some(lock) = self.lock.take() else {
-            return Err(self.failure(&stalled()));
-        };
+        let lock = self.take_lock()?;
         let written = self.place.store.write_journal(lock, entry, PATIENCE).await;
         self.returned(written)
     }
 
     /// Forgets the journal. What is left of it would be judged by its generation.
     pub(super) async fn clear_journal(&mut self) {
-        let Some(lock) = self.lock.take() else {
+        let Ok(lock) = self.take_lock() else {
             return;
         };
         let cleared = self.place.store.clear_journal(lock, PATIENCE).await;
@@ -107,9 +125,7 @@ impl Turn {
 
     /// Saves the record and brings the index in line; returns the record.
     pub(super) async fn save(&mut self, kind: Kind) -> Result<Credential, Failure> {
-        let Some(lock) = self.lock.take() else {
-            return Err(self.failure(&stalled()));
-        };
+        let lock = self.take_lock()?;
         let written = self.place.store.save(lock, kind, PATIENCE).await;
         let credential = self.returned(written)?;
         failpoint::reached("after-read-back");
@@ -118,14 +134,16 @@ impl Turn {
     }
 
     /// Brings the index in line with the record.
-    pub(super) fn repair(&self, credential: &Credential) {
-        let Some(lock) = &self.lock else {
+    pub(super) fn repair(&mut self, credential: &Credential) {
+        let Some(lock) = self.lock() else {
             return;
         };
-        // The lock may have been another's while a write was waited for.
         let identity = self.index.under_its_name(lock.key(), self.place.identity.clone());
         if let Err(error) = self.index.repair(lock, identity, credential) {
-            tracing::warn!(%error, "cannot bring the index in line with the stored login");
+            let error = with_causes(&error);
+            tracing::warn!(error, "cannot bring the index in line with the stored login");
+            let remark = format!("`status` does not know of the latest change to the login: {error}");
+            self.remark.get_or_insert(remark);
         }
     }
 
@@ -136,7 +154,7 @@ impl Turn {
 
     /// The same, and until when the token endpoint asks every process not to be asked.
     pub(super) fn note_until(&self, last: LastError, retry_at: Option<Timestamp>) {
-        let Some(lock) = &self.lock else {
+        let Some(lock) = self.lock() else {
             return;
         };
         let noted = self.index.note(lock, |entry| {
@@ -148,17 +166,19 @@ impl Turn {
         }
     }
 
-    /// Takes the lock again where a stalled write has kept it; whether it worked.
+    /// Waits for the lock where a stalled write has kept it; whether it came. Nobody else has it meanwhile:
+    /// what this turn holds unsaved is in no journal yet.
     pub(super) async fn regain(&mut self, deadline: Instant) -> bool {
-        if self.lock.is_none() {
-            let Place { paths, key, .. } = &self.place;
-            self.lock = ServiceLock::acquire(paths, key, Purpose::Refresh, deadline).await.ok();
+        if let Some(Lent::Away(lent)) = &mut self.lent
+            && let Ok(Ok(lock)) = timeout_at(deadline, lent).await
+        {
+            self.lent = Some(Lent::Back(lock));
         }
-        self.lock.is_some()
+        self.lock().is_some()
     }
 
-    fn returned<T>(&mut self, (lock, result): Written<T>) -> Result<T, Failure> {
-        self.lock = lock;
+    fn returned<T>(&mut self, (lent, result): Written<T>) -> Result<T, Failure> {
+        self.lent = Some(lent);
         result.map_err(|error| self.failure(&error))
     }
 

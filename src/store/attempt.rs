@@ -14,7 +14,7 @@ use crate::lock::{Purpose, ServiceLock};
 use crate::server_uri::ServiceKey;
 use crate::store::items::Items;
 use crate::store::record::Connect;
-use crate::store::{Patience, StoreError, Written};
+use crate::store::{Lent, Patience, StoreError, Written};
 
 /// So many attempts may hang at a time; a further one is refused at once.
 const HANGING_LIMIT: usize = 8;
@@ -26,6 +26,21 @@ type Connector = dyn Fn(Patience) -> Result<Box<dyn Items>, StoreError> + Send +
 pub(super) struct Attempts {
     connector: Arc<Connector>,
     running: Arc<AtomicUsize>,
+}
+
+/// A lock that a write takes along: however that ends, it goes back to who lent it.
+struct Taken {
+    lock: Option<ServiceLock>,
+    back: Option<oneshot::Sender<ServiceLock>>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let (Some(lock), Some(back)) = (self.lock.take(), self.back.take()) {
+            // It is freed here where nobody wants it back.
+            drop(back.send(lock));
+        }
+    }
 }
 
 /// Counts an attempt for as long as its thread lives.
@@ -56,7 +71,8 @@ impl Attempts {
     }
 
     /// As [`read`](Self::read), with the lock in the working thread's hands: where the wait ends
-    /// first, the lock stays there until the work is done, so that no second write can start.
+    /// first, the lock stays there until the work is done, so that no second write can start, and comes
+    /// back then.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         lock: ServiceLock,
@@ -66,19 +82,23 @@ impl Attempts {
         debug_assert_eq!(lock.purpose(), Purpose::Refresh, "records are written under the refresh lock");
         let running = match self.reserve(patience) {
             Ok(running) => running,
-            Err(error) => return (Some(lock), Err(error)),
+            Err(error) => return (Lent::Back(lock), Err(error)),
         };
+        let key = lock.key().clone();
+        let (back, mut lent) = oneshot::channel();
+        let taken = Taken { lock: Some(lock), back: Some(back) };
         let locked = move |connect: Connect<'_>| {
-            let outcome = work(connect, lock.key());
-            Ok((lock, outcome))
+            let outcome = work(connect, &key);
+            drop(taken);
+            outcome
         };
-        let answer = match self.start(running, patience, locked) {
-            Ok(answer) => answer,
-            Err(error) => return (None, Err(error)),
+        let outcome = match self.start(running, patience, locked) {
+            Ok(answer) => wait(patience.limit(), answer).await.flatten(),
+            Err(error) => Err(error),
         };
-        match wait(patience.limit(), answer).await {
-            Ok(Ok((lock, outcome))) => (Some(lock), outcome),
-            Ok(Err(error)) | Err(error) => (None, Err(error)),
+        match lent.try_recv() {
+            Ok(lock) => (Lent::Back(lock), outcome),
+            Err(_) => (Lent::Away(lent), outcome),
         }
     }
 
@@ -102,7 +122,7 @@ impl Attempts {
         let attempt = move || {
             let outcome = work(&|| connector(patience));
             drop(running);
-            // Nobody waits any more where the deadline has passed; a lock in it is freed here.
+            // Nobody waits any more where the deadline has passed.
             drop(sender.send(outcome));
         };
         thread::Builder::new()

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::credential::{Credential, Generation};
+use crate::credential::{Credential, Generation, Kind};
 use crate::lock::{LockError, NamedLock, ServiceLock, Shared};
 use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
@@ -226,6 +226,21 @@ impl Index {
             }
         }
         self.write(&entry)
+    }
+
+    /// Notes what a login is bound to that is about to be saved, where the entry would not admit it: an
+    /// interruption between the record and the entry leaves a login that works.
+    ///
+    /// # Errors
+    /// Whatever keeps the entry from being written.
+    pub fn announce(&self, lock: &ServiceLock, kind: &Kind) -> Result<(), IndexError> {
+        let _guard = self.guard()?;
+        match (self.replaceable(lock.key())?, kind) {
+            (Some(entry), Kind::Oauth(oauth)) if entry.admit(kind).is_err() => {
+                self.write(&Entry { coming: Some(oauth.binding.clone()), ..entry })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Notes something in the entry that changes no generation, for instance the last error. Does

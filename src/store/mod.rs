@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::credential::{Credential, Generation, Kind};
 use crate::lock::ServiceLock;
@@ -114,16 +115,36 @@ pub enum JournalEntry {
     },
 }
 
-/// What a write hands back: the lock, unless the write still runs and keeps it, and the outcome.
-pub type Written<T> = (Option<ServiceLock>, Result<T, StoreError>);
+/// The lock that a write took along.
+#[derive(Debug)]
+pub enum Lent {
+    /// It is back.
+    Back(ServiceLock),
+    /// The write did not answer in time, and has it until it ends; it comes back then, or is freed where
+    /// nobody waits for it.
+    Away(oneshot::Receiver<ServiceLock>),
+}
+
+impl Lent {
+    /// The lock, where it is back.
+    pub fn back(self) -> Option<ServiceLock> {
+        match self {
+            Self::Back(lock) => Some(lock),
+            Self::Away(_) => None,
+        }
+    }
+}
+
+/// What a write hands back: the lock and the outcome.
+pub type Written<T> = (Lent, Result<T, StoreError>);
 
 /// The lock and the value of a write that was waited for with `patience`.
 ///
 /// # Errors
 /// The write's own; [`StoreError::Unresponsive`] where the lock did not come back.
-pub fn returned<T>((lock, outcome): Written<T>, patience: Patience) -> Result<(ServiceLock, T), StoreError> {
+pub fn returned<T>((lent, outcome): Written<T>, patience: Patience) -> Result<(ServiceLock, T), StoreError> {
     let value = outcome?;
-    lock.map(|lock| (lock, value)).ok_or(StoreError::Unresponsive { after: patience.limit() })
+    lent.back().map(|lock| (lock, value)).ok_or(StoreError::Unresponsive { after: patience.limit() })
 }
 
 /// A credential store. Clones share it. Opening does nothing; each call makes its own attempt, on

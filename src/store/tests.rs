@@ -113,13 +113,13 @@ async fn every_store_keeps_replaces_and_erases_a_record() {
         let (lock, erased) = store.erase(lock, NOW).await;
         assert!(!erased.unwrap());
 
-        let mut lock = lock.unwrap();
+        let mut lock = lock.back().unwrap();
         let long = "x".repeat(9_000);
         let mut generations = std::collections::HashSet::new();
         let first = samples::oauth(&long, "refresh");
         for Credential { kind, .. } in [first, samples::token("value"), samples::oauth("short", &long)] {
             let (back, saved) = store.save(lock, kind.clone(), NOW).await;
-            lock = back.unwrap();
+            lock = back.back().unwrap();
             let saved = saved.unwrap();
             assert_eq!(text(&saved.kind), text(&kind));
             assert!(generations.insert(saved.generation.as_str().to_owned()));
@@ -128,7 +128,7 @@ async fn every_store_keeps_replaces_and_erases_a_record() {
         }
         let (lock, erased) = store.erase(lock, NOW).await;
         assert!(erased.unwrap());
-        assert!(lock.is_some() && store.load(&key, NOW).await.unwrap().is_none());
+        assert!(lock.back().is_some() && store.load(&key, NOW).await.unwrap().is_none());
     }
 }
 
@@ -139,14 +139,14 @@ async fn the_journal_lies_beside_the_record_and_goes_with_it() {
         let store = place.store(kind);
         let (lock, saved) = store.save(place.lock().unwrap(), samples::oauth("a", "r").kind, NOW).await;
         let succeeds = Some(saved.unwrap().generation);
-        let lock = lock.unwrap();
+        let lock = lock.back().unwrap();
         assert!(store.journal(&lock, NOW).await.unwrap().is_none());
 
         let at = Timestamp::UNIX_EPOCH;
         let sent = JournalEntry::RequestSent { succeeds: succeeds.clone(), at };
         let (lock, written) = store.write_journal(lock, sent, NOW).await;
         written.unwrap();
-        let lock = lock.unwrap();
+        let lock = lock.back().unwrap();
         assert!(matches!(
             store.journal(&lock, NOW).await.unwrap(),
             Some(JournalEntry::RequestSent { succeeds: found, .. }) if found == succeeds
@@ -156,7 +156,7 @@ async fn the_journal_lies_beside_the_record_and_goes_with_it() {
         let held = JournalEntry::AnswerHeld { succeeds, at, kind: kind.clone() };
         let (lock, written) = store.write_journal(lock, held, NOW).await;
         written.unwrap();
-        let lock = lock.unwrap();
+        let lock = lock.back().unwrap();
         assert!(matches!(
             store.journal(&lock, NOW).await.unwrap(),
             Some(JournalEntry::AnswerHeld { kind: found, .. }) if text(&found) == text(&kind)
@@ -164,22 +164,22 @@ async fn the_journal_lies_beside_the_record_and_goes_with_it() {
 
         let (lock, cleared) = store.clear_journal(lock, NOW).await;
         cleared.unwrap();
-        let lock = lock.unwrap();
+        let lock = lock.back().unwrap();
         assert!(store.journal(&lock, NOW).await.unwrap().is_none());
         assert!(store.load(lock.key(), NOW).await.unwrap().is_some());
 
         let sent = JournalEntry::RequestSent { succeeds: None, at };
         let (lock, _) = store.write_journal(lock, sent, NOW).await;
-        let (lock, erased) = store.erase(lock.unwrap(), NOW).await;
+        let (lock, erased) = store.erase(lock.back().unwrap(), NOW).await;
         assert!(erased.unwrap());
-        let lock = lock.unwrap();
+        let lock = lock.back().unwrap();
         assert!(store.journal(&lock, NOW).await.unwrap().is_none());
 
         let sent = JournalEntry::RequestSent { succeeds: None, at };
         let (lock, _) = store.write_journal(lock, sent, NOW).await;
-        let (lock, erased) = store.erase(lock.unwrap(), NOW).await;
+        let (lock, erased) = store.erase(lock.back().unwrap(), NOW).await;
         assert!(erased.unwrap(), "a journal alone is something");
-        let (_, erased) = store.erase(lock.unwrap(), NOW).await;
+        let (_, erased) = store.erase(lock.back().unwrap(), NOW).await;
         assert!(!erased.unwrap());
     }
 }
@@ -191,7 +191,7 @@ async fn a_store_that_lies_about_a_save_is_found_out() {
         let (lock, saved) =
             faulty(&place, fault).save(place.lock().unwrap(), samples::token("t").kind, NOW).await;
         assert!(matches!(saved, Err(StoreError::Untrusted { .. })));
-        assert!(lock.is_some());
+        assert!(lock.back().is_some());
     }
 }
 
@@ -202,9 +202,9 @@ async fn a_refused_write_leaves_the_old_record_and_hands_the_lock_back() {
     let (lock, saved) = memory.save(place.lock().unwrap(), samples::token("old").kind, NOW).await;
     let generation = saved.unwrap().generation;
     let refusing = faulty(&place, Fault::RefusesWrites);
-    let (lock, saved) = refusing.save(lock.unwrap(), samples::token("new").kind, NOW).await;
+    let (lock, saved) = refusing.save(lock.back().unwrap(), samples::token("new").kind, NOW).await;
     assert!(matches!(saved, Err(StoreError::Platform { .. })));
-    let key = lock.unwrap().key().clone();
+    let key = lock.back().unwrap().key().clone();
     assert_eq!(memory.load(&key, NOW).await.unwrap().unwrap().generation, generation);
 }
 
@@ -233,7 +233,7 @@ async fn a_store_that_hangs_is_given_up_in_time_and_in_number() {
     let error = store.load(&key, NOW).await.unwrap_err();
     assert!(matches!(error, StoreError::Unresponsive { after } if after == NOW.limit()));
     let (lock, saved) = store.save(place.lock().unwrap(), samples::token("t").kind, NOW).await;
-    assert!(lock.is_some() && matches!(saved, Err(StoreError::Unresponsive { .. })));
+    assert!(lock.back().is_some() && matches!(saved, Err(StoreError::Unresponsive { .. })));
     drop(release);
 }
 
@@ -249,6 +249,19 @@ async fn a_write_that_hangs_keeps_its_lock_until_it_ends() {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let key = ServiceKey::new("default", &ServerUri::parse("https://mcp.example/", false).unwrap());
     let lock = ServiceLock::acquire(&place.paths, &key, Purpose::Refresh, deadline).await.unwrap();
+    assert!(place.store(StoreKind::Memory).load(lock.key(), NOW).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_write_that_hangs_hands_its_lock_back_to_who_waited() {
+    let place = place();
+    let (release, store) = hanging(&place);
+    let (lent, saved) = store.save(place.lock().unwrap(), samples::token("late").kind, NOW).await;
+    assert!(matches!(saved, Err(StoreError::Unresponsive { .. })));
+    let Lent::Away(lock) = lent else { panic!("the write still has it") };
+    drop(release);
+    let lock = lock.await.unwrap();
+    assert!(place.lock().is_none(), "nobody else gets it");
     assert!(place.store(StoreKind::Memory).load(lock.key(), NOW).await.unwrap().is_some());
 }
 
@@ -287,7 +300,7 @@ async fn newer_records_are_refused_and_damaged_ones_set_aside() {
     assert!(matches!(store.load(&key, NOW).await, Err(StoreError::NewerSchema { found: 2 })));
     let (lock, saved) = store.save(lock, samples::token("t").kind, NOW).await;
     assert!(matches!(saved, Err(StoreError::NewerSchema { found: 2 })));
-    let (lock, erased) = store.erase(lock.unwrap(), NOW).await;
+    let (lock, erased) = store.erase(lock.back().unwrap(), NOW).await;
     assert!(matches!(erased, Err(StoreError::NewerSchema { found: 2 })));
     assert_eq!(&**items.get(&name).unwrap().unwrap(), newer.as_bytes());
 
@@ -296,10 +309,10 @@ async fn newer_records_are_refused_and_damaged_ones_set_aside() {
     let error = store.load(&key, NOW).await.unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt { .. }));
     assert!(!format!("{error} {error:?}").contains("canary"));
-    let (lock, saved) = store.save(lock.unwrap(), samples::token("t").kind, NOW).await;
+    let (lock, saved) = store.save(lock.back().unwrap(), samples::token("t").kind, NOW).await;
     saved.unwrap();
     assert_eq!(&**items.get(&name.damaged()).unwrap().unwrap(), damaged.as_bytes());
-    let (_, erased) = store.erase(lock.unwrap(), NOW).await;
+    let (_, erased) = store.erase(lock.back().unwrap(), NOW).await;
     assert!(erased.unwrap() && items.get(&name.damaged()).unwrap().is_none());
 }
 
@@ -307,19 +320,19 @@ async fn newer_records_are_refused_and_damaged_ones_set_aside() {
 async fn a_file_that_is_too_large_is_damaged_and_can_be_replaced_and_erased() {
     let place = place();
     let store = place.store(StoreKind::File);
-    let (mut lock, saved) = store.save(place.lock().unwrap(), samples::token("t").kind, NOW).await;
+    let (lock, saved) = store.save(place.lock().unwrap(), samples::token("t").kind, NOW).await;
     saved.unwrap();
-    let key = lock.as_ref().unwrap().key().clone();
+    let lock = lock.back().unwrap();
+    let key = lock.key().clone();
     let path = place.paths.credentials().join(format!("{}.sealed", ItemName::record(&key)));
     let bloat = || std::fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
     bloat();
     assert!(matches!(store.load(&key, NOW).await, Err(StoreError::Corrupt { .. })));
-    let written = store.save(lock.unwrap(), samples::token("t").kind, NOW).await;
-    written.1.unwrap();
-    lock = written.0;
+    let (lock, saved) = store.save(lock, samples::token("t").kind, NOW).await;
+    saved.unwrap();
     assert!(store.load(&key, NOW).await.unwrap().is_some());
     bloat();
-    let (_, erased) = store.erase(lock.unwrap(), NOW).await;
+    let (_, erased) = store.erase(lock.back().unwrap(), NOW).await;
     assert!(erased.unwrap() && !path.exists());
 }
 

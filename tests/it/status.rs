@@ -66,6 +66,7 @@ fn front(obtained: Span) -> Home {
         retry_at: None,
         state: State::Valid,
         binding: None,
+        coming: None,
         scopes: vec!["feature:mcp".to_owned()],
     };
     let services = home.path().join("state/services");

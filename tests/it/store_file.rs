@@ -66,7 +66,7 @@ async fn saving_for_ever() {
     for number in (0..64).cycle() {
         let (back, saved) = stage.store.save(lock, token(number), Patience::Bridge).await;
         eprintln!("saved {}", saved.unwrap().generation.as_str());
-        lock = back.unwrap();
+        lock = back.back().unwrap();
     }
 }
 

@@ -100,7 +100,7 @@ impl Stage {
             "stalled-write" => {
                 let (lock, saved) = self.store.save(self.lock(), token(), Patience::Bridge).await;
                 assert!(matches!(saved, Err(StoreError::Unresponsive { .. })));
-                assert!(lock.is_none());
+                assert!(lock.back().is_none());
                 let again = ServiceLock::try_acquire(&self.paths, &key(), Purpose::Refresh).unwrap();
                 assert!(again.is_none(), "the write still runs, and so nobody else may write");
             }
@@ -143,13 +143,13 @@ impl Stage {
         let sent = JournalEntry::RequestSent { succeeds: Some(second), at: Timestamp::now() };
         let (lock, written) = self.store.write_journal(self.lock(), sent, Patience::Bridge).await;
         written.unwrap();
-        let lock = lock.unwrap();
+        let lock = lock.back().unwrap();
         assert!(self.store.journal(&lock, Patience::Bridge).await.unwrap().is_some());
         let (lock, erased) = self.store.erase(lock, Patience::Bridge).await;
         assert!(erased.unwrap());
-        let (lock, erased) = self.store.erase(lock.unwrap(), Patience::Bridge).await;
+        let (lock, erased) = self.store.erase(lock.back().unwrap(), Patience::Bridge).await;
         assert!(!erased.unwrap());
-        assert!(self.store.journal(&lock.unwrap(), Patience::Bridge).await.unwrap().is_none());
+        assert!(self.store.journal(&lock.back().unwrap(), Patience::Bridge).await.unwrap().is_none());
         assert!(self.load().await.unwrap().is_none());
     }
 }

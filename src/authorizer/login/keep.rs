@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Config, LoginError};
+use crate::authorizer::held::bring_home;
 use crate::authorizer::stored::clear;
 use crate::clock;
 use crate::credential::{Credential, Kind, OauthCredential};
@@ -17,7 +18,7 @@ use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, Index, IndexError, State};
-use crate::store::{JournalEntry, Patience, Store, StoreConfig, StoreError, StoreKind, returned};
+use crate::store::{JournalEntry, Lent, Patience, Store, StoreConfig, StoreError, StoreKind, returned};
 
 /// How long the refresh lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(660);
@@ -121,24 +122,26 @@ impl Home {
     pub(super) async fn keep(&self, oauth: OauthCredential) -> Result<Option<StoreKind>, LoginError> {
         let lock = self.lock(LOCK_PATIENCE).await?;
         let old = self.load(true).await?;
+        let (lock, old) = bring_home(&self.store, &self.index, lock, old, PATIENCE).await?;
         let kind = Kind::Oauth(Box::new(oauth));
+        self.index.announce(&lock, &kind)?;
         let held = JournalEntry::AnswerHeld {
             succeeds: old.map(|old| old.generation),
             at: clock::now(),
             kind: kind.clone(),
         };
         let (lock, ()) = returned(self.store.write_journal(lock, held, PATIENCE).await, PATIENCE)?;
-        let (lock, saved) = self.store.save(lock, kind, PATIENCE).await;
+        let (lent, saved) = self.store.save(lock, kind, PATIENCE).await;
         let credential = match saved {
             Ok(credential) => credential,
             Err(error) => {
-                if let Some(lock) = lock {
+                if let Lent::Back(lock) = lent {
                     self.forget_journal(lock).await;
                 }
                 return Err(error.into());
             }
         };
-        let lock = self.relocked(lock).await?;
+        let lock = self.relocked(lent).await?;
         self.index.repair(&lock, self.identity(), &credential)?;
         let lock = self.forget_journal(lock).await;
         Ok(match (&self.former, lock) {
@@ -226,19 +229,19 @@ impl Home {
         ServiceLock::acquire(&self.paths, &self.key, Purpose::Refresh, deadline).await
     }
 
-    async fn relocked(&self, lock: Option<ServiceLock>) -> Result<ServiceLock, LockError> {
-        match lock {
-            Some(lock) => Ok(lock),
-            None => self.lock(LOCK_PATIENCE).await,
+    async fn relocked(&self, lent: Lent) -> Result<ServiceLock, LockError> {
+        match lent {
+            Lent::Back(lock) => Ok(lock),
+            Lent::Away(_) => self.lock(LOCK_PATIENCE).await,
         }
     }
 
     /// What is left of the journal would be judged by its generation.
     async fn forget_journal(&self, lock: ServiceLock) -> Option<ServiceLock> {
-        let (lock, cleared) = self.store.clear_journal(lock, PATIENCE).await;
+        let (lent, cleared) = self.store.clear_journal(lock, PATIENCE).await;
         if let Err(error) = cleared {
             tracing::warn!(%error, "cannot clear the journal");
         }
-        lock
+        lent.back()
     }
 }

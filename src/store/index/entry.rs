@@ -97,6 +97,9 @@ pub struct Entry {
     pub state: State,
     /// What the login is bound to; `None` for a static token.
     pub binding: Option<Binding>,
+    /// What a login is bound to that is about to take its place, or has, and is not listed yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coming: Option<Binding>,
     /// Scopes granted.
     #[serde(default)]
     pub scopes: Vec<String>,
@@ -158,6 +161,7 @@ impl Entry {
             retry_at: None,
             state: State::Valid,
             binding: None,
+            coming: None,
             scopes: Vec::new(),
         };
         match &credential.kind {
@@ -176,8 +180,9 @@ impl Entry {
         let Kind::Oauth(found) = kind else { return Ok(()) };
         let place = |binding: &Binding| (binding.issuer.clone(), binding.token_endpoint.clone());
         let known = self.binding.as_ref().filter(|_| !self.deleted).map(place);
+        let is_coming = self.coming.as_ref().is_some_and(|coming| place(coming) == place(&found.binding));
         let is_known = match (self.kind, &known) {
-            _ if self.deleted => true,
+            _ if self.deleted || is_coming => true,
             (EntryKind::Token, _) => false,
             (EntryKind::Oauth, known) => known.as_ref().is_none_or(|known| *known == place(&found.binding)),
         };
@@ -192,6 +197,12 @@ impl Entry {
             item: self.key.to_string(),
             reason: format!("its tokens belong to {found}, and what was stored here {made}"),
         })
+    }
+
+    /// Whether the authorization server ended the login, so that nothing renews it any more.
+    pub fn is_ended(&self) -> bool {
+        let is_services = |error: &LastError| error.code == TOKEN_REJECTED;
+        self.state != State::Valid && !self.last_error.as_ref().is_some_and(is_services)
     }
 
     /// Marks it as refused: by the authorization server, or by the service, of which the record does

@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::{Bridge, initialize_params};
 use crate::support::clock::{Clock, HOUR};
-use crate::support::failpoint::Failpoint;
+use crate::support::failpoint::{self, Failpoint};
 use crate::support::gate::Gate;
-use crate::support::home::Home;
+use crate::support::home::{Home, finish};
 use crate::support::kept_login::{refreshing_process, refreshing_processes};
 use crate::support::keychain::Session;
 use crate::support::mcp_server::McpServer;
@@ -196,4 +196,60 @@ fn g02_a_power_cut_at_any_write_leaves_old_or_new() {
         ("file-removed", vec![]),
     ];
     assert_eq!(lost, expected);
+}
+
+/// Runs a login that takes the stored one's place, and dies at the point.
+fn login_dies_at(service: &Service, point: &str) {
+    let failpoint = Failpoint::set(&service.home, point);
+    let mut command = service.home.command(service.login_arguments(&["--force"]));
+    command.env(failpoint::VARIABLE, failpoint.value());
+    let outcome = finish(command, b"");
+    assert!(failpoint.is_reached(), "{outcome:?}");
+}
+
+/// A login that dies before it is listed works, and is listed then, whatever it took the place of.
+#[test]
+fn g01_a_login_that_dies_before_it_is_listed_works() {
+    for moved in [false, true] {
+        let service = Service::new();
+        let successor = AuthorizationServer::start();
+        if moved {
+            service.login(&[]).expect(0);
+            service.server.move_to(&successor);
+        } else {
+            let url = service.server.url();
+            service.home.run_with_input(["tokens", "set", &url, "--name", NAME], b"of the user's").expect(0);
+        }
+        login_dies_at(&service, "after-store-write");
+        let mut bridge = service.bridge();
+        bridge.initialize();
+        assert_eq!(bridge.echo(1, "there"), "there");
+        let issuer = if moved { successor.issuer() } else { service.authorization.issuer() };
+        let entry = std::fs::read_to_string(service.entry_file()).unwrap();
+        assert!(entry.contains(&issuer) && !entry.contains("coming"), "{entry}");
+    }
+}
+
+/// The end of a login that dies before it is listed is listed by whoever finds it.
+#[test]
+fn g01_an_end_that_is_not_listed_is_found() {
+    let service = expired(Home::with_file_store(), Server::Strict);
+    service.authorization.revoke_grants();
+    assert!(die_at(&service, "after-read-back"));
+    assert_eq!(service.row()["state"], "renews");
+    service.strict_bridge().refusal();
+    service.home.run(["status", NAME]).expect(4);
+}
+
+/// The answer of an interrupted refresh outlives a login that comes to nothing.
+#[test]
+fn g01_a_login_that_dies_leaves_the_answer_of_a_refresh() {
+    let service = expired(Home::with_file_store(), Server::Strict);
+    assert!(die_at(&service, "after-journal"));
+    login_dies_at(&service, "after-store-write");
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "renewed"), "renewed");
+    assert_eq!((service.authorization.refreshes(), service.authorization.replays()), (1, 0));
+    assert!(service.row()["last_refresh_at"].is_string(), "it is the refresh that was kept");
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use mcp_front::store::StoreKind::File;
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::DEADLINE;
@@ -13,7 +14,7 @@ use crate::support::bridge::{Bridge, initialize_params};
 use crate::support::clock::{Clock, HOUR};
 use crate::support::fake_keychain::{Conduct, FakeKeychain};
 use crate::support::gate::Gate;
-use crate::support::kept_login::{KeptLogin, carried, run};
+use crate::support::kept_login::{KeptLogin, carried, refreshes_with, run};
 use crate::support::keychain::Session;
 use crate::support::mcp_server::McpServer;
 use crate::support::service::{NAME, Service};
@@ -114,11 +115,13 @@ fn g09_a_damaged_record_is_named_and_left_alone() {
     });
 }
 
-/// What the keychain does not keep of a refresh, whether it refuses or pretends: the answer is used all
-/// the same, listed as unsaved, and saved as soon as the keychain takes it; no token is sent twice.
-fn a_rotation_is_not_kept(conduct: Conduct) {
-    let Some(session) = Session::without_keychain() else { return };
-    let keychain = FakeKeychain::start(&session, Conduct::Honest);
+/// A bridge whose rotated token the keychain does not keep, as it conducts itself by then: the answer is
+/// used all the same, and listed as unsaved.
+fn unsaved_rotation(
+    session: &Session,
+    keychain: &FakeKeychain,
+    conduct: Conduct,
+) -> (Service, Clock, Bridge) {
     let (home, clock) = Clock::in_home(session.home());
     let authorization = AuthorizationServer::start();
     let server = McpServer::guarded_by(&authorization);
@@ -137,6 +140,15 @@ fn a_rotation_is_not_kept(conduct: Conduct) {
     assert_eq!(bridge.echo(1, "not saved"), "not saved");
     bridge.process.stderr.wait_for("the warning", |text| text.contains("could not be saved yet"));
     until_row(&service, |row| row["last_error"]["code"] == "unsaved_rotation");
+    (service, clock, bridge)
+}
+
+/// What the keychain does not keep of a refresh, whether it refuses or pretends, is saved as soon as it
+/// takes it; no token is sent twice.
+fn a_rotation_is_not_kept(conduct: Conduct) {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Honest);
+    let (service, clock, _bridge) = unsaved_rotation(&session, &keychain, conduct);
     keychain.set_conduct(Conduct::Honest);
     until_row(&service, |row| row["last_error"].is_null());
     let mut next = service.bridge();
@@ -163,6 +175,26 @@ fn until_row(service: &Service, wanted: impl Fn(&Value) -> bool) {
 #[test]
 fn g04_a_keychain_that_refuses_a_rotation_gets_it_later() {
     a_rotation_is_not_kept(Conduct::Refusing);
+}
+
+/// A keychain that takes the journal and not the record: the answer outlives the process that held it.
+#[test]
+fn g04_a_rotation_that_stands_in_the_journal_alone_outlives_its_process() {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Honest);
+    let (service, clock, bridge) = unsaved_rotation(&session, &keychain, Conduct::Journalling);
+    let refreshes = refreshes_with(&format!("HOME={}", service.home.path().display()));
+    assert_eq!(refreshes.len(), 1);
+    kill_process(refreshes[0], Signal::KILL).unwrap();
+    drop(bridge);
+    keychain.set_conduct(Conduct::Honest);
+    let mut next = service.bridge();
+    next.initialize();
+    assert_eq!(next.echo(1, "promoted"), "promoted");
+    assert_eq!((service.authorization.refreshes(), service.authorization.replays()), (1, 0));
+    clock.advance(2 * HOUR);
+    assert_eq!(next.echo(2, "renewed"), "renewed");
+    assert_eq!((service.authorization.refreshes(), service.authorization.replays()), (2, 0));
 }
 
 #[test]

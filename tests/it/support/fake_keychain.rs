@@ -31,6 +31,8 @@ pub(crate) enum Conduct {
     Lying,
     /// It refuses to save.
     Refusing,
+    /// It refuses to save anything but the journal.
+    Journalling,
     /// Its default collection is the one that is erased when the session ends.
     Volatile,
     /// It is locked, and its prompt ends when the gate opens.
@@ -160,10 +162,15 @@ fn search(state: &Shared, wanted: &HashMap<String, String>) -> Vec<OwnedObjectPa
     lock(state).items.iter().filter(|(_, item)| fits(item)).map(|(number, _)| item_path(*number)).collect()
 }
 
-fn refuse(state: &Shared) -> zbus::fdo::Result<()> {
-    match lock(state).conduct {
-        Conduct::Refusing => Err(zbus::fdo::Error::Failed("the disk is full".to_owned())),
-        _ => Ok(()),
+fn refuse(state: &Shared, attributes: &HashMap<String, String>) -> zbus::fdo::Result<()> {
+    let refuses = match lock(state).conduct {
+        Conduct::Refusing => true,
+        Conduct::Journalling => !attributes.values().any(|value| value.ends_with(".journal")),
+        _ => false,
+    };
+    match refuses {
+        true => Err(zbus::fdo::Error::Failed("the disk is full".to_owned())),
+        false => Ok(()),
     }
 }
 
@@ -178,9 +185,9 @@ impl Collection {
         _replace: bool,
         #[zbus(object_server)] objects: &ObjectServer,
     ) -> zbus::fdo::Result<(OwnedObjectPath, OwnedObjectPath)> {
-        refuse(&self.0)?;
         let attributes = properties.get("org.freedesktop.Secret.Item.Attributes").cloned();
         let attributes = attributes.and_then(|value| value.try_into().ok()).unwrap_or_default();
+        refuse(&self.0, &attributes)?;
         let existing = search(&self.0, &attributes).pop();
         let number = {
             let mut state = lock(&self.0);
@@ -233,7 +240,7 @@ impl Item {
     }
 
     fn set_secret(&self, secret: Secret) -> zbus::fdo::Result<()> {
-        refuse(&self.state)?;
+        refuse(&self.state, &self.attributes())?;
         let mut state = lock(&self.state);
         if !matches!(state.conduct, Conduct::Lying)
             && let Some(item) = state.items.get_mut(&self.number)
@@ -289,6 +296,7 @@ impl Prompt {
                 | Conduct::Honest
                 | Conduct::Lying
                 | Conduct::Refusing
+                | Conduct::Journalling
                 | Conduct::Volatile => return,
             };
             lock(&state).locked = !unlocked;

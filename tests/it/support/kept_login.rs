@@ -139,7 +139,7 @@ impl KeptLogin {
         let (lock, saved) = self.store.save(self.lock().await, kind, Patience::Person).await;
         let credential = saved.expect("the store takes it");
         self.index
-            .repair(&lock.expect("the lock comes back"), self.identity(), &credential)
+            .repair(&lock.back().expect("the lock comes back"), self.identity(), &credential)
             .expect("an entry");
     }
 
@@ -222,10 +222,18 @@ pub(crate) fn refreshing_process(home: &Path) -> Pid {
 
 /// All of them, by their arguments and their environment.
 pub(crate) fn refreshing_processes(home: &Path) -> Vec<Pid> {
-    let processes = processes::with_variable(&format!("MCP_FRONT_HOME={}", home.display()));
+    refreshes_with(&format!("MCP_FRONT_HOME={}", home.display()))
+}
+
+/// The same, of the processes that have the variable.
+pub(crate) fn refreshes_with(variable: &str) -> Vec<Pid> {
     let is_refresh =
         |seen: &&Seen| seen.arguments.split(|byte| *byte == 0).any(|word| word == b"refresh-child");
-    processes.iter().filter(is_refresh).filter_map(|seen| Pid::from_raw(seen.id)).collect()
+    processes::with_variable(variable)
+        .iter()
+        .filter(is_refresh)
+        .filter_map(|seen| Pid::from_raw(seen.id))
+        .collect()
 }
 
 /// Waits until something holds that nothing announces.

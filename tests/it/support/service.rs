@@ -150,7 +150,7 @@ impl Service {
         let index = Index::open(paths);
         let (lock, erased) = store.erase(lock, Patience::Person).await;
         assert!(erased.expect("the store takes it"));
-        let lock = lock.expect("the lock comes back");
+        let lock = lock.back().expect("the lock comes back");
         index.remove(&lock).expect("no entry");
         let held = JournalEntry::AnswerHeld { succeeds: None, at: Timestamp::now(), kind: login.kind };
         store.write_journal(lock, held, Patience::Person).await.1.expect("the store takes it");
@@ -188,7 +188,7 @@ impl Service {
         let credential = saved.expect("the store takes it");
         let index = Index::open(paths);
         let identity = index.get(&key).expect("a readable entry").expect("an entry").identity;
-        index.repair(&lock.expect("the lock comes back"), identity, &credential).expect("an entry");
+        index.repair(&lock.back().expect("the lock comes back"), identity, &credential).expect("an entry");
     }
 
     /// The service's lock, as soon as nobody else has it.
