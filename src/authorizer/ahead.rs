@@ -15,7 +15,6 @@ use super::flight::{Flight, resolve};
 use super::keeper::Keeper;
 use super::memory::Now;
 use crate::clock;
-use crate::store::index::State;
 
 /// How often it is looked whether a login is to be kept alive, which one there is, and what time it
 /// is after a suspension.
@@ -66,10 +65,10 @@ pub(super) async fn keep_alive(keeper: &Arc<Keeper>) {
 }
 
 /// When the login that the index knows is to be renewed, and how often; `None` where there is none
-/// that can be.
+/// that can be. What the service refuses, the authorization server may still renew.
 fn due(keeper: &Keeper) -> Option<(Duration, Duration)> {
     let entry = keeper.index.get(&keeper.key).ok().flatten()?;
-    if entry.deleted || !entry.renews || entry.state != State::Valid {
+    if entry.deleted || !entry.renews || entry.is_ended() {
         return None;
     }
     let renewed_at = entry.last_refresh_at.unwrap_or(entry.logged_in_at);
@@ -83,6 +82,8 @@ async fn renew(keeper: &Arc<Keeper>) {
     let token = keeper.memory().token();
     if let (Some((Duration::ZERO, _)), Some(token)) = (due(keeper), token) {
         let was_rejected = keeper.memory().is_rejected(token);
+        // Another token would help no request, and the refresh token lives on by it.
+        keeper.memory().forget_rejections();
         let _ = resolve(keeper, Refused::Token(token)).await;
         if !was_rejected {
             // The service refused nothing: a server may issue the same token once more.

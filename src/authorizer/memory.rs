@@ -301,6 +301,11 @@ impl Memory {
         self.rejection.take_if(|rejection| !rejection.is_of(token));
     }
 
+    /// Takes back that any token was renewed and refused again.
+    pub(super) fn forget_rejections(&mut self) {
+        self.rejection = None;
+    }
+
     /// Takes back that the token was renewed and refused again.
     pub(super) fn forget_rejection(&mut self, token: TokenDigest) {
         self.rejection.take_if(|rejection| rejection.is_of(token));

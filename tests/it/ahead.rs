@@ -215,6 +215,23 @@ fn a_token_that_is_issued_once_more_is_not_taken_for_refused() {
     assert_eq!(authorization.refreshes(), 2);
 }
 
+/// What the service refuses for a while, the authorization server still renews: an idle host would not
+/// notice the end of the outage, nor of the login.
+#[test]
+fn a_token_that_the_service_refuses_is_kept_alive() {
+    let service = Service::new();
+    let authorization = &service.authorization;
+    authorization.set_expiry(json!({"expires_in": 3600, "refresh_token_expires_in": 8}));
+    service.login(&[]).expect(0);
+    let mut bridge = Bridge::start(&service.home, &[NAME, "--keep-alive"]);
+    bridge.initialize();
+    authorization.revoke_access_for_ever();
+    let error = bridge.refused(1);
+    assert_eq!(error["data"]["reason"], "token_rejected", "{error}");
+    let refreshes = authorization.refreshes();
+    authorization.wait_for_refreshes(refreshes + 1);
+}
+
 /// A login that was deleted is kept alive no longer, by whichever bridge.
 #[test]
 fn a_deleted_login_is_left_alone() {
