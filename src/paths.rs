@@ -4,7 +4,12 @@
 //! `HOME`, so a directory named by `XDG_STATE_HOME` or the like at login would not be found again.
 //! `MCP_FRONT_HOME` moves all of it. Nothing is created by resolving.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
 
 mod private;
 
@@ -68,6 +73,18 @@ impl Paths {
         &self.state
     }
 
+    /// What tells this installation from others of the same person, in 16 hex digits: what they share, such
+    /// as a keychain, is guarded by no lock of theirs both. One directory has one, whatever links lead to it.
+    pub fn installation(&self) -> String {
+        let real = self.state.ancestors().find_map(|ancestor| {
+            let (real, rest) = (fs::canonicalize(ancestor).ok()?, self.state.strip_prefix(ancestor).ok()?);
+            // An empty rest would leave a separator behind.
+            Some(real.join(rest).components().collect::<PathBuf>())
+        });
+        let place = real.as_deref().unwrap_or(&self.state);
+        hex(&Sha256::digest(place.as_os_str().as_encoded_bytes())[..8])
+    }
+
     /// The index: one non-secret file a service.
     pub fn services(&self) -> PathBuf {
         self.state.join("services")
@@ -109,6 +126,22 @@ mod tests {
         let kept = [paths.services(), paths.eras(), paths.locks(), paths.running(), paths.credentials()];
         for path in kept.into_iter().chain([paths.key_file()]) {
             assert!(path.starts_with("/elsewhere"), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn an_installation_is_its_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let of = |name: &str| Paths::resolve(Some(&directory.path().join(name))).unwrap().installation();
+        let before = of("one");
+        fs::create_dir_all(directory.path().join("one/state")).unwrap();
+        assert_eq!(of("one"), before);
+        assert_ne!(of("one"), of("two"));
+        assert_eq!(before.len(), 16);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("one", directory.path().join("three")).unwrap();
+            assert_eq!(of("three"), before);
         }
     }
 

@@ -166,7 +166,9 @@ impl Store {
         let noted = Arc::clone(&generated);
         let connector = move |patience: Patience| -> Result<Box<dyn Items>, StoreError> {
             Ok(match kind {
-                StoreKind::Keyring => Box::new(KeychainItems::connect(patience)?),
+                StoreKind::Keyring => {
+                    Box::new(KeychainItems::connect(patience, config.paths.installation())?)
+                }
                 StoreKind::File => {
                     let key = config.encryption_key.as_ref();
                     Box::new(FileItems::of(&config.paths, key, Arc::clone(&noted)))

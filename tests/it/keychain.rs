@@ -41,6 +41,24 @@ fn a_login_lies_in_the_keychain_and_serves_the_bridge() {
     assert!(!session.search("service", "mcp-front").contains("canary"), "deleted for good");
 }
 
+/// What two installations keep in one keychain are two logins: neither's locks guard the other's.
+#[test]
+fn another_home_leaves_a_login_alone() {
+    let Some(session) = Session::unlocked() else { return };
+    let service = Service::in_keychain(&session);
+    service.login(&[]).expect(0);
+    let elsewhere = session.home();
+    let url = service.server.url();
+    let error = Bridge::start(&elsewhere, &[&url, "--strict"]).refusal();
+    assert_eq!(error["data"]["reason"], "login_required", "{error}");
+    elsewhere.run(["logout", &url]).expect(0);
+    elsewhere.run(["tokens", "delete", &url, "--yes"]).expect(0);
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "kept"), "kept");
+    assert_eq!(service.authorization.refreshes(), 0);
+}
+
 /// The bus where a login session has it, when no variable says so.
 struct UserBus {
     /// Held while the place is in use: test runs beside each other take turns.

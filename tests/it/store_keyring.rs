@@ -180,13 +180,15 @@ fn an_open_keychain_keeps_a_record_whose_attributes_tell_nothing() {
 #[test]
 fn a_keychain_that_starts_later_is_found_and_one_that_restarts_is_found_again() {
     let Some(mut session) = Session::without_keychain() else { return };
-    run("absent", session.variables());
+    let home = tempfile::tempdir().unwrap();
+    let play = |case: &str, session: &Session| run_in(home.path(), case, session.variables());
+    play("absent", &session);
     session.start_keyring(Some("password"));
-    run("saves", session.variables());
+    play("saves", &session);
     session.stop_keyring();
-    run("absent", session.variables());
+    play("absent", &session);
     session.start_keyring(Some("password"));
-    run("finds", session.variables());
+    play("finds", &session);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use keyring::{Entry, Error};
 use zeroize::Zeroizing;
 
-use super::{SERVICE, failed};
+use super::{SERVICE, failed, user};
 use crate::store::items::{Bytes, ItemName, Items};
 use crate::store::{Patience, StoreError};
 
@@ -18,21 +18,27 @@ pub(in crate::store) const PLACE: &str = if cfg!(windows) {
 const WINDOWS_LIMIT: usize = 2_560;
 
 /// The keychain's items.
-pub(in crate::store) struct KeychainItems(());
+pub(in crate::store) struct KeychainItems {
+    installation: String,
+}
 
 impl KeychainItems {
     /// Opens the keychain. The platform asks for what it needs by itself.
-    pub(in crate::store) fn connect(_patience: Patience) -> Result<Self, StoreError> {
+    pub(in crate::store) fn connect(_patience: Patience, installation: String) -> Result<Self, StoreError> {
         match Entry::store_status() {
-            Ok(()) => Ok(Self(())),
+            Ok(()) => Ok(Self { installation }),
             Err(error) => Err(StoreError::absent(error.to_string())),
         }
+    }
+
+    fn entry(&self, name: &ItemName) -> Result<Entry, StoreError> {
+        Entry::new(SERVICE, &user(name, &self.installation)).map_err(|error| failed("naming an item", error))
     }
 }
 
 impl Items for KeychainItems {
     fn get(&self, name: &ItemName) -> Result<Option<Bytes>, StoreError> {
-        match entry(name)?.get_secret() {
+        match self.entry(name)?.get_secret() {
             Ok(value) => Ok(Some(Zeroizing::new(value))),
             Err(Error::NoEntry) => Ok(None),
             Err(error) => Err(failed("reading an item", error)),
@@ -40,11 +46,11 @@ impl Items for KeychainItems {
     }
 
     fn put(&self, name: &ItemName, value: &[u8]) -> Result<(), StoreError> {
-        entry(name)?.set_secret(value).map_err(|error| failed("writing an item", error))
+        self.entry(name)?.set_secret(value).map_err(|error| failed("writing an item", error))
     }
 
     fn erase(&self, name: &ItemName) -> Result<bool, StoreError> {
-        match entry(name)?.delete_credential() {
+        match self.entry(name)?.delete_credential() {
             Ok(()) => Ok(true),
             Err(Error::NoEntry) => Ok(false),
             Err(error) => Err(failed("erasing an item", error)),
@@ -54,8 +60,4 @@ impl Items for KeychainItems {
     fn limit(&self) -> usize {
         if cfg!(windows) { WINDOWS_LIMIT } else { usize::MAX }
     }
-}
-
-fn entry(name: &ItemName) -> Result<Entry, StoreError> {
-    Entry::new(SERVICE, &name.to_string()).map_err(|error| failed("naming an item", error))
 }

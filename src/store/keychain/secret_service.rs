@@ -22,7 +22,7 @@ use secret_service::blocking::{Collection, SecretService};
 use zbus_secret_service_keyring_store::Store;
 use zeroize::Zeroizing;
 
-use super::{SERVICE, failed};
+use super::{SERVICE, failed, user};
 use crate::store::items::{Bytes, ItemName, Items};
 use crate::store::{Patience, StoreError};
 
@@ -54,6 +54,7 @@ pub(in crate::store) struct KeychainItems {
     connection: RefCell<Connection>,
     patience: Patience,
     until: Instant,
+    installation: String,
 }
 
 /// Two connections to the keychain, each with a session of its own.
@@ -64,27 +65,28 @@ struct Connection {
 
 impl KeychainItems {
     /// Connects to the session bus and the secret service.
-    pub(in crate::store) fn connect(patience: Patience) -> Result<Self, StoreError> {
+    pub(in crate::store) fn connect(patience: Patience, installation: String) -> Result<Self, StoreError> {
         let until = Instant::now() + patience.limit().saturating_sub(MARGIN);
-        Ok(Self { connection: RefCell::new(Connection::open()?), patience, until })
+        Ok(Self { connection: RefCell::new(Connection::open()?), patience, until, installation })
     }
 
     /// The item's entry, unlocked.
     fn entry(&self, name: &ItemName) -> Result<Entry, StoreError> {
         let asked = Instant::now();
-        let entry = self.connection.borrow().entry(name, self.patience.may_prompt());
+        let user = user(name, &self.installation);
+        let entry = self.connection.borrow().entry(&user, self.patience.may_prompt());
         match entry {
             Err(StoreError::Locked)
                 if self.patience == Patience::Person && asked.elapsed() < QUICKER_THAN_A_PERSON =>
             {
-                self.entry_once_unlocked(name)
+                self.entry_once_unlocked(&user)
             }
             entry => entry,
         }
     }
 
     /// Waits until somebody unlocks the keychain, or patience is over. Nobody is asked.
-    fn entry_once_unlocked(&self, name: &ItemName) -> Result<Entry, StoreError> {
+    fn entry_once_unlocked(&self, user: &str) -> Result<Entry, StoreError> {
         tracing::warn!(
             "the keychain is locked and cannot ask for its password here; waiting up to {} minutes until it is \
              unlocked elsewhere: in a desktop session, or by `gnome-keyring-daemon --replace --unlock` with its \
@@ -94,7 +96,7 @@ impl KeychainItems {
         loop {
             thread::sleep(LOOKING);
             let entry = Connection::open().and_then(|connection| {
-                let entry = connection.entry(name, false)?;
+                let entry = connection.entry(user, false)?;
                 *self.connection.borrow_mut() = connection;
                 Ok(entry)
             });
@@ -121,9 +123,8 @@ impl Connection {
 
     /// The item's entry, once it is certain that using it neither prompts nor takes a locked item
     /// for a missing one. What is locked is asked for where that `may_prompt`.
-    fn entry(&self, name: &ItemName, may_prompt: bool) -> Result<Entry, StoreError> {
-        let user = name.to_string();
-        let attributes = HashMap::from([("service", SERVICE), ("username", user.as_str())]);
+    fn entry(&self, user: &str, may_prompt: bool) -> Result<Entry, StoreError> {
+        let attributes = HashMap::from([("service", SERVICE), ("username", user)]);
         let found = self.service.search_items(attributes).map_err(asked)?;
         if !found.locked.is_empty() {
             leave(may_prompt)?;
@@ -132,7 +133,7 @@ impl Connection {
             self.unlock_default(may_prompt)?;
         }
         let label = HashMap::from([("label", LABEL)]);
-        self.store.build(SERVICE, &user, Some(&label)).map_err(|error| failed("naming an item", error))
+        self.store.build(SERVICE, user, Some(&label)).map_err(|error| failed("naming an item", error))
     }
 
     /// Unlocks the default collection where it is locked: the item may be in there, unseen.

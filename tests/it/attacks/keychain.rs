@@ -1,7 +1,7 @@
 //! Attacks on the keychain (C10 to C12): what its items tell, a keychain that does not open, and items
 //! that somebody else put there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -31,11 +31,13 @@ fn c10_an_item_tells_nobody_whose_login_it_is() {
     let line = |line: &str| line.strip_prefix("attribute.username = ").map(str::to_owned);
     let names: BTreeSet<_> = shown.lines().filter_map(line).collect();
     assert_eq!(names.len(), 3, "profile and address tell logins apart: {shown}");
-    let hash = |name: &String| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    assert!(names.iter().all(hash), "{names:?}");
+    let is_hash =
+        |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let hashes: BTreeMap<_, _> = names.iter().filter_map(|name| name.split_once('@')).collect();
+    assert!(hashes.iter().all(|(key, home)| is_hash(key, 64) && is_hash(home, 16)), "{names:?}");
     for service in [&service, &other] {
         let (_, _, key) = service.kept();
-        assert!(names.contains(key.as_str()));
+        assert!(hashes.contains_key(key.as_str()));
     }
     let is_open = |line: &&str| line.starts_with("attribute.") || line.starts_with("label");
     for line in shown.lines().filter(is_open) {

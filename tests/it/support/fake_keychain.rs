@@ -165,7 +165,7 @@ fn search(state: &Shared, wanted: &HashMap<String, String>) -> Vec<OwnedObjectPa
 fn refuse(state: &Shared, attributes: &HashMap<String, String>) -> zbus::fdo::Result<()> {
     let refuses = match lock(state).conduct {
         Conduct::Refusing => true,
-        Conduct::Journalling => !attributes.values().any(|value| value.ends_with(".journal")),
+        Conduct::Journalling => !attributes.values().any(|value| value.contains(".journal")),
         _ => false,
     };
     match refuses {

@@ -154,21 +154,31 @@ impl Session {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
-    /// The secret of the item called `user`, as any program of the person gets it.
-    pub(crate) fn lookup(&self, user: &str) -> String {
-        let output = self.tool(["lookup", "service", "mcp-front", "username", user]).output();
+    /// The secret of the item called `name`, as any program of the person gets it.
+    pub(crate) fn lookup(&self, name: &str) -> String {
+        let output = self.tool(["lookup", "service", "mcp-front", "username", &self.user(name)]).output();
         String::from_utf8(output.expect("secret-tool runs").stdout).expect("text")
     }
 
-    /// Puts `secret` in the place of the item called `user`, as any program of the person can.
-    pub(crate) fn plant(&self, user: &str, secret: &str) {
-        let _ = self.tool(["clear", "service", "mcp-front", "username", user]).status();
-        self.store(&["username", user], secret);
+    /// Puts `secret` in the place of the item called `name`, as any program of the person can.
+    pub(crate) fn plant(&self, name: &str, secret: &str) {
+        let user = self.user(name);
+        let _ = self.tool(["clear", "service", "mcp-front", "username", &user]).status();
+        self.store(&["username", &user], secret);
     }
 
-    /// Puts a second item called `user` beside the first.
-    pub(crate) fn plant_beside(&self, user: &str, secret: &str) {
-        self.store(&["username", user, "another", "attribute"], secret);
+    /// Puts a second item called `name` beside the first.
+    pub(crate) fn plant_beside(&self, name: &str, secret: &str) {
+        self.store(&["username", &self.user(name), "another", "attribute"], secret);
+    }
+
+    /// The user name of an item of the installation that keeps the same service here.
+    fn user(&self, name: &str) -> String {
+        let (kept, key) = (self.search("service", "mcp-front"), name.split('.').next());
+        let users = kept.lines().filter_map(|line| line.strip_prefix("attribute.username = "));
+        let mut places = users.filter_map(|user| user.split_once('@'));
+        let place = places.find(|(item, _)| item.split('.').next() == key);
+        format!("{name}@{}", place.expect("an item of the service").1)
     }
 
     fn store(&self, attributes: &[&str], secret: &str) {
