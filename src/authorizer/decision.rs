@@ -17,6 +17,8 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 /// this; but one that hands out its next refresh token only in the last day of the old one's life
 /// is caught there by asking more often than daily.
 const KEEP_ALIVE: SignedDuration = SignedDuration::from_hours(20);
+/// A refresh token with less to live than this is not renewed for its own sake.
+const SHORTEST_REFRESH: SignedDuration = SignedDuration::from_secs(10);
 /// What a time must be worth to be believed.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -47,6 +49,8 @@ pub(super) struct View {
     pub(super) obtained_at: Timestamp,
     /// `None` where only a 401 tells.
     pub(super) expires_at: Option<Timestamp>,
+    /// When the refresh token ends, where the server said so.
+    pub(super) refresh_expires_at: Option<Timestamp>,
     pub(super) renewal: Renewal,
     /// None for whoever holds the lock: what is due to anybody is due to that one.
     pub(super) stagger: Stagger,
@@ -117,9 +121,18 @@ impl View {
         self.life().is_none_or(|(_, expiry)| now < expiry)
     }
 
+    /// What ends first: the token, or the refresh token that it is renewed with. Where that one's end stays
+    /// where it is, renewing brings less each time: what is left of it at last is not worth it.
+    fn term(&self, now: Timestamp) -> Option<(SignedDuration, Timestamp)> {
+        let end = self.refresh_expires_at.filter(|end| self.renewal == Renewal::Refresh && now < *end);
+        let refresh = end.map(|end| (end.duration_since(self.obtained_at), end));
+        let refresh = refresh.filter(|(life, _)| *life >= SHORTEST_REFRESH);
+        [self.life(), refresh].into_iter().flatten().min_by_key(|(_, end)| *end)
+    }
+
     /// Whether the token need not be renewed yet.
     fn is_fresh(&self, now: Timestamp) -> bool {
-        self.life().is_none_or(|(life, expiry)| expiry.duration_since(now) > self.margin(life))
+        self.term(now).is_none_or(|(life, end)| end.duration_since(now) > self.margin(life))
     }
 
     /// How long before its end this process renews a token of this life.
@@ -132,7 +145,7 @@ impl View {
     /// was obtained is left alone: an idle process fetches at most one token for nothing. So is one
     /// that is over, for whose renewal a request has to wait in any case.
     pub(super) fn ahead(&self, is_used: bool, now: Timestamp) -> Ahead {
-        let Some((life, expiry)) = self.life() else { return Ahead::Rest };
+        let Some((life, expiry)) = self.term(now) else { return Ahead::Rest };
         if !is_used || self.renewal != Renewal::Refresh || !self.is_valid(now) {
             return Ahead::Rest;
         }
@@ -207,7 +220,8 @@ mod tests {
 
     fn view(obtained: i64, expires: Option<i64>, renewal: Renewal) -> View {
         let (digest, stagger) = (digest("current"), Stagger::default());
-        View { digest, obtained_at: at(obtained), expires_at: expires.map(at), renewal, stagger }
+        let expires_at = expires.map(at);
+        View { digest, obtained_at: at(obtained), expires_at, refresh_expires_at: None, renewal, stagger }
     }
 
     #[test]
@@ -244,6 +258,27 @@ mod tests {
             assert_eq!(decide(Some(&view), Refused::No, at(0)), step, "{what}");
             let other = Refused::Token(digest("an older one"));
             assert_eq!(decide(Some(&view), other, at(0)), step, "{what}, an older one was refused");
+        }
+    }
+
+    /// A token is of no use beyond what it can be renewed with.
+    #[test]
+    fn a_refresh_token_that_ends_first_is_renewed_in_time() {
+        use Step::{Renew, Use};
+        for (what, obtained, expires, refresh_ends, step) in [
+            ("an hour, half a year", -60, Some(3540), 15_000_000, Use),
+            ("an hour, ten minutes, just begun", -60, Some(3540), 540, Use),
+            ("an hour, ten minutes, one left", -540, Some(3060), 60, Renew { usable: true }),
+            ("no expiry named, ten minutes, one left", -540, None, 60, Renew { usable: true }),
+            ("both over", -3601, Some(-1), -1, Renew { usable: false }),
+            ("its end is over", -601, Some(2999), -1, Use),
+            ("its end is fixed, and near", -1, Some(3599), 8, Use),
+        ] {
+            let view = View {
+                refresh_expires_at: Some(at(refresh_ends)),
+                ..view(obtained, expires, Renewal::Refresh)
+            };
+            assert_eq!(decide(Some(&view), Refused::No, at(0)), step, "{what}");
         }
     }
 

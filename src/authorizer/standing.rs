@@ -20,6 +20,7 @@ pub(super) struct Standing {
     pub(super) generation: Generation,
     obtained_at: Timestamp,
     expires_at: Option<Timestamp>,
+    refresh_expires_at: Option<Timestamp>,
     /// Whether a login or a person brought it, and no refresh.
     is_first: bool,
     scopes: Vec<String>,
@@ -48,6 +49,7 @@ impl Standing {
                 generation,
                 obtained_at: oauth.access_token.obtained_at,
                 expires_at: oauth.access_token.expires_at,
+                refresh_expires_at: oauth.refresh_token_expires_at,
                 is_first: oauth.access_token.obtained_at <= oauth.logged_in_at,
                 scopes: oauth.scopes.clone(),
                 renewal: match (&oauth.ended, &oauth.refresh_token) {
@@ -63,6 +65,7 @@ impl Standing {
                 generation,
                 obtained_at: token.set_at,
                 expires_at: None,
+                refresh_expires_at: None,
                 is_first: true,
                 scopes: Vec::new(),
                 renewal: Renewal::Static,
@@ -93,6 +96,7 @@ impl Standing {
             digest: TokenDigest::of(&self.token),
             obtained_at: self.obtained_at,
             expires_at: self.expires_at,
+            refresh_expires_at: self.refresh_expires_at,
             renewal: self.renewal.clone(),
             stagger: Stagger::default(),
         }
