@@ -110,6 +110,7 @@ fn without(subject: &Subject, demand: Demand) -> Finding {
         Demand::Login => Finding::bad(Check::Token, "no login is stored").with_remedy(log_in),
         Demand::NoWayIn => {
             Finding::bad(Check::Token, "no login is stored, and one would fail as the discovery does")
+                .with_remedy(format!("once that works, {log_in}"))
         }
         // What is built in about a service is how it is logged in to.
         Demand::Unknown if subject.pinned.is_some() => {
@@ -153,9 +154,13 @@ fn entry(subject: &Subject) -> Option<Entry> {
 fn stands(subject: &Subject) -> Finding {
     let Some(entry) = entry(subject) else { return Finding::good(Check::Token, "one is stored") };
     if let State::LoginRequired { reason, .. } = &entry.state {
-        // The token at hand may be good for a while yet; nothing comes after it.
-        return Finding::bad(Check::Token, reason.clone())
-            .with_remedy(format!("run {}", subject.commands.renew()));
+        let remedy = format!("run {}", subject.commands.renew());
+        return match entry.is_ended() {
+            // The token at hand may be good for a while yet; nothing comes after it.
+            true => Finding::bad(Check::Token, reason.clone()).with_remedy(remedy),
+            false => Finding::notice(Check::Token, format!("{reason}, when it was last sent"))
+                .with_remedy(format!("should the session fail by it, {remedy}")),
+        };
     }
     let until = match entry.access_expires_at {
         Some(end) => format!("good for {:#}", left(end)),

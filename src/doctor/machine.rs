@@ -11,6 +11,7 @@ use crate::lock::{LockError, NamedLock, Purpose, ServiceLock, Shared};
 use crate::paths::Paths;
 use crate::redact::{Secret, printable, with_causes};
 use crate::server_uri::{ServerUri, ServiceKey};
+use crate::store::index::Index;
 use crate::store::{Patience, Store, StoreConfig, StoreError, StoreKind, check_new_key, returned};
 
 /// How long a store may take for its round trip.
@@ -24,12 +25,15 @@ const PLACE: &str = "make it writable for you, with room, on a local disk; MCP_F
 /// Where the trial record lies: no service can be there.
 const TRIAL: (&str, &str) = ("doctor", "http://127.0.0.1:0/trial");
 
-/// Whether the state directory is there and private.
+/// Whether the state directory is there, private, and open for what a login writes.
 pub(super) fn directory(paths: &Paths) -> Finding {
     let shown = printable(&paths.state().display().to_string());
     // Opening a lock file makes the directories, and refuses those that others can write to.
     match NamedLock::acquire(paths, Shared::Trial, LOCK_LIMIT) {
-        Ok(_) => Finding::good(Check::Directory, shown),
+        Ok(_) => match Index::open(paths.clone()).check_room() {
+            Ok(()) => Finding::good(Check::Directory, shown),
+            Err(error) => Finding::bad(Check::Directory, with_causes(&error)).with_remedy(PLACE),
+        },
         Err(error) => not_locked(Check::Directory, &error),
     }
 }

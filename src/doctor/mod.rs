@@ -214,6 +214,9 @@ pub async fn examine_service(subject: Subject, tell: &mut impl FnMut(Finding)) {
 
 /// Gives a check so long and no longer.
 async fn within(check: Check, limit: Duration, work: impl Future<Output = Finding>) -> Finding {
-    let late = |_| Finding::bad(check, format!("no outcome within {} s", limit.as_secs()));
+    let late = |_| {
+        Finding::bad(check, format!("no outcome within {} s", limit.as_secs()))
+            .with_remedy("run this again; a bridge with `--log-file FILE -vv` keeps what it asks, and when")
+    };
     tokio::time::timeout(limit, work).await.unwrap_or_else(late)
 }

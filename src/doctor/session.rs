@@ -26,6 +26,9 @@ const NAME_SHOWN: usize = 60;
 const NOT_OURS: &str = "ask whoever runs the service; a bridge with `--log-file FILE -vv` keeps when \
      it was asked, and how it answered";
 
+/// What to do about what keeps the bridge from the login, on this machine.
+const OURS: &str = "see to what it names, then run this again";
+
 /// Holds the session, and says what came of it. The server may repeat what it was sent.
 pub(super) async fn hold(subject: Subject) -> Finding {
     let Subject { bridge, authorizer, server, headers, commands, .. } = subject;
@@ -63,7 +66,10 @@ fn remedy(error: &Value, commands: &Commands) -> String {
     let named = error["data"]["command"].as_str();
     match ours.iter().find(|command| Some(command.as_str()) == named) {
         Some(command) => format!("run {command}"),
-        None => NOT_OURS.to_owned(),
+        None => match error["data"]["reason"].as_str() {
+            Some("credential_store" | "busy") => OURS.to_owned(),
+            _ => NOT_OURS.to_owned(),
+        },
     }
 }
 
