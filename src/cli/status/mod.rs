@@ -260,6 +260,9 @@ fn needed(
         reports.iter().find(|report| ending(report)),
     ) {
         (Some(report), _) => format!("run {}", report.commands.renew()),
+        (None, Some(report)) if report.standing != Standing::Renews => {
+            format!("run {}", report.commands.replace())
+        }
         (None, Some(report)) => format!(
             "run {}, which may bring the next refresh token, or {}",
             report.commands.refresh_anew(),
