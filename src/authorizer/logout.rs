@@ -122,7 +122,13 @@ pub async fn log_out(logout: Logout, waits: impl FnOnce(Duration)) -> Result<Log
         Some(remote) => revoke(&remote, &store, &lock, before.as_ref()).await,
         None => Revocation::NotAsked,
     };
-    let deleted = erase_marked(&index, &store, lock, before, PATIENCE).await?;
+    let deleted = erase_marked(&index, &store, lock, before, PATIENCE).await;
+    let deleted = deleted.map_err(|error| match &revocation {
+        Revocation::Revoked { by, .. } => {
+            ChangeError::RevokedOnly { by: by.clone(), source: Box::new(error) }
+        }
+        _ => error,
+    })?;
     Ok(LoggedOut { deleted, revocation })
 }
 

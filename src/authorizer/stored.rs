@@ -38,6 +38,14 @@ pub enum ChangeError {
     /// The index refused.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// The login is revoked, and what is stored of it is not deleted.
+    #[error("{by} revoked the login, and what is stored of it here could not be deleted")]
+    RevokedOnly {
+        /// The authorization server's host, safe to print.
+        by: String,
+        /// Why not.
+        source: Box<ChangeError>,
+    },
     /// A login is stored, which a token would throw away without revoking it.
     #[error("a login is stored for this service, which a token would replace without revoking it")]
     LoginKept,

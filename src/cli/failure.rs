@@ -291,6 +291,9 @@ fn login(error: &LoginError, commands: &Commands) -> Verdict {
             Verdict::of(LOGIN, "check the client id and secret at the provider")
         }
         LoginError::Grant(GrantError::Refused { .. }) => Verdict::of(LOGIN, "run the same command again"),
+        LoginError::Grant(GrantError::Unusable { .. } | GrantError::Malformed { .. }) => {
+            Verdict::of(SERVICE, "ask whoever runs the service: the same command would bring the same answer")
+        }
         LoginError::Grant(_) => Verdict::of(SERVICE, "run the same command again later"),
         LoginError::Store(error) => store(error, commands),
         LoginError::Index(error) => index(error),
@@ -318,6 +321,7 @@ fn refresh(error: &AuthorizerError) -> u8 {
 
 fn change(error: &ChangeError, commands: &Commands) -> Verdict {
     match error {
+        ChangeError::RevokedOnly { source, .. } => change(source, commands),
         ChangeError::Store(error) => store(error, commands),
         ChangeError::Index(error) => index(error),
         ChangeError::Lock(error) => lock(error),

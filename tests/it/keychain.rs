@@ -215,3 +215,20 @@ fn the_store_is_pinned_at_login() {
     let error = bridge.refusal();
     assert_eq!(error["data"]["reason"], "store_pinned", "{error}");
 }
+
+/// A keychain that does not delete: that the login is revoked is said all the same.
+#[test]
+fn a_keychain_that_does_not_delete_is_told_with_what_was_revoked() {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Honest);
+    let service = Service::in_keychain(&session);
+    service.authorization.publish_revocation();
+    service.login(&[]).expect(0);
+    keychain.set_conduct(Conduct::Keeping);
+    let said = service.home.run(["logout", NAME]).expect(5).stderr;
+    assert!(said.contains("revoked the login, and what is stored of it here could not be deleted"), "{said}");
+    assert_eq!(service.authorization.living_grants(), 0);
+    keychain.set_conduct(Conduct::Honest);
+    let said = service.home.run(["logout", NAME]).expect(0).stderr;
+    assert!(said.contains("and deleted here"), "{said}");
+}

@@ -31,6 +31,8 @@ pub(crate) enum Conduct {
     Lying,
     /// It refuses to save.
     Refusing,
+    /// It refuses to delete.
+    Keeping,
     /// It refuses to save anything but the journal.
     Journalling,
     /// Its default collection is the one that is erased when the session ends.
@@ -250,10 +252,16 @@ impl Item {
         Ok(())
     }
 
-    async fn delete(&self, #[zbus(object_server)] objects: &ObjectServer) -> OwnedObjectPath {
+    async fn delete(
+        &self,
+        #[zbus(object_server)] objects: &ObjectServer,
+    ) -> zbus::fdo::Result<OwnedObjectPath> {
+        if matches!(lock(&self.state).conduct, Conduct::Keeping) {
+            return Err(zbus::fdo::Error::Failed("it cannot be deleted".to_owned()));
+        }
         lock(&self.state).items.remove(&self.number);
         let _ = objects.remove::<Self, _>(item_path(self.number)).await;
-        path(NO_PATH)
+        Ok(path(NO_PATH))
     }
 
     #[zbus(property)]
@@ -297,6 +305,7 @@ impl Prompt {
                 | Conduct::Lying
                 | Conduct::Refusing
                 | Conduct::Journalling
+                | Conduct::Keeping
                 | Conduct::Volatile => return,
             };
             lock(&state).locked = !unlocked;
