@@ -85,9 +85,7 @@ impl Keeper {
     }
 
     fn erase_refusal_under(&self, lock: &ServiceLock, generation: &Generation) -> Result<(), IndexError> {
-        let is_refusal = |error: &LastError| error.code == TOKEN_REJECTED;
-        let entry = self.index.get(&self.key)?;
-        if entry.is_some_and(|entry| entry.last_error.as_ref().is_some_and(is_refusal)) {
+        if self.index.get(&self.key)?.is_some_and(|entry| entry.is_rejected()) {
             self.index.clear_refusal(lock, generation)?;
         }
         Ok(())

@@ -38,8 +38,8 @@ pub enum ChangeError {
     /// The index refused.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// The login is revoked, and what is stored of it is not deleted.
-    #[error("{by} revoked the login, and what is stored of it here could not be deleted")]
+    /// The login is revoked, and not all that is stored of it is deleted.
+    #[error("{by} revoked the login, and what is stored of it here could not all be deleted")]
     RevokedOnly {
         /// The authorization server's host, safe to print.
         by: String,

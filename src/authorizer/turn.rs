@@ -167,7 +167,7 @@ impl Turn {
     }
 
     /// Waits for the lock where a stalled write has kept it; whether it came. Nobody else has it meanwhile:
-    /// what this turn holds unsaved is in no journal yet.
+    /// what this turn holds unsaved may be in no journal yet.
     pub(super) async fn regain(&mut self, deadline: Instant) -> bool {
         if let Some(Lent::Away(lent)) = &mut self.lent
             && let Ok(Ok(lock)) = timeout_at(deadline, lent).await

@@ -5,7 +5,7 @@
 //! [`LIMIT_BYTES`] are all there ever is: the second has `.1` behind its name. Any number of processes
 //! share it. Each line is one append to the file that has the name at that moment; nothing is kept open
 //! that another process may have moved away, and nobody waits for one that is moving it: there is room
-//! for what is written meanwhile. A line that cannot be written is lost, which is said once.
+//! for what is written meanwhile. A line that cannot be written is lost, which is said where it begins.
 
 use std::cell::Cell;
 use std::fs::{File, TryLockError};

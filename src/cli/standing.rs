@@ -40,7 +40,7 @@ impl Standing {
         if entry.identity.store == StoreKind::Memory {
             return required("it was kept in the memory of one process", None);
         }
-        if let State::LoginRequired { reason, since } = &entry.state {
+        if let State::LoginRequired { reason, since, .. } = &entry.state {
             return required(reason, Some(*since));
         }
         match entry.kind {

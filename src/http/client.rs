@@ -240,7 +240,7 @@ impl Client {
     }
 
     /// Sends one small request and reads the whole answer, within `limit` of time and
-    /// [`EXCHANGE_LIMIT`] bytes. No redirect is followed. Connections are not kept.
+    /// [`EXCHANGE_LIMIT`](super::EXCHANGE_LIMIT) bytes. No redirect is followed. Connections are not kept.
     ///
     /// # Errors
     /// As [`HttpError`] tells; only [`HttpError::NotSent`], [`HttpError::Untrusted`] and

@@ -51,7 +51,7 @@ pub const EXCHANGE_LIMIT: usize = 1024 * 1024;
 
 /// How long an exchange's answer is, as a rule, that does not say so.
 const USUAL_BYTES: u64 = 16 << 10;
-/// How long more is waited for behind an exchange's answer that is there as a whole.
+/// How long more is waited for behind an exchange's answer that may be there as a whole.
 const AFTERMATH: Duration = Duration::from_millis(250);
 
 /// What helps against [`HttpError::NoRoots`], as a clause.
@@ -195,19 +195,26 @@ async fn read_answer(mut response: Response) -> Result<Vec<u8>, HttpError> {
     let expected = response.content_length().unwrap_or(USUAL_BYTES).min(EXCHANGE_LIMIT as u64);
     // Room for all of it: what it grew out of would stay behind in memory, a token perhaps.
     let mut body = Vec::with_capacity(expected as usize);
+    // Looked at once where nothing more comes: it may come in any number of pieces.
+    let mut is_looked_at = false;
     loop {
-        let next = match is_object(&body) {
-            true => match tokio::time::timeout(AFTERMATH, response.chunk()).await {
-                Ok(Ok(next)) => next,
-                Ok(Err(_)) | Err(_) => None,
-            },
-            false => response.chunk().await.map_err(HttpError::of)?,
+        let next = match is_looked_at {
+            true => Ok(response.chunk().await),
+            false => tokio::time::timeout(AFTERMATH, response.chunk()).await,
         };
-        let Some(chunk) = next else { return Ok(body) };
-        if body.len() + chunk.len() > EXCHANGE_LIMIT {
-            return Err(HttpError::TooLarge { host });
+        match next {
+            Ok(Ok(Some(chunk))) if body.len() + chunk.len() > EXCHANGE_LIMIT => {
+                return Err(HttpError::TooLarge { host });
+            }
+            Ok(Ok(Some(chunk))) => {
+                body.extend_from_slice(&chunk);
+                is_looked_at = false;
+            }
+            Ok(Ok(None)) => return Ok(body),
+            Ok(Err(_)) | Err(_) if is_object(&body) => return Ok(body),
+            Ok(Err(error)) => return Err(HttpError::of(error)),
+            Err(_) => is_looked_at = true,
         }
-        body.extend_from_slice(&chunk);
     }
 }
 

@@ -132,7 +132,8 @@ pub fn open_private(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As [`write_private`]; where the file has another name, too, under which it would be written to as well.
 pub fn append_private(path: &Path) -> io::Result<File> {
-    let file = open(path, OpenOptions::new().append(true).create(true))?;
+    // Windows locks no file that is open for appending alone.
+    let file = open(path, OpenOptions::new().read(true).append(true).create(true))?;
     platform::check_single(&file)?;
     Ok(file)
 }

@@ -237,7 +237,7 @@ impl Index {
         let _guard = self.guard()?;
         match (self.replaceable(lock.key())?, kind) {
             (Some(entry), Kind::Oauth(oauth)) if entry.admit(kind).is_err() => {
-                self.write(&Entry { coming: Some(oauth.binding.clone()), ..entry })
+                self.put(&Entry { coming: Some(oauth.binding.clone()), ..entry })
             }
             _ => Ok(()),
         }
@@ -274,7 +274,7 @@ impl Index {
         let listed = self.get(lock.key())?.filter(|entry| entry.generation == *generation && !entry.deleted);
         match listed {
             Some(mut entry) if entry.state == State::Valid => {
-                entry.refuse(refusal);
+                entry.refuse(refusal, true);
                 self.write(&entry)
             }
             _ => Ok(()),
@@ -379,6 +379,11 @@ impl Index {
         {
             return Err(IndexError::NameTaken { url: other.identity.address(), name: other.identity.name });
         }
+        self.put(entry)
+    }
+
+    /// Writes an entry whose name is its own; the caller holds the index lock.
+    fn put(&self, entry: &Entry) -> Result<(), IndexError> {
         let path = self.path(&entry.key);
         let bytes = serde_json::to_vec_pretty(entry).map_err(|error| IndexError::io(&path)(error.into()))?;
         if is_no_file(&path) {

@@ -228,6 +228,9 @@ fn a_token_that_the_service_refuses_is_kept_alive() {
     authorization.revoke_access_for_ever();
     let error = bridge.refused(1);
     assert_eq!(error["data"]["reason"], "token_rejected", "{error}");
+    // Nor does an outage of both make an end of it.
+    authorization.fault(Fault::Reply(Reply::status(503)));
+    authorization.fault(Fault::Reply(Reply::status(503)));
     let refreshes = authorization.refreshes();
     authorization.wait_for_refreshes(refreshes + 1);
 }

@@ -226,7 +226,10 @@ fn a_keychain_that_does_not_delete_is_told_with_what_was_revoked() {
     service.login(&[]).expect(0);
     keychain.set_conduct(Conduct::Keeping);
     let said = service.home.run(["logout", NAME]).expect(5).stderr;
-    assert!(said.contains("revoked the login, and what is stored of it here could not be deleted"), "{said}");
+    assert!(
+        said.contains("revoked the login, and what is stored of it here could not all be deleted"),
+        "{said}"
+    );
     assert_eq!(service.authorization.living_grants(), 0);
     keychain.set_conduct(Conduct::Honest);
     let said = service.home.run(["logout", NAME]).expect(0).stderr;

@@ -1,8 +1,9 @@
 //! Saving what a login brought, under the service's refresh lock.
 //!
-//! The new credential is journalled first: a process that dies between the journal and the record
-//! has not lost what the person did in the browser. Journalling it also erases what an interrupted
-//! refresh of the old credential left there. The lock is waited for as long as a refresh that
+//! What an interrupted refresh of the old credential left in the journal becomes the record first, so
+//! that a login which comes to nothing takes nothing along. The index is told what the new credential is
+//! bound to, and that one is journalled: a process that dies before the record has not lost what the
+//! person did in the browser, and one that dies before the index leaves a login that works. The lock is waited for as long as a refresh that
 //! cannot save may keep it, for the code is spent by now.
 
 use std::time::Duration;
@@ -18,7 +19,9 @@ use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::server_uri::ServiceKey;
 use crate::store::index::{Identity, Index, IndexError, State};
-use crate::store::{JournalEntry, Lent, Patience, Store, StoreConfig, StoreError, StoreKind, returned};
+use crate::store::{
+    JournalEntry, Lent, Patience, Store, StoreConfig, StoreError, StoreKind, Written, returned,
+};
 
 /// How long the refresh lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(660);
@@ -109,12 +112,12 @@ impl Home {
         loaded.inspect_err(|error| tracing::info!(%error, "the former store is not read")).ok().flatten()
     }
 
-    /// Journals, saves, reads back, brings the index in line, and clears the store that the login
-    /// leaves. Returns that store's kind, where it could not be cleared.
+    /// Saves what the journal holds of the old credential; announces, journals, saves and reads back the new
+    /// one, brings the index in line, and clears the store that the login leaves. Returns that store's kind, where it could not be cleared.
     ///
     /// # Errors
-    /// [`LoginError::Lock`], [`LoginError::Store`] and [`LoginError::Index`]. Unless it is the
-    /// index that failed, what was stored before stands.
+    /// [`LoginError::Lock`], [`LoginError::Store`] and [`LoginError::Index`]. Unless the index failed at
+    /// last, what was stored before stands, or its successor from the journal.
     ///
     /// # Cancel safety
     /// A write that has begun goes on to its end. After the journal's, the new credential is
@@ -130,13 +133,12 @@ impl Home {
             at: clock::now(),
             kind: kind.clone(),
         };
-        let (lock, ()) = returned(self.store.write_journal(lock, held, PATIENCE).await, PATIENCE)?;
-        let (lent, saved) = self.store.save(lock, kind, PATIENCE).await;
+        let (lent, saved) = self.write(lock, held, kind).await;
         let credential = match saved {
             Ok(credential) => credential,
             Err(error) => {
                 if let Lent::Back(lock) = lent {
-                    self.forget_journal(lock).await;
+                    self.call_off(lock).await;
                 }
                 return Err(error.into());
             }
@@ -234,6 +236,22 @@ impl Home {
             Lent::Back(lock) => Ok(lock),
             Lent::Away(_) => self.lock(LOCK_PATIENCE).await,
         }
+    }
+
+    async fn write(&self, lock: ServiceLock, held: JournalEntry, kind: Kind) -> Written<Credential> {
+        match self.store.write_journal(lock, held, PATIENCE).await {
+            (Lent::Back(lock), Ok(())) => self.store.save(lock, kind, PATIENCE).await,
+            (lent, Ok(())) => (lent, Err(StoreError::Unresponsive { after: PATIENCE.limit() })),
+            (lent, Err(error)) => (lent, Err(error)),
+        }
+    }
+
+    /// Forgets a login that could not be saved.
+    async fn call_off(&self, lock: ServiceLock) {
+        if let Err(error) = self.index.note(&lock, |entry| entry.coming = None) {
+            tracing::warn!(%error, "cannot take back what was announced");
+        }
+        self.forget_journal(lock).await;
     }
 
     /// What is left of the journal would be judged by its generation.

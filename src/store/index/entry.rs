@@ -127,6 +127,10 @@ pub enum State {
         reason: String,
         /// Since when.
         since: Timestamp,
+        /// Whether it is the service that refuses the token, and the authorization server did not end the
+        /// login.
+        #[serde(default)]
+        by_service: bool,
     },
 }
 
@@ -201,14 +205,18 @@ impl Entry {
 
     /// Whether the authorization server ended the login, so that nothing renews it any more.
     pub fn is_ended(&self) -> bool {
-        let is_services = |error: &LastError| error.code == TOKEN_REJECTED;
-        self.state != State::Valid && !self.last_error.as_ref().is_some_and(is_services)
+        matches!(self.state, State::LoginRequired { by_service: false, .. })
     }
 
-    /// Marks it as refused: by the authorization server, or by the service, of which the record does
-    /// not know.
-    pub(super) fn refuse(&mut self, refusal: LastError) {
-        self.state = State::LoginRequired { reason: refusal.text.clone(), since: refusal.at };
+    /// Whether the service refuses the token, which the authorization server may still renew.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self.state, State::LoginRequired { by_service: true, .. })
+    }
+
+    /// Marks it as refused: by the authorization server, or `by_service`, of which the record does not
+    /// know.
+    pub(super) fn refuse(&mut self, refusal: LastError, by_service: bool) {
+        self.state = State::LoginRequired { reason: refusal.text.clone(), since: refusal.at, by_service };
         self.last_error = Some(refusal);
     }
 
@@ -225,7 +233,7 @@ impl Entry {
         self.scopes.clone_from(&oauth.scopes);
         if let Some(ended) = &oauth.ended {
             let (at, code, text) = (ended.at, ended.error.clone(), ended.reason.clone());
-            self.refuse(LastError { at, code, text });
+            self.refuse(LastError { at, code, text }, false);
         }
     }
 }

@@ -11,7 +11,6 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::entry::TOKEN_REJECTED;
 use crate::credential::Generation;
 use crate::paths;
 use crate::server_uri::ServiceKey;
@@ -54,17 +53,17 @@ impl Glances {
     }
 }
 
-/// What every version's entry has, and the error that this one may have.
+/// What every version's entry has, and the state that this one has.
 #[derive(Deserialize)]
 struct Shown {
     generation: Generation,
     #[serde(default)]
-    last_error: Value,
+    state: Value,
 }
 
 impl Shown {
     fn glance(self) -> Glance {
-        let is_refused = self.last_error["code"] == TOKEN_REJECTED;
+        let is_refused = self.state["login_required"]["by_service"] == true;
         Glance { generation: self.generation, is_refused }
     }
 }

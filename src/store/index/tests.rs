@@ -95,7 +95,10 @@ fn a_refusal_stays_for_its_generation_only() {
         place.index.mark_refused(&lock, &credential.generation, refusal(text)).unwrap();
         place.index.repair(&lock, identity("one", ONE), &credential).unwrap();
         let reason = "first".to_owned();
-        assert_eq!(entry().state, State::LoginRequired { reason, since: credential_time() });
+        assert_eq!(
+            entry().state,
+            State::LoginRequired { reason, since: credential_time(), by_service: false }
+        );
         assert_eq!(entry().last_error, Some(refusal("first")));
         assert_eq!(place.index.generation(lock.key()).as_ref(), Some(&credential.generation));
     }
