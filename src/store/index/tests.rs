@@ -97,7 +97,7 @@ fn a_refusal_stays_for_its_generation_only() {
         let reason = "first".to_owned();
         assert_eq!(
             entry().state,
-            State::LoginRequired { reason, since: credential_time(), by_service: false }
+            State::LoginRequired { reason, since: credential_time(), by_service: true }
         );
         assert_eq!(entry().last_error, Some(refusal("first")));
         assert_eq!(place.index.generation(lock.key()).as_ref(), Some(&credential.generation));
