@@ -110,7 +110,7 @@ fn without(subject: &Subject, demand: Demand) -> Finding {
         Demand::Login => Finding::bad(Check::Token, "no login is stored").with_remedy(log_in),
         Demand::NoWayIn => {
             Finding::bad(Check::Token, "no login is stored, and one would fail as the discovery does")
-                .with_remedy(format!("once that works, {log_in}"))
+                .with_remedy("see to the discovery first")
         }
         // What is built in about a service is how it is logged in to.
         Demand::Unknown if subject.pinned.is_some() => {
