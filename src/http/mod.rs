@@ -220,7 +220,7 @@ async fn read_answer(mut response: Response) -> Result<Vec<u8>, HttpError> {
 
 /// Whether the bytes are a JSON object, whose beginnings are none.
 fn is_object(bytes: &[u8]) -> bool {
-    let text = bytes.trim_ascii();
+    let text = unmarked(bytes).trim_ascii();
     text.starts_with(b"{") && text.ends_with(b"}") && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 

@@ -23,7 +23,8 @@ mod entry;
 mod glance;
 
 pub use entry::{
-    Entry, EntryKind, Identity, LastError, SCHEMA, STORE_UNREADABLE, State, TOKEN_REJECTED, UNSAVED_ROTATION,
+    Announcement, Entry, EntryKind, Identity, LastError, SCHEMA, STORE_UNREADABLE, State, TOKEN_REJECTED,
+    UNSAVED_ROTATION,
 };
 use glance::Glances;
 
@@ -221,6 +222,8 @@ impl Index {
                     entry.state = old.state.clone();
                 }
             }
+            let is_coming = |coming: &&Announcement| coming.succeeds.as_ref() == Some(&entry.generation);
+            entry.coming = old.coming.as_ref().filter(is_coming).cloned();
             if old == entry {
                 return Ok(());
             }
@@ -228,19 +231,25 @@ impl Index {
         self.write(&entry)
     }
 
-    /// Notes what a login is bound to that is about to be saved, where the entry would not admit it: an
-    /// interruption between the record and the entry leaves a login that works.
+    /// Notes what a login is bound to that is about to succeed the record of generation `succeeds`, where
+    /// the entry would not admit it: an interruption between the record and the entry leaves a login that
+    /// works.
     ///
     /// # Errors
     /// Whatever keeps the entry from being written.
-    pub fn announce(&self, lock: &ServiceLock, kind: &Kind) -> Result<(), IndexError> {
+    pub fn announce(
+        &self,
+        lock: &ServiceLock,
+        kind: &Kind,
+        succeeds: Option<&Generation>,
+    ) -> Result<(), IndexError> {
+        let Kind::Oauth(oauth) = kind else { return Ok(()) };
+        // What cannot be read refuses nothing.
+        let listed = self.get(lock.key()).ok().flatten();
+        let Some(entry) = listed.filter(|entry| entry.admit(kind).is_err()) else { return Ok(()) };
+        let coming = Announcement { binding: oauth.binding.clone(), succeeds: succeeds.cloned() };
         let _guard = self.guard()?;
-        match (self.replaceable(lock.key())?, kind) {
-            (Some(entry), Kind::Oauth(oauth)) if entry.admit(kind).is_err() => {
-                self.put(&Entry { coming: Some(oauth.binding.clone()), ..entry })
-            }
-            _ => Ok(()),
-        }
+        self.put(&Entry { coming: Some(coming), ..entry })
     }
 
     /// Notes something in the entry that changes no generation, for instance the last error. Does

@@ -3,8 +3,9 @@
 //! What an interrupted refresh of the old credential left in the journal becomes the record first, so
 //! that a login which comes to nothing takes nothing along. The index is told what the new credential is
 //! bound to, and that one is journalled: a process that dies before the record has not lost what the
-//! person did in the browser, and one that dies before the index leaves a login that works. The lock is waited for as long as a refresh that
-//! cannot save may keep it, for the code is spent by now.
+//! person did in the browser, and one that dies before the index leaves a login that works. The code is
+//! spent by now: the lock is waited for as long as a refresh that cannot save may keep it, and an index
+//! that cannot be written keeps no login from being saved that it would admit.
 
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use tokio::time::Instant;
 use super::{Config, LoginError};
 use crate::authorizer::held::bring_home;
 use crate::authorizer::stored::clear;
-use crate::clock;
-use crate::credential::{Credential, Kind, OauthCredential};
+use crate::authorizer::turn::generation_of;
+use crate::credential::{Credential, Generation, Kind, OauthCredential};
 use crate::lock::{LockError, Purpose, ServiceLock};
 use crate::paths::Paths;
 use crate::server_uri::ServiceKey;
@@ -22,6 +23,7 @@ use crate::store::index::{Identity, Index, IndexError, State};
 use crate::store::{
     JournalEntry, Lent, Patience, Store, StoreConfig, StoreError, StoreKind, Written, returned,
 };
+use crate::{clock, failpoint};
 
 /// How long the refresh lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(660);
@@ -112,12 +114,14 @@ impl Home {
         loaded.inspect_err(|error| tracing::info!(%error, "the former store is not read")).ok().flatten()
     }
 
-    /// Saves what the journal holds of the old credential; announces, journals, saves and reads back the new
-    /// one, brings the index in line, and clears the store that the login leaves. Returns that store's kind, where it could not be cleared.
+    /// Saves what the journal holds of the old credential; announces, journals, saves and reads back the
+    /// new one, brings the index in line, and clears the store that the login leaves. Returns that store's
+    /// kind, where it could not be cleared.
     ///
     /// # Errors
-    /// [`LoginError::Lock`], [`LoginError::Store`] and [`LoginError::Index`]. Unless the index failed at
-    /// last, what was stored before stands, or its successor from the journal.
+    /// [`LoginError::Lock`], [`LoginError::Store`] and [`LoginError::Index`]. Where it is certain that the
+    /// new credential is not the record, what was stored before stands, or its successor from the journal;
+    /// else the new one is listed, or promoted, by whoever comes next.
     ///
     /// # Cancel safety
     /// A write that has begun goes on to its end. After the journal's, the new credential is
@@ -127,18 +131,16 @@ impl Home {
         let old = self.load(true).await?;
         let (lock, old) = bring_home(&self.store, &self.index, lock, old, PATIENCE).await?;
         let kind = Kind::Oauth(Box::new(oauth));
-        self.index.announce(&lock, &kind)?;
-        let held = JournalEntry::AnswerHeld {
-            succeeds: old.map(|old| old.generation),
-            at: clock::now(),
-            kind: kind.clone(),
-        };
+        let succeeds = generation_of(&old).cloned();
+        self.index.announce(&lock, &kind, succeeds.as_ref())?;
+        let held =
+            JournalEntry::AnswerHeld { succeeds: succeeds.clone(), at: clock::now(), kind: kind.clone() };
         let (lent, saved) = self.write(lock, held, kind).await;
         let credential = match saved {
             Ok(credential) => credential,
             Err(error) => {
                 if let Lent::Back(lock) = lent {
-                    self.call_off(lock).await;
+                    self.call_off(lock, succeeds.as_ref()).await;
                 }
                 return Err(error.into());
             }
@@ -240,14 +242,22 @@ impl Home {
 
     async fn write(&self, lock: ServiceLock, held: JournalEntry, kind: Kind) -> Written<Credential> {
         match self.store.write_journal(lock, held, PATIENCE).await {
-            (Lent::Back(lock), Ok(())) => self.store.save(lock, kind, PATIENCE).await,
+            (Lent::Back(lock), Ok(())) => {
+                failpoint::reached("before-record");
+                self.store.save(lock, kind, PATIENCE).await
+            }
             (lent, Ok(())) => (lent, Err(StoreError::Unresponsive { after: PATIENCE.limit() })),
             (lent, Err(error)) => (lent, Err(error)),
         }
     }
 
-    /// Forgets a login that could not be saved.
-    async fn call_off(&self, lock: ServiceLock) {
+    /// Forgets a login that could not be saved, if the record still is the one that it was to succeed: a
+    /// save may fail after the record was replaced.
+    async fn call_off(&self, lock: ServiceLock, succeeds: Option<&Generation>) {
+        match self.store.load(&self.key, PATIENCE).await {
+            Ok(record) if generation_of(&record) == succeeds => {}
+            Ok(_) | Err(_) => return,
+        }
         if let Err(error) = self.index.note(&lock, |entry| entry.coming = None) {
             tracing::warn!(%error, "cannot take back what was announced");
         }

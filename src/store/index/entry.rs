@@ -97,9 +97,9 @@ pub struct Entry {
     pub state: State,
     /// What the login is bound to; `None` for a static token.
     pub binding: Option<Binding>,
-    /// What a login is bound to that is about to take its place, or has, and is not listed yet.
+    /// A login that is about to take its place, or has, and is not listed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coming: Option<Binding>,
+    pub coming: Option<Announcement>,
     /// Scopes granted.
     #[serde(default)]
     pub scopes: Vec<String>,
@@ -113,6 +113,15 @@ pub enum EntryKind {
     Oauth,
     /// A static API token.
     Token,
+}
+
+/// A login that is bound elsewhere than the listed one, and was about to be saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// What it is bound to.
+    pub binding: Binding,
+    /// The record that it succeeds, where there is one: as with the journal, another record makes it void.
+    pub succeeds: Option<Generation>,
 }
 
 /// Whether a login can be used.
@@ -184,7 +193,8 @@ impl Entry {
         let Kind::Oauth(found) = kind else { return Ok(()) };
         let place = |binding: &Binding| (binding.issuer.clone(), binding.token_endpoint.clone());
         let known = self.binding.as_ref().filter(|_| !self.deleted).map(place);
-        let is_coming = self.coming.as_ref().is_some_and(|coming| place(coming) == place(&found.binding));
+        let coming = self.coming.as_ref().map(|coming| place(&coming.binding));
+        let is_coming = coming.is_some_and(|coming| coming == place(&found.binding));
         let is_known = match (self.kind, &known) {
             _ if self.deleted || is_coming => true,
             (EntryKind::Token, _) => false,

@@ -76,6 +76,28 @@ fn the_last_error_stays_for_its_generation_only() {
     assert_eq!(place.index.get(lock.key()).unwrap().unwrap().last_error, None);
 }
 
+/// A login that is about to be saved is announced until its record is listed, or another one is.
+#[test]
+fn an_announcement_stays_for_the_record_that_it_succeeds() {
+    let place = place();
+    let lock = place.lock(ONE);
+    let (listed, record) = (samples::oauth("a", "r"), samples::oauth("b", "r"));
+    let mut coming = samples::oauth("c", "r");
+    let Kind::Oauth(oauth) = &mut coming.kind else { panic!("an OAuth login") };
+    oauth.binding.token_endpoint = "https://elsewhere.example/token".parse().unwrap();
+    let announced = || place.index.get(lock.key()).unwrap().unwrap().coming.is_some();
+    for (last, stays) in [(&record, true), (&coming, false), (&samples::oauth("d", "r"), false)] {
+        place.index.repair(&lock, identity("one", ONE), &listed).unwrap();
+        place.index.announce(&lock, &record.kind, Some(&record.generation)).unwrap();
+        assert!(!announced(), "the entry would admit it");
+        place.index.announce(&lock, &coming.kind, Some(&record.generation)).unwrap();
+        assert!(announced());
+        place.index.get(lock.key()).unwrap().unwrap().admit(&coming.kind).unwrap();
+        place.index.repair(&lock, identity("one", ONE), last).unwrap();
+        assert_eq!(announced(), stays);
+    }
+}
+
 /// A refusal changes no generation, is noted once, and goes with its record.
 #[test]
 fn a_refusal_stays_for_its_generation_only() {

@@ -230,6 +230,21 @@ fn g01_a_login_that_dies_before_it_is_listed_works() {
     }
 }
 
+/// Nor does a login die that stands in the journal alone, whatever else is not listed yet.
+#[test]
+fn g01_a_login_that_dies_before_its_record_outlives_an_index_that_lags() {
+    let service = expired(Home::with_file_store(), Server::Strict);
+    assert!(die_at(&service, "after-store-write"));
+    let successor = AuthorizationServer::start();
+    service.server.move_to(&successor);
+    login_dies_at(&service, "before-record");
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "there"), "there");
+    let entry = std::fs::read_to_string(service.entry_file()).unwrap();
+    assert!(entry.contains(&successor.issuer()) && !entry.contains("coming"), "{entry}");
+}
+
 /// The end of a login that dies before it is listed is listed by whoever finds it.
 #[test]
 fn g01_an_end_that_is_not_listed_is_found() {

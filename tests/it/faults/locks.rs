@@ -105,6 +105,23 @@ fn f12_nothing_is_done_unlocked_where_nothing_may_be_written() {
     mended(&service, bridge);
 }
 
+/// What the person did in the browser is kept, though nothing can be listed just then.
+#[test]
+fn f12_a_login_outlives_an_index_that_somebody_keeps() {
+    let service = Service::new();
+    service.login(&[]).expect(0);
+    let before = service.row()["logged_in_at"].clone();
+    let index = fs::File::open(service.home.path().join("state/locks/index")).unwrap();
+    index.lock().unwrap();
+    let said = service.login(&["--force"]).expect(6).stderr;
+    assert!(said.contains("holds the index lock"), "{said}");
+    drop(index);
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "there"), "there");
+    assert_ne!(service.row()["logged_in_at"], before);
+}
+
 /// The lock files are never deleted, but by those who clear up.
 fn clear(locks: &Path) {
     for file in fs::read_dir(locks).unwrap().flatten() {

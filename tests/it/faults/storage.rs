@@ -197,6 +197,39 @@ fn g04_a_rotation_that_stands_in_the_journal_alone_outlives_its_process() {
     assert_eq!((service.authorization.refreshes(), service.authorization.replays()), (2, 0));
 }
 
+/// A save may fail after the record was replaced: the login is there, and is not called off.
+#[test]
+fn g04_a_login_that_cannot_be_read_back_works_as_soon_as_it_can() {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Honest);
+    let service = Service::in_keychain(&session);
+    service.login(&[]).expect(0);
+    let successor = AuthorizationServer::start();
+    service.server.move_to(&successor);
+    keychain.set_conduct(Conduct::Fading);
+    let said = service.login(&["--force"]).expect(5).stderr;
+    assert!(said.contains("gone for a moment"), "{said}");
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "there"), "there");
+}
+
+/// A login that is refused is called off: it does not come back behind the person's back.
+#[test]
+fn g04_a_login_that_is_not_taken_leaves_the_former_one() {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Honest);
+    let service = Service::in_keychain(&session);
+    service.login(&[]).expect(0);
+    keychain.set_conduct(Conduct::Journalling);
+    service.login(&["--force"]).expect(5);
+    assert_eq!(keychain.items(), 1, "the journal is cleared");
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "as before"), "as before");
+    assert_eq!(service.authorization.refreshes(), 0);
+}
+
 #[test]
 fn g05_a_keychain_that_pretends_to_save_is_found_out_and_gets_it_later() {
     a_rotation_is_not_kept(Conduct::Lying);

@@ -46,9 +46,9 @@ fn h01_a_lost_answer_is_asked_for_again() {
 #[test]
 fn h01_an_answer_that_is_whole_is_taken_however_it_ends() {
     run(async {
-        for waits in [false, true] {
+        for (mark, waits) in [("", false), ("", true), ("\u{feff}", true)] {
             let kept = KeptLogin::new(Memory, -10).await;
-            kept.authorization.fault(Fault::Unended(waits));
+            kept.authorization.fault(Fault::Unended { mark, waits });
             assert_eq!(carried(&kept.authorizer().authorize().await.unwrap()), kept.access_token(1));
             assert_eq!(kept.stored_refresh_token().await, kept.refresh_token(1));
             assert_eq!((kept.authorization.refreshes(), kept.authorization.replays()), (1, 0));

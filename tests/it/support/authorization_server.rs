@@ -35,9 +35,9 @@ pub(crate) enum Fault {
     Reset,
     /// The request is served, and the connection cut in place of an answer.
     Lose,
-    /// The request is served, and the answer's body does not end: it is cut there, or waits for more where
-    /// this is true.
-    Unended(bool),
+    /// The request is served, and the answer's body, behind a mark perhaps, does not end: it is cut there,
+    /// or `waits` for more.
+    Unended { mark: &'static str, waits: bool },
     /// The answer's members are replaced by these; null removes one.
     Members(Value),
     /// The answer carries this header too.
@@ -339,11 +339,11 @@ fn serve(
                 act(&mut state.lock().unwrap(), received, &Value::Null);
                 return responder.reset();
             }
-            Some(Fault::Unended(waits)) => {
+            Some(Fault::Unended { mark, waits }) => {
                 let reply = act(&mut state.lock().unwrap(), received, &Value::Null);
                 let headers = reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                 responder.start(reply.status, &headers.collect::<Vec<_>>());
-                responder.chunk(&reply.body);
+                responder.chunk([mark.as_bytes(), &reply.body].concat());
                 return if waits {
                     responder.wait_for_close()
                 };

@@ -35,6 +35,10 @@ pub(crate) enum Conduct {
     Keeping,
     /// It refuses to save anything but the journal.
     Journalling,
+    /// It saves, and fails where the record that it was given is read next.
+    Fading,
+    /// What it has become after that save.
+    Faded,
     /// Its default collection is the one that is erased when the session ends.
     Volatile,
     /// It is locked, and its prompt ends when the gate opens.
@@ -60,6 +64,14 @@ struct State {
 struct StoredItem {
     attributes: HashMap<String, String>,
     secret: Secret,
+}
+
+impl State {
+    fn fade(&mut self, attributes: &HashMap<String, String>) {
+        if matches!(self.conduct, Conduct::Fading) && !is_journal(attributes) {
+            self.conduct = Conduct::Faded;
+        }
+    }
 }
 
 /// Session, parameters, value and content type.
@@ -164,10 +176,14 @@ fn search(state: &Shared, wanted: &HashMap<String, String>) -> Vec<OwnedObjectPa
     lock(state).items.iter().filter(|(_, item)| fits(item)).map(|(number, _)| item_path(*number)).collect()
 }
 
+fn is_journal(attributes: &HashMap<String, String>) -> bool {
+    attributes.values().any(|value| value.contains(".journal"))
+}
+
 fn refuse(state: &Shared, attributes: &HashMap<String, String>) -> zbus::fdo::Result<()> {
     let refuses = match lock(state).conduct {
         Conduct::Refusing => true,
-        Conduct::Journalling => !attributes.values().any(|value| value.contains(".journal")),
+        Conduct::Journalling => !is_journal(attributes),
         _ => false,
     };
     match refuses {
@@ -196,6 +212,7 @@ impl Collection {
             let known = state.items.keys().copied().find(|number| Some(item_path(*number)) == existing);
             let number = known.or_else(|| state.items.keys().next_back().map(|last| last + 1)).unwrap_or(1);
             if !matches!(state.conduct, Conduct::Lying) {
+                state.fade(&attributes);
                 state.items.insert(number, StoredItem { attributes, secret });
             }
             if known.is_some() || matches!(state.conduct, Conduct::Lying) {
@@ -236,14 +253,21 @@ struct Item {
 #[zbus::interface(name = "org.freedesktop.Secret.Item")]
 impl Item {
     fn get_secret(&self, session: OwnedObjectPath) -> zbus::fdo::Result<Secret> {
-        let item = lock(&self.state).items.get(&self.number).cloned();
+        let mut state = lock(&self.state);
+        if matches!(state.conduct, Conduct::Faded) {
+            state.conduct = Conduct::Honest;
+            return Err(zbus::fdo::Error::Failed("the disk is gone for a moment".to_owned()));
+        }
+        let item = state.items.get(&self.number).cloned();
         let item = item.ok_or_else(|| zbus::fdo::Error::UnknownObject("no such item".to_owned()))?;
         Ok(Secret(session, item.secret.1, item.secret.2, item.secret.3))
     }
 
     fn set_secret(&self, secret: Secret) -> zbus::fdo::Result<()> {
-        refuse(&self.state, &self.attributes())?;
+        let attributes = self.attributes();
+        refuse(&self.state, &attributes)?;
         let mut state = lock(&self.state);
+        state.fade(&attributes);
         if !matches!(state.conduct, Conduct::Lying)
             && let Some(item) = state.items.get_mut(&self.number)
         {
@@ -306,6 +330,8 @@ impl Prompt {
                 | Conduct::Refusing
                 | Conduct::Journalling
                 | Conduct::Keeping
+                | Conduct::Fading
+                | Conduct::Faded
                 | Conduct::Volatile => return,
             };
             lock(&state).locked = !unlocked;
