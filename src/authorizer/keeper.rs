@@ -176,7 +176,7 @@ impl Keeper {
     /// Brings the index in line with the record that was found, where an interruption left them apart: what
     /// nobody renews any more, nobody would align otherwise. Whoever has the lock does it anyway.
     pub(super) async fn align(&self, store: &Store, listed: Option<&Entry>, record: &Credential) {
-        // What this process alone has was interrupted with it, and does not outlive a deletion.
+        // What this process alone has cannot have been written by another, and must not outlive a deletion.
         if store.kind() == StoreKind::Memory {
             return;
         }

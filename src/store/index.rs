@@ -236,7 +236,7 @@ impl Index {
     /// works.
     ///
     /// # Errors
-    /// Whatever keeps the entry from being written.
+    /// Whatever keeps the entry from being read, and from being written where that is called for.
     pub fn announce(
         &self,
         lock: &ServiceLock,
@@ -244,8 +244,7 @@ impl Index {
         succeeds: Option<&Generation>,
     ) -> Result<(), IndexError> {
         let Kind::Oauth(oauth) = kind else { return Ok(()) };
-        // What cannot be read refuses nothing.
-        let listed = self.get(lock.key()).ok().flatten();
+        let listed = self.replaceable(lock.key())?;
         let Some(entry) = listed.filter(|entry| entry.admit(kind).is_err()) else { return Ok(()) };
         let coming = Announcement { binding: oauth.binding.clone(), succeeds: succeeds.cloned() };
         let _guard = self.guard()?;

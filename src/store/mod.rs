@@ -235,8 +235,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Untrusted`] where the store did not keep it; otherwise what kept the record
-    /// from being written: the old one still stands. After [`StoreError::Unresponsive`] the lock
-    /// does not come back before the write has ended.
+    /// from being written, so that the old one still stands, or the new one from being read back. After
+    /// [`StoreError::Unresponsive`] the lock does not come back before the write has ended.
     pub async fn save(&self, lock: ServiceLock, kind: Kind, patience: Patience) -> Written<Credential> {
         let save = |connect: Connect<'_>, key: &ServiceKey| record::save(connect, key, kind);
         self.attempts.write(lock, patience, save).await

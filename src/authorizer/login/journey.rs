@@ -31,7 +31,7 @@ const CALLBACK_PATH: &str = "/callback";
 /// Logs in to a service, or finds that it need not.
 ///
 /// # Errors
-/// [`LoginError`]; what was stored before is then as it was.
+/// [`LoginError`], which says what becomes of what was stored before.
 ///
 /// # Cancel safety
 /// Dropping the future closes the listener at once and stores nothing, save where the credential

@@ -3,9 +3,10 @@
 //! What an interrupted refresh of the old credential left in the journal becomes the record first, so
 //! that a login which comes to nothing takes nothing along. The index is told what the new credential is
 //! bound to, and that one is journalled: a process that dies before the record has not lost what the
-//! person did in the browser, and one that dies before the index leaves a login that works. The code is
-//! spent by now: the lock is waited for as long as a refresh that cannot save may keep it, and an index
-//! that cannot be written keeps no login from being saved that it would admit.
+//! person did in the browser, unless it took the place of what nobody renews any more, and one that dies
+//! before the index leaves a login that works, unless it moves to another store. The code is spent by
+//! now: the lock is waited for as long as a refresh that cannot save may keep it, and an index that
+//! cannot be written keeps no login from being saved that it would admit.
 
 use std::time::Duration;
 

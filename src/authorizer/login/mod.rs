@@ -259,7 +259,8 @@ pub struct Summary {
     pub generated_key: Option<PathBuf>,
 }
 
-/// Why a login did not come about. What was stored before is as it was.
+/// Why a login did not come about. What was stored before is as it was, unless reading the new login back
+/// or listing it failed: then that one is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// The service could not be reached, or discovery or registration failed.

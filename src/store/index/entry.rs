@@ -120,7 +120,7 @@ pub enum EntryKind {
 pub struct Announcement {
     /// What it is bound to.
     pub binding: Binding,
-    /// The record that it succeeds, where there is one: as with the journal, another record makes it void.
+    /// The record that it succeeds, where there is one: listing another one ends the announcement.
     pub succeeds: Option<Generation>,
 }
 

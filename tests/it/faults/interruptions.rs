@@ -199,7 +199,7 @@ fn g02_a_power_cut_at_any_write_leaves_old_or_new() {
 }
 
 /// Runs a login that takes the stored one's place, and dies at the point.
-fn login_dies_at(service: &Service, point: &str) {
+pub(super) fn login_dies_at(service: &Service, point: &str) {
     let failpoint = Failpoint::set(&service.home, point);
     let mut command = service.home.command(service.login_arguments(&["--force"]));
     command.env(failpoint::VARIABLE, failpoint.value());

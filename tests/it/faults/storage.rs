@@ -8,12 +8,15 @@ use mcp_front::store::StoreKind::File;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::interruptions::login_dies_at;
 use crate::support::DEADLINE;
 use crate::support::authorization_server::{AuthorizationServer, Fault};
 use crate::support::bridge::{Bridge, initialize_params};
+use crate::support::browser::Browser;
 use crate::support::clock::{Clock, HOUR};
 use crate::support::fake_keychain::{Conduct, FakeKeychain};
 use crate::support::gate::Gate;
+use crate::support::home::finish;
 use crate::support::kept_login::{KeptLogin, carried, refreshes_with, run};
 use crate::support::keychain::Session;
 use crate::support::mcp_server::McpServer;
@@ -209,6 +212,27 @@ fn g04_a_login_that_cannot_be_read_back_works_as_soon_as_it_can() {
     keychain.set_conduct(Conduct::Fading);
     let said = service.login(&["--force"]).expect(5).stderr;
     assert!(said.contains("gone for a moment"), "{said}");
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "there"), "there");
+}
+
+/// Nor does calling one login off take another along that was not listed yet.
+#[test]
+fn g04_a_login_that_is_not_taken_leaves_one_that_was_not_listed() {
+    let Some(session) = Session::without_keychain() else { return };
+    let keychain = FakeKeychain::start(&session, Conduct::Honest);
+    let service = Service::in_keychain(&session);
+    service.login(&[]).expect(0);
+    let successor = AuthorizationServer::start();
+    service.server.move_to(&successor);
+    login_dies_at(&service, "after-store-write");
+    keychain.set_conduct(Conduct::Journalling);
+    // The person at the first one saw the login die.
+    let browser = Browser::consenting();
+    let mut second = service.home.command(service.login_arguments(&["--force"]));
+    second.env("BROWSER", browser.executable());
+    finish(second, b"").expect(5);
     let mut bridge = service.bridge();
     bridge.initialize();
     assert_eq!(bridge.echo(1, "there"), "there");
