@@ -295,7 +295,7 @@ impl Commands {
         self.line(DELETE, " --force")
     }
 
-    /// Removes what `store` holds of a login that is kept elsewhere by now; it asks first.
+    /// Removes what `store` holds of a login that is kept elsewhere by now, or nowhere; it asks first.
     pub fn delete_from(&self, store: StoreKind) -> CommandLine {
         self.words(DELETE, &format!(" --store {store}"), store)
     }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use super::stored::{ChangeError, erase_marked, take_turn, wait_for_access};
+use super::stored::{ChangeError, Deleted, erase_marked, other_store, take_turn, wait_for_access};
 use crate::credential::{Kind, OauthCredential};
 use crate::http;
 use crate::lock::ServiceLock;
@@ -55,8 +55,8 @@ pub struct Remote {
 /// What became of a login.
 #[derive(Debug)]
 pub struct LoggedOut {
-    /// Whether anything was stored. Nothing is, now.
-    pub deleted: bool,
+    /// What was stored. Nothing is, now, where the service was kept.
+    pub deleted: Deleted,
     /// What the authorization server did.
     pub revocation: Revocation,
 }
@@ -114,15 +114,26 @@ pub struct Remains {
 pub async fn log_out(logout: Logout, waits: impl FnOnce(Duration)) -> Result<LoggedOut, ChangeError> {
     let Logout { store, key, remote } = logout;
     let index = Index::open(store.paths.clone());
-    let (paths, store) = (store.paths.clone(), Store::open(store));
+    let (config, store) = (store.clone(), Store::open(store));
     wait_for_access(&index, &store, &key, PATIENCE).await?;
-    let lock = take_turn(&paths, &key, waits).await?;
+    let lock = take_turn(&config.paths, &key, waits).await?;
     let before = index.mark_deleted(&lock)?;
     let revocation = match remote {
-        Some(remote) => revoke(&remote, &store, &lock, before.as_ref()).await,
+        Some(remote) => {
+            let own = revoke(&remote, &store, &lock, before.as_ref()).await;
+            let other = match (&before, other_store(before.as_ref(), &config)) {
+                (Some(listed), Some(other)) => revoke_other(&remote, &other, &lock, listed).await,
+                _ => None,
+            };
+            // Of the two, what says more, or is worse.
+            match other {
+                Some(other) if matches!(own, Revocation::Revoked { .. } | Revocation::NothingKept) => other,
+                _ => own,
+            }
+        }
         None => Revocation::NotAsked,
     };
-    let deleted = erase_marked(&index, &store, lock, before, PATIENCE).await;
+    let deleted = erase_marked(&index, &config, lock, before, PATIENCE).await;
     let deleted = deleted.map_err(|error| match &revocation {
         Revocation::Revoked { by, .. } => {
             ChangeError::RevokedOnly { by: by.clone(), source: Box::new(error) }
@@ -132,8 +143,23 @@ pub async fn log_out(logout: Logout, waits: impl FnOnce(Duration)) -> Result<Log
     Ok(LoggedOut { deleted, revocation })
 }
 
+/// Revokes the login that another store than the listed one may hold, without asking anybody; `None` where
+/// none is found there.
+async fn revoke_other(
+    remote: &Remote,
+    store: &Store,
+    lock: &ServiceLock,
+    listed: &Entry,
+) -> Option<Revocation> {
+    match kept(store, lock, Patience::Bridge).await {
+        Ok(Some(kind @ Kind::Oauth(_))) if listed.admit(&kind).is_err() => None,
+        Ok(Some(Kind::Oauth(login))) => Some(Revoker::new(remote, *login).revoke().await),
+        Ok(_) | Err(_) => None,
+    }
+}
+
 async fn revoke(remote: &Remote, store: &Store, lock: &ServiceLock, listed: Option<&Entry>) -> Revocation {
-    let admitted = kept(store, lock).await.and_then(|kind| match (listed, &kind) {
+    let admitted = kept(store, lock, PATIENCE).await.and_then(|kind| match (listed, &kind) {
         (Some(entry), Some(found)) => {
             entry.admit(found).map(|()| kind).map_err(|error| printable(&error.to_string()))
         }
@@ -154,9 +180,9 @@ async fn revoke(remote: &Remote, store: &Store, lock: &ServiceLock, listed: Opti
 
 /// What is kept: the record, or the newer login that an interrupted refresh left in the journal, by
 /// which the record's refresh token is spent.
-async fn kept(store: &Store, lock: &ServiceLock) -> Result<Option<Kind>, String> {
-    let record = store.load(lock.key(), PATIENCE).await.map_err(|error| printable(&error.to_string()))?;
-    match store.journal(lock, PATIENCE).await {
+async fn kept(store: &Store, lock: &ServiceLock, patience: Patience) -> Result<Option<Kind>, String> {
+    let record = store.load(lock.key(), patience).await.map_err(|error| printable(&error.to_string()))?;
+    match store.journal(lock, patience).await {
         Ok(Some(JournalEntry::AnswerHeld { succeeds, kind, .. }))
             if succeeds.as_ref() == record.as_ref().map(|record| &record.generation) =>
         {

@@ -127,13 +127,16 @@ pub async fn set_token(
         return Err(ChangeError::LoginKept);
     }
     let (lock, _) = bring_home(&store, &index, lock, record, PATIENCE).await?;
+    if former.is_some() {
+        announce_move(&index, &lock, &store);
+    }
     // An answer that a refresh left behind must not come back over the token.
     let (lock, ()) = returned(store.clear_journal(lock, PATIENCE).await, PATIENCE)?;
     let (lock, credential) = returned(store.save(lock, Kind::Token(token), PATIENCE).await, PATIENCE)?;
     let identity = if is_named { identity } else { index.under_its_name(key, identity) };
     index.repair(&lock, identity, &credential)?;
     let left_behind = match &former {
-        Some(former) => clear(former, lock).await,
+        Some(former) => clear(&index, former, lock).await,
         None => None,
     };
     let generated_key = store.generated_key().map(Path::to_owned);
@@ -152,13 +155,49 @@ fn stored_kind(record: Option<&Credential>, listed: Option<&Entry>) -> Option<En
     kept.or(listed.map(|entry| entry.kind))
 }
 
+/// Notes that a service is about to move to `store`, where that can be noted.
+pub(super) fn announce_move(index: &Index, lock: &ServiceLock, store: &Store) {
+    if let Err(error) = index.announce_move(lock, store.kind()) {
+        tracing::warn!(%error, "cannot note the store that the service moves to");
+    }
+}
+
 /// Erases what a store holds of a service that is kept elsewhere by now, without asking anybody;
 /// the store's kind, where that fails.
-pub(super) async fn clear(store: &Store, lock: ServiceLock) -> Option<StoreKind> {
-    let (_, erased) = store.erase(lock, Patience::Bridge).await;
-    let error = erased.err()?;
-    tracing::info!(%error, "the store that was left still holds something");
-    Some(store.kind())
+pub(super) async fn clear(index: &Index, store: &Store, lock: ServiceLock) -> Option<StoreKind> {
+    let (lent, left) = sweep(store, lock).await;
+    if left.is_none()
+        && let Lent::Back(lock) = &lent
+    {
+        note_erased(index, lock, store);
+    }
+    left
+}
+
+fn note_erased(index: &Index, lock: &ServiceLock, store: &Store) {
+    if let Err(error) = index.note_erased(lock, store.kind()) {
+        tracing::warn!(%error, "cannot note that the store holds nothing of the service any more");
+    }
+}
+
+async fn sweep(store: &Store, lock: ServiceLock) -> (Lent, Option<StoreKind>) {
+    // What does not answer is not given the lock.
+    let (lent, erased) = match store.holds(lock.key(), Patience::Bridge).await {
+        Ok(false) => return (Lent::Back(lock), None),
+        Ok(true) => store.erase(lock, Patience::Bridge).await,
+        Err(error) => (Lent::Back(lock), Err(error)),
+    };
+    let left = erased.err().map(|error| {
+        tracing::info!(%error, "another store than the service's may still hold something of it");
+        store.kind()
+    });
+    (lent, left)
+}
+
+/// The store that may hold something of the service of `entry` too, beside the one of `config`.
+pub(super) fn other_store(entry: Option<&Entry>, config: &StoreConfig) -> Option<Store> {
+    let kind = entry?.also_in.filter(|kind| *kind != config.kind)?;
+    Some(Store::open(StoreConfig { kind, ..config.clone() }))
 }
 
 /// Whether there is anything to forget of a service.
@@ -183,8 +222,17 @@ pub async fn is_known(
     }
 }
 
-/// Forgets a service: journal, record and index entry. Says whether there was anything. `waits` is
-/// told how long another process is waited for at most, where one has the lock.
+/// What a deletion found and left.
+#[derive(Debug)]
+pub struct Deleted {
+    /// Whether there was anything.
+    pub any: bool,
+    /// Another store that may still hold something of the service: it could not be erased there.
+    pub left_behind: Option<StoreKind>,
+}
+
+/// Forgets a service: journal, record and index entry, and what another store holds of it. `waits` is told
+/// how long another process is waited for at most, where one has the lock.
 ///
 /// # Errors
 /// [`ChangeError`]; a repeat finishes what was interrupted.
@@ -193,13 +241,13 @@ pub async fn delete(
     key: &ServiceKey,
     patience: Patience,
     waits: impl FnOnce(Duration),
-) -> Result<bool, ChangeError> {
+) -> Result<Deleted, ChangeError> {
     let index = Index::open(config.paths.clone());
     let store = Store::open(config.clone());
     wait_for_access(&index, &store, key, patience).await?;
     let lock = take_turn(&config.paths, key, waits).await?;
     let before = index.mark_deleted(&lock)?;
-    erase_marked(&index, &store, lock, before, patience).await
+    erase_marked(&index, &config, lock, before, patience).await
 }
 
 /// Waits until the store gives access, before a deletion begins: whoever gives up meanwhile, or has no
@@ -238,12 +286,13 @@ pub(super) async fn take_turn(
 /// Ends a deletion that the index is marked with; `before` is the entry as it was, where there was one.
 pub(super) async fn erase_marked(
     index: &Index,
-    store: &Store,
+    config: &StoreConfig,
     lock: ServiceLock,
     before: Option<Entry>,
     patience: Patience,
-) -> Result<bool, ChangeError> {
+) -> Result<Deleted, ChangeError> {
     let known = before.is_some();
+    let store = Store::open(config.clone());
     let written = store.erase(lock, patience).await;
     if let ((Lent::Back(lock), Err(StoreError::NewerSchema { .. })), Some(before)) = (&written, &before) {
         // Nothing is gone, and a newer version will want it listed.
@@ -251,22 +300,43 @@ pub(super) async fn erase_marked(
     }
     let (lock, erased) = match returned(written, patience) {
         // Without a keychain, nothing can lie in it that the index does not know of.
-        Err(StoreError::Absent { .. }) if !known => return Ok(false),
+        Err(StoreError::Absent { .. }) if !known => return Ok(Deleted { any: false, left_behind: None }),
         outcome => outcome?,
     };
-    index.remove(&lock)?;
-    Ok(known || erased)
+    let (_, left_behind) = unlist(index, config, lock, before.as_ref()).await?;
+    Ok(Deleted { any: known || erased, left_behind })
 }
 
-/// Forgets a service without asking its store, which may be out of reach: what lies there stays.
-/// Says whether there was anything.
+/// Removes the entry, and before it what another store holds, of which it alone knows. Says whether it is
+/// removed, which it is not while that store has the lock, and which store may hold something still.
+async fn unlist(
+    index: &Index,
+    config: &StoreConfig,
+    lock: ServiceLock,
+    entry: Option<&Entry>,
+) -> Result<(bool, Option<StoreKind>), IndexError> {
+    let (lent, left_behind) = match other_store(entry, config) {
+        Some(other) => sweep(&other, lock).await,
+        None => (Lent::Back(lock), None),
+    };
+    let removed = match lent {
+        Lent::Back(lock) => index.remove(&lock)?,
+        Lent::Away(_) => false,
+    };
+    Ok((removed, left_behind))
+}
+
+/// Forgets a service without asking the store that keeps it, which may be out of reach: what lies there
+/// stays.
 ///
 /// # Errors
 /// [`ChangeError`].
-pub async fn forget(paths: &Paths, key: &ServiceKey) -> Result<bool, ChangeError> {
-    let index = Index::open(paths.clone());
-    let lock = ServiceLock::acquire(paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
-    Ok(index.remove(&lock)?)
+pub async fn forget(config: &StoreConfig, key: &ServiceKey) -> Result<Deleted, ChangeError> {
+    let index = Index::open(config.paths.clone());
+    let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
+    let entry = index.get(key).ok().flatten();
+    let (any, left_behind) = unlist(&index, config, lock, entry.as_ref()).await?;
+    Ok(Deleted { any, left_behind })
 }
 
 /// Erases what another store than the service's holds of it, and says whether it held anything.
@@ -275,6 +345,8 @@ pub async fn forget(paths: &Paths, key: &ServiceKey) -> Result<bool, ChangeError
 /// [`ChangeError`].
 pub async fn erase_leftover(config: StoreConfig, key: &ServiceKey) -> Result<bool, ChangeError> {
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
-    let (_, erased) = returned(Store::open(config).erase(lock, PATIENCE).await, PATIENCE)?;
+    let (index, store) = (Index::open(config.paths.clone()), Store::open(config));
+    let (lock, erased) = returned(store.erase(lock, PATIENCE).await, PATIENCE)?;
+    note_erased(&index, &lock, &store);
     Ok(erased)
 }

@@ -31,7 +31,7 @@ pub(super) fn key_in_address(server: &ServerUri) -> String {
 pub(super) fn left_behind(store: StoreKind, commands: &Commands) -> String {
     let command = commands.delete_from(store);
     format!(
-        "The store `{store}` could not be reached: what it holds of before stays there.\n\
+        "The store `{store}` could not be cleared: what it holds of before stays there.\n\
          {command} removes it once it can.\n"
     )
 }

@@ -11,14 +11,15 @@ use super::{Context, keeping, moment, talk};
 use crate::authorizer::logout::{LoggedOut, Logout, Remains, Remote, Revocation, log_out};
 use crate::authorizer::stored;
 use crate::clock;
-use crate::config::ConfigError;
 use crate::config::service::Service;
+use crate::config::{ConfigError, Settings};
 use crate::store::StoreKind;
 use crate::store::index::Index;
 
 const EXAMPLES: &str = "\
 The refresh token and the access token are revoked where the authorization server takes that. What is \
-stored here is deleted in any case; the exit code is 3 where the server was asked and did not revoke. \
+stored here is deleted in any case, save in a store that it moved from and that is out of reach: that one \
+is named. The exit code is 3 where the server was asked and did not revoke. \
 A running bridge notices at its next request.
 
 Examples:
@@ -60,16 +61,19 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     };
     let failed = |error| Failure::Delete { error, commands: Box::new(service.commands(settings)) };
     if service.entry.as_ref().is_some_and(|entry| entry.identity.store == StoreKind::Memory) {
-        stored::forget(&paths, &service.key).await.map_err(failed)?;
+        let config = settings.store_config(StoreKind::Memory, paths);
+        let deleted = stored::forget(&config, &service.key).await.map_err(failed)?;
         say(&format!(
             "Logged out of {}: the bridge that has the login in its memory forgets it at its next \
              request.\nIt was not revoked; {}.\n",
             service.name,
             elsewhere(&service)
         ));
+        say_left(deleted.left_behind, &service, settings);
         return Ok(());
     }
-    let mut deleted = false;
+    let mut was_there = false;
+    let mut left_behind = None;
     let mut outcome = Revocation::NotAsked;
     if is_known(&service, false, context).await? {
         // Whoever deletes here alone need not have a working network.
@@ -83,9 +87,10 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         for kind in stores(&service, settings, &index)? {
             let store = settings.store_config(kind, paths.clone());
             let logout = Logout { store, key: service.key.clone(), remote: remote.clone() };
-            let LoggedOut { deleted: was_there, revocation } =
+            let LoggedOut { deleted, revocation } =
                 log_out(logout, |limit| say(&keeping::waiting(limit))).await.map_err(failed)?;
-            deleted |= was_there;
+            was_there |= deleted.any;
+            left_behind = left_behind.or(deleted.left_behind);
             match revocation {
                 Revocation::NotAsked => {}
                 // What came of another store says more.
@@ -94,11 +99,20 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
             }
         }
     }
-    if !deleted {
+    if !was_there {
         say(&format!("Nothing is stored for {}.\n", service.name));
         return Ok(());
     }
-    tell(outcome, &service)
+    let told = tell(outcome, &service);
+    say_left(left_behind, &service, settings);
+    told
+}
+
+/// Names the store that may still hold something of what was deleted.
+pub(super) fn say_left(left_behind: Option<StoreKind>, service: &Service, settings: &Settings) {
+    if let Some(store) = left_behind {
+        say(&keeping::left_behind(store, &service.commands_unstored(store, settings)));
+    }
 }
 
 /// Says which of the two happened.

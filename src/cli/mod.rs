@@ -196,7 +196,7 @@ async fn dispatch(called: Option<Called>, context: Context) -> Result<(), Failur
         Command::Bridge(arguments) => bridge::run(arguments, context).await,
         Command::Demo(arguments) => demo::run(arguments, &context).await,
         Command::Login(arguments) => until_interrupted(login::run(arguments, &context)).await,
-        Command::Logout(arguments) => until_interrupted(logout::run(&arguments, &context)).await,
+        Command::Logout(arguments) => until_interrupted(Box::pin(logout::run(&arguments, &context))).await,
         Command::Doctor(arguments) => until_interrupted(Box::pin(doctor::run(arguments, context))).await,
         Command::Status(arguments) => status::run(&arguments, &context),
         Command::Refresh(arguments) => until_interrupted(refresh::run(&arguments, &context)).await,

@@ -18,6 +18,7 @@ use crate::credential::{Credential, Generation, Kind};
 use crate::lock::{LockError, NamedLock, ServiceLock, Shared};
 use crate::paths::{self, Paths};
 use crate::server_uri::ServiceKey;
+use crate::store::StoreKind;
 
 mod entry;
 mod glance;
@@ -224,6 +225,7 @@ impl Index {
             }
             let is_coming = |coming: &&Announcement| coming.succeeds.as_ref() == Some(&entry.generation);
             entry.coming = old.coming.as_ref().filter(is_coming).cloned();
+            entry.follow(&old);
             if old == entry {
                 return Ok(());
             }
@@ -249,6 +251,27 @@ impl Index {
         let coming = Announcement { binding: oauth.binding.clone(), succeeds: succeeds.cloned() };
         let _guard = self.guard()?;
         self.put(&Entry { coming: Some(coming), ..entry })
+    }
+
+    /// Notes that `store`, which is not the listed one, is about to hold something of the service: an
+    /// interruption before the service is listed there leaves nothing that a deletion would not find.
+    ///
+    /// # Errors
+    /// As [`note`](Self::note).
+    pub fn announce_move(&self, lock: &ServiceLock, store: StoreKind) -> Result<(), IndexError> {
+        self.note(lock, |entry| {
+            if entry.identity.store != store {
+                entry.also_in = Some(store);
+            }
+        })
+    }
+
+    /// Notes that `store` holds nothing of the service any more.
+    ///
+    /// # Errors
+    /// As [`note`](Self::note).
+    pub fn note_erased(&self, lock: &ServiceLock, store: StoreKind) -> Result<(), IndexError> {
+        self.note(lock, |entry| entry.also_in = entry.also_in.filter(|other| *other != store))
     }
 
     /// Notes something in the entry that changes no generation, for instance the last error. Does

@@ -227,6 +227,39 @@ fn a_keychain_that_is_gone() {
     assert_eq!(late.echo(3, "still in files"), "still in files");
 }
 
+/// What was left in a keychain that was out of reach goes with the login, or is named once more.
+#[test]
+fn what_a_move_left_behind_does_not_come_back() {
+    let Some(mut session) = Session::unlocked() else { return };
+    for end in [&["logout", NAME, "--local-only"][..], &["tokens", "delete", NAME, "--yes"]] {
+        for by_then in ["back", "gone", "stalled"] {
+            let service = Service::in_keychain(&session);
+            service.login(&[]).expect(0);
+            session.stop_keyring();
+            service.login(&["--store", "file", "--force"]).expect(0);
+            if by_then != "gone" {
+                session.start_keyring_with_the_password();
+            }
+            if by_then == "stalled" {
+                session.stall_keyring();
+            }
+            let said = service.home.run(end).expect(0).stderr;
+            assert_eq!(said.contains("what it holds of before stays there"), by_then != "back", "{said}");
+            if by_then != "back" {
+                session.stop_keyring();
+                session.start_keyring_with_the_password();
+                let line = said.lines().find(|line| line.contains("--store keyring")).expect("a command");
+                let removal = format!("{} --yes", line.split('`').nth(1).expect("a command"));
+                service.home.in_another_terminal(&removal, &[], b"").expect(0);
+            }
+            assert!(!session.search("service", "mcp-front").contains("canary"), "{said}");
+            assert_eq!(service.row(), Value::Null);
+            let mut bridge = Bridge::start(&service.home, &[&service.server.url(), "--strict"]);
+            assert_eq!(refusal(&mut bridge)["data"]["reason"], "login_required");
+        }
+    }
+}
+
 /// Deleting, and setting a token, where the keychain is gone.
 #[test]
 fn a_keychain_that_is_gone_for_tokens() {

@@ -67,6 +67,7 @@ fn front(obtained: Span) -> Home {
         state: State::Valid,
         binding: None,
         coming: None,
+        also_in: None,
         scopes: vec!["feature:mcp".to_owned()],
     };
     let services = home.path().join("state/services");

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{Config, LoginError};
 use crate::authorizer::held::bring_home;
-use crate::authorizer::stored::clear;
+use crate::authorizer::stored::{announce_move, clear};
 use crate::authorizer::turn::generation_of;
 use crate::credential::{Credential, Generation, Kind, OauthCredential};
 use crate::lock::{LockError, Purpose, ServiceLock};
@@ -134,6 +134,9 @@ impl Home {
         let kind = Kind::Oauth(Box::new(oauth));
         let succeeds = generation_of(&old).cloned();
         self.index.announce(&lock, &kind, succeeds.as_ref())?;
+        if self.former.is_some() {
+            announce_move(&self.index, &lock, &self.store);
+        }
         let held =
             JournalEntry::AnswerHeld { succeeds: succeeds.clone(), at: clock::now(), kind: kind.clone() };
         let (lent, saved) = self.write(lock, held, kind).await;
@@ -150,7 +153,7 @@ impl Home {
         self.index.repair(&lock, self.identity(), &credential)?;
         let lock = self.forget_journal(lock).await;
         Ok(match (&self.former, lock) {
-            (Some(former), Some(lock)) => clear(former, lock).await,
+            (Some(former), Some(lock)) => clear(&self.index, former, lock).await,
             (former, _) => former.as_ref().map(Store::kind),
         })
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::authorizer::stored::{self, ChangeError};
+use crate::authorizer::stored::{self, ChangeError, Deleted};
 use crate::cli::failure::{Failure, listed};
 use crate::cli::terminal::{Input, InputError, Question};
 use crate::cli::{Context, keeping, logout, talk};
@@ -68,7 +68,8 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
         talk::say("Nothing was deleted.\n");
         return Ok(());
     }
-    if !erase(arguments, &service, context).await? {
+    let deleted = erase(arguments, &service, context).await?;
+    if !deleted.any {
         talk::say(&format!("Nothing was stored for {}.\n", service.name));
         return Ok(());
     }
@@ -77,6 +78,7 @@ pub(super) async fn run(arguments: &Arguments, context: &Context) -> Result<(), 
     if login_of(&service).is_some() && is_forgotten {
         talk::say(&format!("Nothing was revoked; {}.\n", logout::elsewhere(&service)));
     }
+    logout::say_left(deleted.left_behind, &service, settings);
     Ok(())
 }
 
@@ -111,8 +113,8 @@ pub(in crate::cli) async fn is_known(
     Ok(false)
 }
 
-/// Erases what is stored; false where nothing was.
-async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> Result<bool, Failure> {
+/// Erases what is stored.
+async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> Result<Deleted, Failure> {
     let settings = &context.settings;
     let paths = settings.paths()?;
     let failed = |error| Failure::Delete { error, commands: Box::new(service.commands(settings)) };
@@ -120,25 +122,29 @@ async fn erase(arguments: &Arguments, service: &Service, context: &Context) -> R
         // It moved from there, and that store was out of reach.
         Err(ConfigError::StorePinned { asked, asked_by: Source::Flag(_), .. }) => {
             let config = settings.store_config(asked, paths);
-            return stored::erase_leftover(config, &service.key).await.map_err(failed);
+            let any = stored::erase_leftover(config, &service.key).await.map_err(failed)?;
+            return Ok(Deleted { any, left_behind: None });
         }
         kinds => kinds?,
     };
-    let mut deleted = false;
+    let mut all = Deleted { any: false, left_behind: None };
     for kind in kinds {
         let config = settings.store_config(kind, paths.clone());
         let waits = |limit| {
             talk::say(&keeping::waiting(limit));
         };
-        match stored::delete(config, &service.key, patience(arguments.force), waits).await {
-            Err(ChangeError::Store(error)) if arguments.force => {
-                talk::say(&format!("What the store `{kind}` holds of it stays there: {error}.\n"));
-                deleted |= stored::forget(&paths, &service.key).await.map_err(failed)?;
-            }
-            outcome => deleted |= outcome.map_err(failed)?,
-        }
+        let deleted =
+            match stored::delete(config.clone(), &service.key, patience(arguments.force), waits).await {
+                Err(ChangeError::Store(error)) if arguments.force => {
+                    talk::say(&format!("What the store `{kind}` holds of it stays there: {error}.\n"));
+                    stored::forget(&config, &service.key).await
+                }
+                outcome => outcome,
+            };
+        let Deleted { any, left_behind } = deleted.map_err(failed)?;
+        all = Deleted { any: all.any || any, left_behind: all.left_behind.or(left_behind) };
     }
-    Ok(deleted)
+    Ok(all)
 }
 
 /// Where the service's login may lie: a damaged entry does not say, so that no store is left out. The

@@ -100,6 +100,10 @@ pub struct Entry {
     /// A login that is about to take its place, or has, and is not listed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coming: Option<Announcement>,
+    /// Another store, which may hold something of it too: it moved, and what it left there could not be
+    /// erased; or it is about to move there. Two kinds of store last, so that one other is all there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub also_in: Option<StoreKind>,
     /// Scopes granted.
     #[serde(default)]
     pub scopes: Vec<String>,
@@ -175,6 +179,7 @@ impl Entry {
             state: State::Valid,
             binding: None,
             coming: None,
+            also_in: None,
             scopes: Vec::new(),
         };
         match &credential.kind {
@@ -228,6 +233,13 @@ impl Entry {
     pub(super) fn refuse(&mut self, refusal: LastError, by_service: bool) {
         self.state = State::LoginRequired { reason: refusal.text.clone(), since: refusal.at, by_service };
         self.last_error = Some(refusal);
+    }
+
+    /// Takes over what is known of other stores from `old`, whose place it takes.
+    pub(super) fn follow(&mut self, old: &Self) {
+        let store = self.identity.store;
+        let left = Some(old.identity.store).filter(|left| *left != store && *left != StoreKind::Memory);
+        self.also_in = left.or(old.also_in.filter(|other| *other != store));
     }
 
     fn describe(&mut self, oauth: &OauthCredential) {

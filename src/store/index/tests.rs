@@ -98,6 +98,35 @@ fn an_announcement_stays_for_the_record_that_it_succeeds() {
     }
 }
 
+/// The store that a service left, or is about to go to, is known until nothing is left there.
+#[test]
+fn what_lies_in_another_store_is_known_until_it_is_erased() {
+    let place = place();
+    let lock = place.lock(ONE);
+    let kept_in = |store| Identity { store, ..identity("one", ONE) };
+    let list = |store, record: &str| {
+        place.index.repair(&lock, kept_in(store), &samples::oauth(record, "r")).unwrap();
+    };
+    let also_in = || place.index.get(lock.key()).unwrap().unwrap().also_in;
+    list(StoreKind::Keyring, "a");
+    place.index.announce_move(&lock, StoreKind::Keyring).unwrap();
+    assert_eq!(also_in(), None);
+    place.index.announce_move(&lock, StoreKind::File).unwrap();
+    list(StoreKind::Keyring, "b");
+    assert_eq!(also_in(), Some(StoreKind::File), "a move that came to nothing");
+    list(StoreKind::File, "c");
+    place.index.note_erased(&lock, StoreKind::File).unwrap();
+    list(StoreKind::File, "d");
+    assert_eq!(also_in(), Some(StoreKind::Keyring));
+    list(StoreKind::Keyring, "e");
+    assert_eq!(also_in(), Some(StoreKind::File));
+    place.index.note_erased(&lock, StoreKind::File).unwrap();
+    assert_eq!(also_in(), None);
+    list(StoreKind::Memory, "f");
+    list(StoreKind::File, "g");
+    assert_eq!(also_in(), Some(StoreKind::Keyring), "memory keeps nothing");
+}
+
 /// A refusal changes no generation, is noted once, and goes with its record.
 #[test]
 fn a_refusal_stays_for_its_generation_only() {

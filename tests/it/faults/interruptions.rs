@@ -200,8 +200,13 @@ fn g02_a_power_cut_at_any_write_leaves_old_or_new() {
 
 /// Runs a login that takes the stored one's place, and dies at the point.
 pub(super) fn login_dies_at(service: &Service, point: &str) {
+    move_dies_at(service, &[], point);
+}
+
+/// As above, to where `more` says.
+fn move_dies_at(service: &Service, more: &[&str], point: &str) {
     let failpoint = Failpoint::set(&service.home, point);
-    let mut command = service.home.command(service.login_arguments(&["--force"]));
+    let mut command = service.home.command(service.login_arguments(&[&["--force"], more].concat()));
     command.env(failpoint::VARIABLE, failpoint.value());
     let outcome = finish(command, b"");
     assert!(failpoint.is_reached(), "{outcome:?}");
@@ -243,6 +248,32 @@ fn g01_a_login_that_dies_before_its_record_outlives_an_index_that_lags() {
     assert_eq!(bridge.echo(1, "there"), "there");
     let entry = std::fs::read_to_string(service.entry_file()).unwrap();
     assert!(entry.contains(&successor.issuer()) && !entry.contains("coming"), "{entry}");
+}
+
+/// What a move to another store left there goes with the login, wherever it died.
+#[test]
+fn g01_a_move_that_dies_leaves_nothing_that_outlives_its_deletion() {
+    for point in ["before-record", "after-store-write"] {
+        for is_reachable in [true, false] {
+            let Some(mut session) = Session::unlocked() else { return };
+            let service = Service::in_keychain(&session);
+            service.authorization.publish_revocation();
+            service.login(&[]).expect(0);
+            move_dies_at(&service, &["--store", "file"], point);
+            let is_sealed = |path: &Path| path.extension().is_some_and(|end| end == "sealed");
+            let left = || service.home.files().into_iter().filter(|(path, _)| is_sealed(path)).count();
+            assert!(left() > 0, "{point}");
+            if is_reachable {
+                service.home.run(["logout", NAME]).expect(0);
+                assert!(!session.search("service", "mcp-front").contains("canary"), "{point}");
+                assert_eq!(service.authorization.living_grants(), 0, "{point}");
+            } else {
+                session.stop_keyring();
+                service.home.run(["tokens", "delete", NAME, "--yes", "--force"]).expect(0);
+            }
+            assert_eq!(left(), 0, "{point}");
+        }
+    }
 }
 
 /// The end of a login that dies before it is listed is listed by whoever finds it.
