@@ -122,11 +122,11 @@ pub async fn set_token(
         Err(StoreError::Corrupt { .. }) => None,
         loaded => loaded?,
     };
+    let (lock, record) = bring_home(&store, &index, lock, record, PATIENCE).await?;
     let replaced = stored_kind(record.as_ref(), index.get(key).ok().flatten().as_ref());
     if replaced == Some(EntryKind::Oauth) && !replaces_login {
         return Err(ChangeError::LoginKept);
     }
-    let (lock, _) = bring_home(&store, &index, lock, record, PATIENCE).await?;
     if former.is_some() {
         announce_move(&index, &lock, &store);
     }

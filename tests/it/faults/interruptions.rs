@@ -276,6 +276,22 @@ fn g01_a_move_that_dies_leaves_nothing_that_outlives_its_deletion() {
     }
 }
 
+/// Nor is it thrown away by a token, unasked.
+#[test]
+fn g01_a_login_that_dies_before_its_record_is_not_replaced_by_a_token() {
+    let service = Service::new();
+    let url = service.server.url();
+    let set = || service.home.run_with_input(["tokens", "set", &url, "--name", NAME], b"of the user's");
+    set().expect(0);
+    login_dies_at(&service, "before-record");
+    let said = set().expect(2).stderr;
+    assert!(said.contains("a login is stored for this service"), "{said}");
+    assert_eq!(service.row()["kind"], "oauth");
+    let mut bridge = service.bridge();
+    bridge.initialize();
+    assert_eq!(bridge.echo(1, "there"), "there");
+}
+
 /// The end of a login that dies before it is listed is listed by whoever finds it.
 #[test]
 fn g01_an_end_that_is_not_listed_is_found() {
