@@ -205,6 +205,10 @@ impl Home {
             return Ok(());
         }
         let lock = self.lock(ALIGN_PATIENCE).await?;
+        // A deletion that began meanwhile, and was interrupted, is not taken back.
+        if self.is_deleted()? {
+            return Ok(());
+        }
         if let Some(record) = self.load(false).await? {
             self.index.repair(&lock, self.identity(), &record)?;
             if proven {
