@@ -52,7 +52,10 @@ pub async fn login(config: &Config, interaction: Interaction) -> Result<Outcome,
         Some(waited) => {
             let newer = journey.home.load(config.options.force).await?;
             let is_new = generation(newer.as_ref()) != generation(stored.as_ref());
-            if is_new && newer.as_ref().is_some_and(|newer| journey.suits(newer)) {
+            if is_new
+                && newer.as_ref().is_some_and(|newer| journey.suits(newer))
+                && !journey.home.is_deleted()?
+            {
                 return journey.take_over(false).await.map(Outcome::Adopted);
             }
             if config.options.give_way {
