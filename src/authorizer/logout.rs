@@ -127,6 +127,7 @@ pub async fn log_out(logout: Logout, waits: impl FnOnce(Duration)) -> Result<Log
             };
             // Of the two, what says more, or is worse.
             match other {
+                Some(failed @ Revocation::Failed { .. }) => failed,
                 Some(other) if matches!(own, Revocation::Revoked { .. } | Revocation::NothingKept) => other,
                 _ => own,
             }

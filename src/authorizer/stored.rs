@@ -127,9 +127,7 @@ pub async fn set_token(
     if replaced == Some(EntryKind::Oauth) && !replaces_login {
         return Err(ChangeError::LoginKept);
     }
-    if former.is_some() {
-        announce_move(&index, &lock, &store);
-    }
+    announce_move(&index, &lock, &store);
     // An answer that a refresh left behind must not come back over the token.
     let (lock, ()) = returned(store.clear_journal(lock, PATIENCE).await, PATIENCE)?;
     let (lock, credential) = returned(store.save(lock, Kind::Token(token), PATIENCE).await, PATIENCE)?;
@@ -155,7 +153,7 @@ fn stored_kind(record: Option<&Credential>, listed: Option<&Entry>) -> Option<En
     kept.or(listed.map(|entry| entry.kind))
 }
 
-/// Notes that a service is about to move to `store`, where that can be noted.
+/// Notes that a service is about to lie in `store`, where it moves there and that can be noted.
 pub(super) fn announce_move(index: &Index, lock: &ServiceLock, store: &Store) {
     if let Err(error) = index.announce_move(lock, store.kind()) {
         tracing::warn!(%error, "cannot note the store that the service moves to");
@@ -335,17 +333,22 @@ pub async fn forget(config: &StoreConfig, key: &ServiceKey) -> Result<Deleted, C
     let index = Index::open(config.paths.clone());
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
     let entry = index.get(key).ok().flatten();
-    let (any, left_behind) = unlist(&index, config, lock, entry.as_ref()).await?;
-    Ok(Deleted { any, left_behind })
+    let (removed, left_behind) = unlist(&index, config, lock, entry.as_ref()).await?;
+    Ok(Deleted { any: removed || left_behind.is_some(), left_behind })
 }
 
-/// Erases what another store than the service's holds of it, and says whether it held anything.
+/// Erases what another store than the service's holds of it, and says whether it held anything; what has
+/// become the service's store meanwhile stays as it is.
 ///
 /// # Errors
 /// [`ChangeError`].
 pub async fn erase_leftover(config: StoreConfig, key: &ServiceKey) -> Result<bool, ChangeError> {
     let lock = ServiceLock::acquire(&config.paths, key, Purpose::Refresh, Instant::now() + WAIT).await?;
     let (index, store) = (Index::open(config.paths.clone()), Store::open(config));
+    let listed = index.get(key).ok().flatten();
+    if listed.is_some_and(|entry| entry.identity.store == store.kind() && !entry.deleted) {
+        return Ok(false);
+    }
     let (lock, erased) = returned(store.erase(lock, PATIENCE).await, PATIENCE)?;
     note_erased(&index, &lock, &store);
     Ok(erased)

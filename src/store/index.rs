@@ -253,17 +253,16 @@ impl Index {
         self.put(&Entry { coming: Some(coming), ..entry })
     }
 
-    /// Notes that `store`, which is not the listed one, is about to hold something of the service: an
+    /// Notes that `store` is about to hold something of the service, where it is not the listed one: an
     /// interruption before the service is listed there leaves nothing that a deletion would not find.
     ///
     /// # Errors
-    /// As [`note`](Self::note).
+    /// As [`announce`](Self::announce).
     pub fn announce_move(&self, lock: &ServiceLock, store: StoreKind) -> Result<(), IndexError> {
-        self.note(lock, |entry| {
-            if entry.identity.store != store {
-                entry.also_in = Some(store);
-            }
-        })
+        let listed = self.replaceable(lock.key())?;
+        let Some(entry) = listed.filter(|entry| entry.identity.store != store) else { return Ok(()) };
+        let _guard = self.guard()?;
+        self.put(&Entry { also_in: Some(store), ..entry })
     }
 
     /// Notes that `store` holds nothing of the service any more.

@@ -134,9 +134,7 @@ impl Home {
         let kind = Kind::Oauth(Box::new(oauth));
         let succeeds = generation_of(&old).cloned();
         self.index.announce(&lock, &kind, succeeds.as_ref())?;
-        if self.former.is_some() {
-            announce_move(&self.index, &lock, &self.store);
-        }
+        announce_move(&self.index, &lock, &self.store);
         let held =
             JournalEntry::AnswerHeld { succeeds: succeeds.clone(), at: clock::now(), kind: kind.clone() };
         let (lent, saved) = self.write(lock, held, kind).await;
